@@ -1,0 +1,1 @@
+//! A real local EVM chain in this process, for tests and demonstrations.

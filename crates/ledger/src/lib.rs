@@ -1,0 +1,1 @@
+//! The durable, double-entry record of Farebox on SQLite.

@@ -1,0 +1,1 @@
+//! Payments in EIP-3009 tokens on EVM chains: sign, verify, settle, check.

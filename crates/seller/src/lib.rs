@@ -1,0 +1,1 @@
+//! Quote and redeem: the HTTP 402 seller as a tower layer.

@@ -1,0 +1,1 @@
+//! The gateway: a reverse proxy that charges for what is behind it.

@@ -1,0 +1,1 @@
+//! Keys, budgets and the one function that spends.
