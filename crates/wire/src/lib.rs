@@ -1,1 +1,20 @@
-//! Bytes to types and back for HTTP 402 payments: x402, money and identifiers. No I/O, no clock.
+//! Bytes to types and back for HTTP 402 payments: money, identifiers, and the x402 dialect.
+//!
+//! Every crate of the house reads and writes the wire through this one. It does no I/O, knows no
+//! clock and never decides anything: a value that it returns is well formed, not yet trusted.
+
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::as_conversions,
+        clippy::float_arithmetic
+    )
+)]
+
+pub mod caip;
+pub mod challenge;
+pub mod evm;
+pub mod identity;
+pub mod money;
+pub mod x402;

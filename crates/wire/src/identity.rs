@@ -1,0 +1,49 @@
+//! The normalised name of one payment, whatever bytes carry it (DESIGN law 6).
+//!
+//! Claims are kept under this name: two spellings of one authorization must give one identity,
+//! and two authorizations never the same one.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::caip::ChainId;
+use crate::evm::{EvmAddress, Word};
+
+/// The name under which a payment is claimed, for instance
+/// `eip3009:eip155:84532:<token>:<from>:<nonce>`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Identity(Box<str>);
+
+impl Identity {
+    /// An EIP-3009 authorization: the token forgets nothing but (from, nonce), so they name it.
+    #[must_use]
+    pub fn eip3009(chain: &ChainId, token: EvmAddress, from: EvmAddress, nonce: Word) -> Self {
+        Self(format!("eip3009:{chain}:{token}:{from}:{nonce}").into())
+    }
+
+    /// Takes a name that was stored before.
+    #[must_use]
+    pub fn from_stored(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

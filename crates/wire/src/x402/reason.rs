@@ -1,0 +1,102 @@
+//! The machine codes of x402, spelled as npm `@x402/evm` 2.27 emits them (reference §1.6).
+//!
+//! They travel in `error`, `invalidReason` and `errorReason`. A peer's unknown code is kept as
+//! text and never interpreted.
+
+use std::fmt;
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $code:literal),+ $(,)?) => {
+        /// Why a payment was refused, or is not decided.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Reason {
+            $($(#[$doc])* $name),+
+        }
+
+        impl Reason {
+            /// Every reason, for tables and tests.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// The code on the wire.
+            #[must_use]
+            pub const fn code(self) -> &'static str {
+                match self {
+                    $(Self::$name => $code),+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The first challenge: nothing was presented.
+    PaymentRequired = "Payment required",
+    /// `accepted` is no offer of this route.
+    NoMatchingRequirements = "No matching payment requirements",
+    /// The body is not what its scheme says.
+    InvalidPayload = "invalid_payload",
+    /// The offer is not what its scheme says.
+    InvalidPaymentRequirements = "invalid_payment_requirements",
+    /// The protocol version is not ours.
+    InvalidX402Version = "invalid_x402_version",
+    /// A chain that we do not serve.
+    InvalidNetwork = "invalid_network",
+    /// A scheme that we do not serve.
+    UnsupportedScheme = "unsupported_scheme",
+    /// A transfer method that we do not serve.
+    UnsupportedPayloadType = "unsupported_payload_type",
+    /// Scheme is not `exact`.
+    InvalidExactEvmScheme = "invalid_exact_evm_scheme",
+    /// Chain of the credential is not the offer's.
+    NetworkMismatch = "invalid_exact_evm_network_mismatch",
+    /// `extra.name` or `extra.version` is missing.
+    MissingEip712Domain = "invalid_exact_evm_missing_eip712_domain",
+    /// The authorization pays somebody else.
+    RecipientMismatch = "invalid_exact_evm_recipient_mismatch",
+    /// The signature is not the payer's.
+    InvalidSignature = "invalid_exact_evm_signature",
+    /// The signature has no known form.
+    SignatureUnreadable = "invalid_exact_evm_failed_to_parse_signature",
+    /// Expired, or about to.
+    ValidBefore = "invalid_exact_evm_payload_authorization_valid_before",
+    /// Not valid yet.
+    ValidAfter = "invalid_exact_evm_payload_authorization_valid_after",
+    /// The authorization is over another amount.
+    ValueMismatch = "invalid_exact_evm_payload_authorization_value_mismatch",
+    /// The asset is no contract.
+    AssetNotContract = "asset_not_deployed_contract",
+    /// The token knows no EIP-3009.
+    Eip3009NotSupported = "invalid_exact_evm_eip3009_not_supported",
+    /// The authorization was used or cancelled on chain.
+    NonceAlreadyUsed = "invalid_exact_evm_nonce_already_used",
+    /// The payer cannot cover it.
+    InsufficientBalance = "invalid_exact_evm_insufficient_balance",
+    /// The token's name is not the offer's.
+    TokenNameMismatch = "invalid_exact_evm_token_name_mismatch",
+    /// The token's version is not the offer's.
+    TokenVersionMismatch = "invalid_exact_evm_token_version_mismatch",
+    /// The transfer would revert, nobody can say why.
+    SimulationFailed = "invalid_exact_evm_transaction_simulation_failed",
+    /// The transfer reverted.
+    TransactionFailed = "invalid_exact_evm_transaction_failed",
+    /// It succeeded, but moved no money.
+    TransferEventMismatch = "invalid_exact_evm_transfer_event_mismatch",
+    /// A wallet that does not exist on chain yet.
+    UndeployedSmartWallet = "invalid_exact_evm_payload_undeployed_smart_wallet",
+    /// Sent and not decided: the only failure that is not one.
+    SettlementPending = "settlement_pending",
+    /// Our own: this identity has been used for something else, or was delivered.
+    AlreadyUsed = "payment_already_used",
+    /// Our own: this identity is being served at this moment.
+    InFlight = "payment_in_flight",
+    /// We could not verify; nothing is known about the credential.
+    UnexpectedVerify = "unexpected_verify_error",
+    /// We could not settle; nothing was sent.
+    UnexpectedSettle = "unexpected_settle_error",
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}

@@ -1,0 +1,172 @@
+//! The JSON bodies of x402 v2 (specification §5; reference §1.1).
+//!
+//! Every optional field may be absent or `null` (Python and Go peers write nulls) and is left out
+//! when we write. Amounts are strings of atomic units. What a client must echo byte for byte
+//! (`accepted`) is kept as the JSON value that came.
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+
+use crate::caip::ChainId;
+use crate::money::Amount;
+
+/// What is being sold.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResourceInfo {
+    /// HTTP URL or `mcp://tool/<name>`.
+    pub url: String,
+    /// For people; never an instruction. Facilitators refuse more than 500 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Media type of the paid answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mime_type: Option<String>,
+    /// Name of the seller's service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_name: Option<String>,
+    /// Up to five words to find it by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Vec<String>>,
+    /// Where its picture is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub icon_url: Option<String>,
+}
+
+/// One way to pay: an entry of `accepts`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PaymentRequirements {
+    /// `exact`, `upto` …
+    pub scheme: String,
+    /// CAIP-2 chain.
+    pub network: ChainId,
+    /// Atomic units, for `exact` to be paid to the unit.
+    pub amount: Amount,
+    /// Token address, mint, or currency code.
+    pub asset: String,
+    /// Address or role that is paid.
+    pub pay_to: String,
+    /// How long the credential may stay valid, in seconds; positive.
+    #[serde(deserialize_with = "positive_seconds")]
+    pub max_timeout_seconds: u64,
+    /// What the scheme adds; for `exact` on EVM the EIP-712 `name` and `version`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extra: Option<Map<String, Value>>,
+}
+
+/// The challenge: body of the `PAYMENT-REQUIRED` header.
+///
+/// `accepts` stays as JSON values, because one unreadable offer must not hide the others;
+/// [`crate::challenge`] reads them one by one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PaymentRequired {
+    /// Always 2.
+    pub x402_version: u64,
+    /// Text on the first challenge, a machine code after a rejection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// What is being sold.
+    pub resource: ResourceInfo,
+    /// The offers.
+    pub accepts: Vec<Value>,
+    /// Extension key to `{info, schema, …}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extensions: Option<Map<String, Value>>,
+}
+
+/// The credential: body of the `PAYMENT-SIGNATURE` header.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PaymentPayload {
+    /// Always 2.
+    pub x402_version: u64,
+    /// Copied from the challenge by the SDKs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<ResourceInfo>,
+    /// The chosen entry of `accepts`, verbatim.
+    pub accepted: Value,
+    /// Scheme-specific: for `exact` on EVM see [`crate::x402::exact_evm`].
+    pub payload: Value,
+    /// Echo of the challenge's extensions and the client's additions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extensions: Option<Map<String, Value>>,
+}
+
+/// The receipt: body of the `PAYMENT-RESPONSE` header and answer of a facilitator's `/settle`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SettleResponse {
+    /// Whether the money has moved. Missing or not a boolean is unreadable, never true.
+    pub success: bool,
+    /// Hash of the settling transaction; empty where there is none.
+    pub transaction: String,
+    /// CAIP-2 chain.
+    pub network: String,
+    /// Machine code, see [`crate::x402::reason`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_reason: Option<String>,
+    /// Text for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_message: Option<String>,
+    /// Who paid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payer: Option<String>,
+    /// Atomic units that really moved, where they may differ from the offer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount: Option<Amount>,
+    /// Extension key to value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extensions: Option<Map<String, Value>>,
+    /// What the scheme adds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extra: Option<Map<String, Value>>,
+}
+
+/// Body of a facilitator's `/verify` and `/settle`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FacilitatorRequest {
+    /// The payload's version.
+    pub x402_version: u64,
+    /// The credential.
+    pub payment_payload: PaymentPayload,
+    /// The offer that it is held against.
+    pub payment_requirements: PaymentRequirements,
+}
+
+/// Answer of a facilitator's `/verify`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VerifyResponse {
+    /// Whether the credential would settle now.
+    pub is_valid: bool,
+    /// Machine code; unknown ones are kept as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invalid_reason: Option<String>,
+    /// Text for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invalid_message: Option<String>,
+    /// Who would pay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payer: Option<String>,
+    /// Extension key to value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extensions: Option<Map<String, Value>>,
+    /// What the scheme adds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extra: Option<Map<String, Value>>,
+}
+
+/// `60` and `60.0` are the same number of seconds; zero, negatives and fractions are refused.
+fn positive_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let number = serde_json::Number::deserialize(deserializer)?;
+    let seconds = number.as_u64().or_else(|| {
+        let text = number.to_string();
+        text.strip_suffix(".0").and_then(|t| t.parse().ok())
+    });
+    seconds.filter(|s| *s > 0).ok_or_else(|| {
+        serde::de::Error::custom("maxTimeoutSeconds must be a positive whole number")
+    })
+}
