@@ -1,1 +1,23 @@
-//! The rules of Farebox: payment states, policy, and the traits behind which rails and ledgers live. No I/O.
+//! The rules of the house: what a payment's states are, what a budget allows, when a credential
+//! has been used; and the traits behind which rails, ledgers and purses live.
+//!
+//! Wallet, seller and facilitator run the same [`payment::step`]. Nothing here does I/O: time,
+//! chains and disks are handed in, so that every rule can be simulated (see `tests/`).
+
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::as_conversions,
+        clippy::float_arithmetic
+    )
+)]
+
+pub mod claim;
+pub mod clock;
+pub mod fault;
+pub mod ledger;
+pub mod payment;
+pub mod policy;
+pub mod purse;
+pub mod rail;

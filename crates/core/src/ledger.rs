@@ -1,0 +1,335 @@
+//! The durable memory of the house: the trait that every store fills in.
+//!
+//! Each call is one transaction that is on disk before it returns (law 2). [`Ledger::apply`]
+//! runs [`crate::payment::step`] and the postings that it asks for inside that transaction, so
+//! that no state can differ from its books. Stores pass `ledger_conformance!`.
+
+use async_trait::async_trait;
+use farebox_wire::caip::AssetId;
+use farebox_wire::identity::Identity;
+use farebox_wire::money::{Amount, UsdMicros};
+use serde::{Deserialize, Serialize};
+
+use crate::payment::{Effect, Event, IllegalEvent, Role, State};
+use crate::policy::{Denial, Level, Limits};
+use crate::rail::{Credential, Handle, Terms};
+
+/// The name of one payment in our own books.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PaymentId(pub String);
+
+impl std::fmt::Display for PaymentId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::fmt::Debug for PaymentId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The name of a logical call: a buyer's wish to have one answer once (law 3).
+///
+/// Hex of SHA-256 over the idempotency key, or else over (agent, method, URL without fragment,
+/// body hash).
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CallKey(pub String);
+
+impl std::fmt::Debug for CallKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Who is working on a buyer's payment. A stale lease may be taken over by anyone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// Random per process.
+    pub owner: String,
+    /// Unix milliseconds.
+    pub until_ms: u64,
+}
+
+/// A payment, whole.
+#[derive(Clone)]
+pub struct Payment {
+    /// Its name in our books.
+    pub id: PaymentId,
+    /// In whose books.
+    pub role: Role,
+    /// Where it stands.
+    pub state: State,
+    /// What it is.
+    pub terms: Terms,
+    /// Its name on the rail; buyers have none before signing.
+    pub identity: Option<Identity>,
+    /// Unix milliseconds.
+    pub created_ms: u64,
+    /// Unix milliseconds.
+    pub updated_ms: u64,
+    /// Until when the credential can be spent, in Unix seconds; `None` before signing.
+    pub valid_before_s: Option<u64>,
+    /// For the rail's `check`.
+    pub handle: Option<Handle>,
+    /// Every transaction hash that was sent for it.
+    pub hashes: Vec<String>,
+    /// The receipt as it was received or given, JSON text.
+    pub receipt: Option<String>,
+    /// What only buyers have.
+    pub buyer: Option<BuyerSide>,
+    /// What only sellers and facilitators have.
+    pub seller: Option<SellerSide>,
+}
+
+/// What a buyer's payment knows besides.
+#[derive(Clone)]
+pub struct BuyerSide {
+    /// The logical call.
+    pub call: CallKey,
+    /// Who spends; `None` is the owner.
+    pub agent: Option<String>,
+    /// What was asked for, without credentials, query kept.
+    pub url: String,
+    /// Signed, once it is; kept for re-presentation.
+    pub credential: Option<Credential>,
+    /// Who is working on it.
+    pub lease: Lease,
+}
+
+/// What a seller's payment knows besides.
+#[derive(Clone, Debug)]
+pub struct SellerSide {
+    /// Name of the route that sold.
+    pub route: String,
+    /// Digest of the canonical payload.
+    pub payload_digest: [u8; 32],
+    /// Digest of route, method, origin and path.
+    pub request_digest: [u8; 32],
+    /// Digest of the request's body, once it has been read to its end.
+    pub body_digest: Option<[u8; 32]>,
+}
+
+/// A buyer's wish to hold money.
+#[derive(Clone, Debug)]
+pub struct NewSpend {
+    /// Chosen by the caller, never reused.
+    pub id: PaymentId,
+    /// The logical call.
+    pub call: CallKey,
+    /// Who spends; `None` is the owner.
+    pub agent: Option<String>,
+    /// What is asked for.
+    pub url: String,
+    /// What it costs.
+    pub terms: Terms,
+    /// Who works on it, and until when without a sign of life.
+    pub lease: Lease,
+    /// Whether to ignore an open payment of the same call (`--new`).
+    pub fresh: bool,
+    /// Unix milliseconds.
+    pub now_ms: u64,
+}
+
+/// What became of [`NewSpend`].
+pub enum Reserved {
+    /// The amount is held; the payment is [`crate::payment::Phase::Reserved`].
+    First(Box<Payment>),
+    /// The same call has an open payment: wait for it, or re-present it.
+    Twin(Box<Payment>),
+    /// A budget said no; nothing was written.
+    Denied(Denial),
+}
+
+/// A seller's claim of an identity.
+#[derive(Clone, Debug)]
+pub struct NewClaim {
+    /// Chosen by the caller, never reused.
+    pub id: PaymentId,
+    /// Seller or facilitator.
+    pub role: Role,
+    /// The name that is claimed.
+    pub identity: Identity,
+    /// Digests and route.
+    pub side: SellerSide,
+    /// Terms with the payer.
+    pub terms: Terms,
+    /// When the credential dies, in Unix seconds.
+    pub valid_before_s: u64,
+    /// For the rail.
+    pub handle: Handle,
+    /// What the chain said the payer has, and the mark read before asking it.
+    pub funds: Option<(Amount, PayerMark)>,
+    /// Unix milliseconds.
+    pub now_ms: u64,
+}
+
+/// How much of a payer's asset this ledger had seen settled when the mark was read. Read it
+/// **before** asking the chain for the balance: whatever settles in between is then counted as
+/// gone, never as still there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PayerMark(pub Amount);
+
+/// What became of [`NewClaim`].
+pub enum Claimed {
+    /// Ours: the payer's balance is held. Also where a released claim came again.
+    First(Box<Payment>),
+    /// Somebody was first.
+    Repeat(Box<Payment>),
+    /// The payer's balance is held by other claims; nothing was written.
+    Insufficient {
+        /// What is left of it.
+        left: Amount,
+    },
+}
+
+/// What is stored with an event, in the same transaction. Absent fields stay as they are.
+#[derive(Clone, Default)]
+pub struct Attach {
+    /// The signed credential (buyers).
+    pub credential: Option<Credential>,
+    /// The name on the rail.
+    pub identity: Option<Identity>,
+    /// For the rail's `check`.
+    pub handle: Option<Handle>,
+    /// When the credential dies, in Unix seconds.
+    pub valid_before_s: Option<u64>,
+    /// JSON text.
+    pub receipt: Option<String>,
+    /// Digest of the request's body.
+    pub body_digest: Option<[u8; 32]>,
+    /// Who works on it now (buyers).
+    pub lease: Option<Lease>,
+}
+
+/// What [`Ledger::apply`] did.
+pub struct Applied {
+    /// The payment afterwards.
+    pub payment: Payment,
+    /// What is left to do for the caller; the postings are done.
+    pub effects: Vec<Effect>,
+}
+
+/// Which payments to list; newest first.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only of this role.
+    pub role: Option<Role>,
+    /// Only those a rail still has to be asked about: reserved, sent, unknown, or settled and
+    /// not final.
+    pub open_only: bool,
+    /// At most so many.
+    pub limit: Option<usize>,
+}
+
+/// One line of `budget show`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BudgetLine {
+    /// Which limit.
+    pub level: Level,
+    /// Whose; `None` is the owner.
+    pub agent: Option<String>,
+    /// The limit; `None` means that this level does not limit.
+    pub limit: Option<UsdMicros>,
+    /// Spent against it.
+    pub spent: UsdMicros,
+    /// Reserved against it.
+    pub reserved: UsdMicros,
+}
+
+/// The balance of one account. Debits are positive; over all accounts of an asset they sum to
+/// zero.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AccountBalance {
+    /// For instance `seller/revenue/<payee>`; the schema is the store's.
+    pub account: String,
+    /// The asset; `None` for the US dollars of budgets.
+    pub asset: Option<AssetId>,
+    /// Atomic units (or USD millionths), signed.
+    pub balance: i128,
+}
+
+/// Why a ledger could not do what it was asked. Nothing was written then.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// There is no such payment.
+    #[error("there is no payment {0}; `farebox payments list` shows those there are")]
+    NotFound(PaymentId),
+    /// The payment's state does not allow it; the loser of a race sees this.
+    #[error(transparent)]
+    Illegal(#[from] IllegalEvent),
+    /// A sum does not fit.
+    #[error("the amounts are too large to be added")]
+    Overflow,
+    /// The books do not add up: stop and look.
+    #[error("the ledger is damaged: {0}; run `farebox doctor --full` and restore a copy")]
+    Damaged(String),
+    /// Another process holds what only one may hold.
+    #[error("{0}")]
+    Busy(String),
+    /// The disk or the database.
+    #[error("the ledger cannot be used: {0}")]
+    Store(String),
+}
+
+/// The durable, double-entry record.
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// Holds money for a buyer, if every budget that applies allows it.
+    async fn reserve(&self, new: NewSpend) -> Result<Reserved, LedgerError>;
+
+    /// Claims an identity for a seller, first wins, and holds the payer's balance.
+    async fn claim(&self, new: NewClaim) -> Result<Claimed, LedgerError>;
+
+    /// What has been settled from this payer so far; see [`PayerMark`].
+    async fn payer_mark(&self, asset: &AssetId, payer: &str) -> Result<PayerMark, LedgerError>;
+
+    /// Takes an event: steps the state, posts, attaches, all or nothing.
+    async fn apply(
+        &self,
+        id: &PaymentId,
+        event: Event,
+        attach: Attach,
+        now_ms: u64,
+    ) -> Result<Applied, LedgerError>;
+
+    /// Shows that the owner is alive. Returns `false` if somebody else has taken over.
+    async fn renew_lease(&self, id: &PaymentId, lease: Lease) -> Result<bool, LedgerError>;
+
+    /// Stores what belongs to a payment, without an event.
+    async fn attach(&self, id: &PaymentId, attach: Attach) -> Result<(), LedgerError>;
+
+    /// One payment.
+    async fn payment(&self, id: &PaymentId) -> Result<Option<Payment>, LedgerError>;
+
+    /// The payment that has claimed an identity.
+    async fn by_identity(
+        &self,
+        role: Role,
+        identity: &Identity,
+    ) -> Result<Option<Payment>, LedgerError>;
+
+    /// The open payment of a logical call: reserved, sent or unknown.
+    async fn by_call(&self, call: &CallKey) -> Result<Option<Payment>, LedgerError>;
+
+    /// Many payments, newest first.
+    async fn list(&self, filter: Filter) -> Result<Vec<Payment>, LedgerError>;
+
+    /// Replaces the limits that `change` names; what is spent and reserved stays.
+    async fn set_budget(&self, agent: Option<&str>, change: Limits) -> Result<(), LedgerError>;
+
+    /// Sets the owner's limits if nobody ever has. Returns whether it did.
+    async fn seed_budget(&self, limits: Limits) -> Result<bool, LedgerError>;
+
+    /// Every limit of every budget with what is used of it: one consistent snapshot.
+    async fn budgets(&self, now_ms: u64) -> Result<Vec<BudgetLine>, LedgerError>;
+
+    /// Every account: one consistent snapshot.
+    async fn books(&self) -> Result<Vec<AccountBalance>, LedgerError>;
+
+    /// Checks that everything adds up; `full` reads every posting, else only the tail.
+    async fn verify(&self, full: bool) -> Result<(), LedgerError>;
+}

@@ -1,0 +1,283 @@
+//! How money moves: the traits that every rail fills in, for paying and for collecting.
+//!
+//! `PayRail` quotes offers and signs; `CollectRail` makes offers, examines credentials and
+//! settles. Both can `check`: ask the chain or node what became of a payment, which is the only
+//! way out of Unknown (DESIGN laws 3 and 4). A rail never decides about budgets or delivery.
+
+use async_trait::async_trait;
+use farebox_wire::caip::{AssetId, ChainId};
+use farebox_wire::challenge::{Challenge, Offer};
+use farebox_wire::identity::Identity;
+use farebox_wire::money::{Amount, UsdMicros};
+use farebox_wire::x402::reason::Reason;
+use farebox_wire::x402::types::{PaymentPayload, PaymentRequirements};
+use serde::{Deserialize, Serialize};
+
+/// What a payment is: which money, how much, to whom. Stored with it and shown to people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// How it is said on the wire: `x402`, `l402`.
+    pub protocol: String,
+    /// How money moves: `evm`, `solana`, `lightning`.
+    pub rail: String,
+    /// The chain.
+    pub network: ChainId,
+    /// `exact` …
+    pub scheme: String,
+    /// The asset, normalised.
+    pub asset: AssetId,
+    /// Its symbol, from our table or configuration, never from the peer.
+    pub symbol: String,
+    /// Its decimals, likewise.
+    pub decimals: u8,
+    /// Atomic units.
+    pub amount: Amount,
+    /// What that is worth, rounded up.
+    pub cost: UsdMicros,
+    /// Who is paid, normalised.
+    pub payee: String,
+    /// Who pays, normalised; unknown to a Lightning seller.
+    pub payer: Option<String>,
+}
+
+/// What a rail needs to find a payment again after a crash; opaque to everyone else, stored as
+/// JSON text beside the payment.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Handle(pub String);
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Handle(..)")
+    }
+}
+
+/// What a rail learned about a payment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// It has moved the money.
+    Settled {
+        /// Hash of the transaction, of ours or of somebody else's.
+        transaction: String,
+        /// Whether it can no longer be undone.
+        is_final: bool,
+    },
+    /// It has not, and still may.
+    Open,
+    /// It has not and never will: unused at a final block after its expiry, or cancelled.
+    NeverWill,
+    /// The rail cannot be asked (not configured, unreachable, garbage): nothing is known.
+    CannotTell {
+        /// For the log.
+        why: String,
+    },
+}
+
+/// An offer, as the rail that can pay it understands it.
+#[derive(Clone, Debug)]
+pub struct Quote {
+    /// The real amount, payee and cost.
+    pub terms: Terms,
+    /// The offer that it answers.
+    pub offer: Offer,
+    /// The longest that the offer lets a credential live, in seconds.
+    pub max_timeout_s: u64,
+    /// Whether real money is at stake, as opposed to a test network's.
+    pub is_mainnet: bool,
+}
+
+/// Why a rail does not pay an offer; one sentence for `--dry-run`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct NotPayable {
+    /// Machine code.
+    pub code: &'static str,
+    /// One sentence.
+    pub why: String,
+}
+
+/// A signed credential. Whoever holds the text can take the money, so it has no `Debug`.
+#[derive(Clone)]
+pub struct Credential {
+    /// The header that carries it, lower case.
+    pub header: String,
+    /// Its text.
+    pub value: String,
+}
+
+/// What signing gives.
+pub struct Authorised {
+    /// To be stored, then sent.
+    pub credential: Credential,
+    /// The name of the payment.
+    pub identity: Identity,
+    /// For [`PayRail::check`].
+    pub handle: Handle,
+    /// When the credential dies by itself, in Unix seconds.
+    pub valid_before_s: u64,
+}
+
+/// Why a rail could not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct RailError {
+    /// Machine code.
+    pub code: &'static str,
+    /// One sentence that says what to do.
+    pub message: String,
+}
+
+/// Pays. Holds keys, so only the desk of a wallet has one.
+#[async_trait]
+pub trait PayRail: Send + Sync {
+    /// `evm`, `solana`, `lightning`.
+    fn rail(&self) -> &'static str;
+
+    /// Understands an offer, or says why it is not payable. Values come from our table and
+    /// configuration, never from the offer's own words (law 11).
+    async fn quote(&self, offer: &Offer) -> Result<Quote, NotPayable>;
+
+    /// Signs. `valid_for_s` is already capped; `challenge` supplies what must be echoed.
+    async fn authorise(
+        &self,
+        quote: &Quote,
+        challenge: &Challenge,
+        valid_for_s: u64,
+    ) -> Result<Authorised, RailError>;
+
+    /// Asks what became of a payment.
+    async fn check(&self, handle: &Handle) -> Finding;
+
+    /// What the wallet has of every asset that is known on its networks.
+    async fn balances(&self) -> Vec<Result<Holding, RailError>>;
+}
+
+/// What a wallet has of one asset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Holding {
+    /// The chain.
+    pub network: ChainId,
+    /// The asset.
+    pub asset: AssetId,
+    /// Its symbol.
+    pub symbol: String,
+    /// Its decimals.
+    pub decimals: u8,
+    /// Whose it is.
+    pub address: String,
+    /// Atomic units.
+    pub amount: Amount,
+}
+
+/// How a seller wants a route to be paid, before rails turn it into offers.
+#[derive(Clone, Debug)]
+pub struct Price {
+    /// In US dollars.
+    pub usd: UsdMicros,
+    /// How long a credential may live.
+    pub max_timeout_s: u64,
+    /// Whether settlement comes before the upstream is called (`extra.paymentFlow = "upfront"`).
+    pub upfront: bool,
+}
+
+/// An offer of ours: what goes into `accepts`, and what the rail knows about it.
+#[derive(Clone, Debug)]
+pub struct SellerOffer {
+    /// As it is written into the challenge.
+    pub requirements: PaymentRequirements,
+    /// The same as JSON, for matching.
+    pub raw: serde_json::Value,
+    /// The terms, without a payer.
+    pub terms: Terms,
+}
+
+/// A credential that passed every check that needs no chain.
+#[derive(Clone, Debug)]
+pub struct Examined {
+    /// The name of the payment.
+    pub identity: Identity,
+    /// SHA-256 of the canonical payload, so that a second authorization under the same name is
+    /// told from a repeat.
+    pub payload_digest: [u8; 32],
+    /// The terms, with the payer.
+    pub terms: Terms,
+    /// When the credential dies by itself, in Unix seconds.
+    pub valid_before_s: u64,
+    /// For `verify`, `settle` and `check`.
+    pub handle: Handle,
+}
+
+/// What a payer has, as the chain said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Funds {
+    /// Atomic units of the offer's asset.
+    pub balance: Amount,
+}
+
+/// A credential that is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}: {message}")]
+pub struct Refusal {
+    /// The code on the wire.
+    pub reason: Reason,
+    /// One sentence for people.
+    pub message: String,
+    /// Whether the fault is ours or the chain's, so that the buyer may simply try again: a
+    /// server answers 502 or 503 instead of 402.
+    pub is_ours: bool,
+}
+
+/// How a settlement ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The money has moved.
+    Settled {
+        /// Hash of the transaction.
+        transaction: String,
+        /// Whether it can no longer be undone.
+        is_final: bool,
+    },
+    /// It has not and, by this credential, will not.
+    Rejected(Refusal),
+    /// Nobody knows yet; the hashes that were sent are in the journal.
+    Unknown {
+        /// Machine code.
+        reason: String,
+    },
+}
+
+/// Where a rail writes before it acts (law 2).
+#[async_trait]
+pub trait Journal: Send + Sync {
+    /// Makes durable that the transaction with `hash` is about to leave. The rail must not send
+    /// if this fails.
+    async fn sending(&self, hash: &str) -> Result<(), RailError>;
+}
+
+/// Collects.
+#[async_trait]
+pub trait CollectRail: Send + Sync {
+    /// `evm`, `solana`, `lightning`.
+    fn rail(&self) -> &'static str;
+
+    /// The offers that this rail makes for a price, one per network and asset.
+    fn offers(&self, price: &Price) -> Result<Vec<SellerOffer>, RailError>;
+
+    /// Checks everything that needs no chain: shape, scheme, network, payee, amount, time,
+    /// signature. `now_s` is the seller's clock in Unix seconds.
+    fn examine(
+        &self,
+        payload: &PaymentPayload,
+        offer: &SellerOffer,
+        now_s: u64,
+    ) -> Result<Examined, Refusal>;
+
+    /// Checks what only the chain knows: whether the authorization is unused and funded.
+    async fn verify(&self, examined: &Examined) -> Result<Funds, Refusal>;
+
+    /// Moves the money. Returns at the latest after `wait_ms`, then with `Unknown`.
+    async fn settle(&self, handle: &Handle, journal: &dyn Journal, wait_ms: u64) -> Outcome;
+
+    /// Asks what became of a payment.
+    async fn check(&self, handle: &Handle) -> Finding;
+}
