@@ -1,2 +1,31 @@
-//! The chores of the house.
-fn main() {}
+//! The chores of the house: `cargo xtask tidy | floors | soak`. Called by `.ci/run`, the justfile and people.
+//! It reads the repository and starts cargo; it never changes a file and never touches the network by itself.
+
+use std::process::ExitCode;
+
+mod floors;
+mod repo;
+mod soak;
+mod tidy;
+
+const USAGE: &str = "usage: cargo xtask tidy | floors | soak [--seed N] [--tenth] [--job NAME]";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let result = match arguments.split_first() {
+        Some((chore, [])) if chore == "tidy" => tidy::run(),
+        Some((chore, [])) if chore == "floors" => floors::run(),
+        Some((chore, rest)) if chore == "soak" => soak::run(rest),
+        _ => Err(USAGE.to_owned()),
+    };
+    match result {
+        Ok(summary) => {
+            println!("{summary}");
+            ExitCode::SUCCESS
+        }
+        Err(reason) => {
+            eprintln!("{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,51 @@
+# Short names for the commands of this repository; CI runs `.ci/run`, which is the same commands.
+
+# List the recipes.
+default:
+    @just --list
+
+# Sell and buy on a local chain.
+demo:
+    cargo run --release -- demo
+
+# Run all tests.
+test:
+    cargo test --workspace
+
+# Check one room alone: `just check-crate farebox-wire`.
+check-crate package:
+    cargo clippy -p {{package}} --all-targets -- -D warnings
+    cargo test -p {{package}}
+
+# Format everything.
+fmt:
+    cargo fmt --all
+
+# Lint everything.
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# House style.
+tidy:
+    cargo xtask tidy
+
+# Arrows go down only.
+floors:
+    cargo xtask floors
+
+# Bans, licences, sources.
+deny:
+    bash .ci/run deny
+
+# The same payments against software that we did not write.
+interop:
+    interop/run
+
+# The long runs.
+soak *flags:
+    cargo xtask soak {{flags}}
+
+# Everything that must hold before a change lands.
+ci:
+    bash .ci/run

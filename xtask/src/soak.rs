@@ -1,0 +1,140 @@
+//! `cargo xtask soak`: the long runs, as child processes. CI runs a tenth of each (`--tenth`), people run all of it.
+//! A job is a test target whose tests are ignored otherwise; it reads its seed and its scale from the environment.
+//! Nothing here judges a run: a job fails by its own exit status.
+
+use std::process::Command;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use crate::repo;
+
+/// One long job: its name, and the test target that holds it.
+struct Job {
+    name: &'static str,
+    package: &'static str,
+    target: &'static str,
+}
+
+/// All jobs, in the order in which they run.
+const JOBS: [Job; 1] = [
+    // Random kill -9 of fetches that share a budget, and of the gate under load; the books against the chain after each.
+    Job {
+        name: "kills",
+        package: "farebox",
+        target: "soak",
+    },
+];
+/// Scale of a full run; `--tenth` is 1.
+const FULL_SCALE: u8 = 10;
+
+/// What the command line asked for.
+#[derive(Debug, PartialEq, Eq)]
+struct Request {
+    seed: Option<u64>,
+    scale: u8,
+    job: Option<String>,
+}
+
+/// Runs the jobs; the first that fails ends the run and says how to repeat it.
+pub(crate) fn run(arguments: &[String]) -> Result<String, String> {
+    let request = parse(arguments)?;
+    let seed = request.seed.unwrap_or_else(clock_seed);
+    let chosen: Vec<&Job> = JOBS
+        .iter()
+        .filter(|job| request.job.as_deref().is_none_or(|name| name == job.name))
+        .collect();
+    if chosen.is_empty() {
+        let names: Vec<&str> = JOBS.iter().map(|job| job.name).collect();
+        return Err(format!("no such job; there are: {}", names.join(", ")));
+    }
+    for job in &chosen {
+        let started = Instant::now();
+        println!(
+            "soak: {} with --seed {seed}, scale {} of {FULL_SCALE}",
+            job.name, request.scale
+        );
+        run_job(job, seed, request.scale)?;
+        println!(
+            "soak: {} held for {} s",
+            job.name,
+            started.elapsed().as_secs()
+        );
+    }
+    Ok(format!(
+        "soak: {} of {} jobs held",
+        chosen.len(),
+        JOBS.len()
+    ))
+}
+
+fn run_job(job: &Job, seed: u64, scale: u8) -> Result<(), String> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let status = Command::new(cargo)
+        .args([
+            "test",
+            "-p",
+            job.package,
+            "--test",
+            job.target,
+            "--",
+            "--ignored",
+            "--nocapture",
+        ])
+        .env("FAREBOX_SOAK_SEED", seed.to_string())
+        .env("FAREBOX_SOAK_SCALE", scale.to_string())
+        .current_dir(repo::root())
+        .status()
+        .map_err(|error| format!("cannot start {}: {error}", job.name))?;
+    if status.success() {
+        return Ok(());
+    }
+    let tenth = if scale == FULL_SCALE { "" } else { " --tenth" };
+    Err(format!(
+        "soak: {} failed ({status}); repeat with `cargo xtask soak --job {} --seed {seed}{tenth}`",
+        job.name, job.name
+    ))
+}
+
+fn parse(arguments: &[String]) -> Result<Request, String> {
+    let mut request = Request {
+        seed: None,
+        scale: FULL_SCALE,
+        job: None,
+    };
+    let mut rest = arguments.iter();
+    while let Some(flag) = rest.next() {
+        match flag.as_str() {
+            "--tenth" => request.scale = 1,
+            "--job" => request.job = Some(value_of(flag, rest.next())?),
+            "--seed" => {
+                let text = value_of(flag, rest.next())?;
+                request.seed = Some(
+                    text.parse()
+                        .map_err(|_| format!("--seed takes a number, not `{text}`"))?,
+                );
+            }
+            other => {
+                return Err(format!(
+                    "soak does not know `{other}`: it takes --seed N, --tenth and --job NAME"
+                ));
+            }
+        }
+    }
+    Ok(request)
+}
+
+fn value_of(flag: &str, value: Option<&String>) -> Result<String, String> {
+    value
+        .cloned()
+        .ok_or_else(|| format!("{flag} needs a value"))
+}
+
+/// A new seed for each run by hand; it is printed, so that the run can be repeated.
+fn clock_seed() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(1, |age| age.as_secs())
+}
+
+#[cfg(test)]
+#[path = "soak_tests.rs"]
+mod tests;
