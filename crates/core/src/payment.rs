@@ -97,6 +97,10 @@ pub struct State {
     pub transaction: Option<String>,
     /// Whether the settlement can no longer be undone by the chain.
     pub is_final: bool,
+    /// Whether the chain has undone a settlement of it before: then it may have been served, and
+    /// an end without money is a loss, not a release.
+    #[serde(default)]
+    pub was_undone: bool,
 }
 
 impl State {
@@ -110,6 +114,7 @@ impl State {
             reason: None,
             transaction: None,
             is_final: false,
+            was_undone: false,
         }
     }
 
@@ -339,7 +344,11 @@ fn from_sent(state: &State, event: &Event) -> Result<Transition, IllegalEvent> {
         // Held, then counted as spent for want of an answer; the answer has come after all.
         Event::Expired | Event::Failed { .. } => {
             let mut next = state.clone();
-            next.phase = Phase::Released;
+            next.phase = if state.was_undone {
+                Phase::Lost
+            } else {
+                Phase::Released
+            };
             next.hold = Hold::Returned;
             Ok(Transition {
                 state: next,
@@ -408,6 +417,7 @@ fn from_closed(state: &State, event: &Event) -> Result<Transition, IllegalEvent>
 fn undone(state: &State, resendable: bool) -> Transition {
     let mut next = state.clone();
     next.transaction = None;
+    next.was_undone = true;
     next.reason = Some("reorged".to_owned());
     if resendable {
         next.phase = Phase::Unknown;
@@ -437,10 +447,15 @@ fn moved(state: &State, phase: Phase, reason: Option<&String>, effects: Vec<Effe
     }
 }
 
+/// Gives the hold back. What was settled once, and perhaps served, is not released but lost.
 fn returned(state: &State, phase: Phase, reason: Option<&String>, more: Vec<Effect>) -> Transition {
+    let phase = if state.was_undone { Phase::Lost } else { phase };
     let mut next = moved(state, phase, reason, vec![Effect::Release]);
     next.state.hold = Hold::Returned;
     next.effects.extend(more);
+    if state.was_undone {
+        next.effects.push(Effect::Alert);
+    }
     next
 }
 
