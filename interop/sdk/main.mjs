@@ -1,0 +1,210 @@
+// Pays with software that we did not write, in both directions, on our devnet and on anvil. Called by `interop/run`.
+// usage: node sdk/main.mjs [PATH OF FAREBOX]; without it only the controls run: official buyer, official seller, anvil.
+
+import assert from "node:assert/strict";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { account, balanceOf, startAnvil, startDevnet, transfersOf } from "./chains.mjs";
+import { buyWithAxios, buyWithFetch, startSeller, startUpstream } from "./official.mjs";
+import { jsonLine, run, serve, stop, stopAll } from "./processes.mjs";
+import { check, finish } from "./report.mjs";
+
+const CONTRACTS_CHECK = new URL("../../contracts/check", import.meta.url);
+const DEVNET_CHECK = new URL("../devnet/check.mjs", import.meta.url);
+const PRICE = 1_000n; // 0.001 USD with 6 decimals
+const PAYEE = account(9).address;
+// Accounts of the development mnemonic, one for each party, so that nonces and balances never mix.
+const [FETCH, AXIOS, SPENDER, CONTROL, OFFICIAL_GAS] = [2, 3, 4, 5, 8];
+
+/** The transaction moved exactly the price from somebody to the payee. */
+async function assertPaid(rpc, hash, payer) {
+  assert.match(hash ?? "", /^0x[0-9a-f]{64}$/i, "a transaction hash");
+  const transfers = await transfersOf(rpc, hash);
+  const match = transfers.filter((transfer) => transfer.value === PRICE && transfer.to === PAYEE);
+  assert.equal(match.length, 1, `one transfer of the price in ${hash}`);
+  if (payer !== undefined) assert.equal(match[0].from, account(payer).address);
+}
+
+function assertReceipt(receipt) {
+  assert.equal(receipt?.success, true, `PAYMENT-RESPONSE says success: ${JSON.stringify(receipt)}`);
+  assert.equal(receipt.network, "eip155:84532");
+}
+
+/** The official client buys from the official seller: if this fails, the fault is not ours. */
+async function controls(chain, rpc) {
+  const seller = await startSeller(rpc, OFFICIAL_GAS, "$0.001");
+  await check(`${chain}: control: @x402/fetch buys from @x402/express`, async () => {
+    const bought = await buyWithFetch(`${seller.url}/report`, CONTROL);
+    assert.equal(bought.status, 200);
+    assert.deepEqual(bought.body, { report: "sunny" });
+    assertReceipt(bought.receipt);
+    await assertPaid(rpc, bought.receipt.transaction, CONTROL);
+  });
+  await check(`${chain}: control: @x402/axios buys from @x402/express`, async () => {
+    const bought = await buyWithAxios(`${seller.url}/report`, CONTROL);
+    assert.equal(bought.status, 200);
+    assertReceipt(bought.receipt);
+    await assertPaid(rpc, bought.receipt.transaction, CONTROL);
+  });
+  await seller.close();
+}
+
+function startGate(binary, folder, upstream, price) {
+  const args = ["gate", "--config", join(folder, "seller.toml"), "--upstream", upstream, "--price", price, "--listen", "127.0.0.1:0", "--json"];
+  return serve(binary, args, jsonLine);
+}
+
+/** Official clients buy from our gate. */
+async function ourGate(chain, rpc, binary, folder) {
+  const upstream = await startUpstream();
+  const gate = await startGate(binary, folder, upstream.url, "0.001 USD");
+  const url = `${gate.ready.listening}/weather?city=Oslo`;
+  let credential = null;
+  await check(`${chain}: @x402/fetch buys from our gate`, async () => {
+    const bought = await buyWithFetch(url, FETCH);
+    credential = bought.credential;
+    assert.equal(bought.status, 200);
+    assert.deepEqual(bought.body, { path: "/weather?city=Oslo", method: "GET", body: null });
+    assertReceipt(bought.receipt);
+    await assertPaid(rpc, bought.receipt.transaction, FETCH);
+  });
+  await check(`${chain}: @x402/fetch buys a POST with a body from our gate`, async () => {
+    const bought = await buyWithFetch(url, FETCH, { method: "POST", body: "two words", headers: { "content-type": "text/plain" } });
+    assert.equal(bought.status, 200);
+    assert.equal(bought.body.body, "two words");
+    assertReceipt(bought.receipt);
+    await assertPaid(rpc, bought.receipt.transaction, FETCH);
+  });
+  await check(`${chain}: the same credential buys nothing twice`, async () => {
+    const before = upstream.seen.requests;
+    const repeated = await fetch(url, { headers: { "payment-signature": credential } });
+    assert.equal(repeated.status, 409, "delivered already");
+    const elsewhere = await fetch(`${gate.ready.listening}/other`, { headers: { "payment-signature": credential } });
+    assert.equal(elsewhere.status, 402, "another path");
+    assert.equal(upstream.seen.requests, before, "the upstream was not called again");
+  });
+  await check(`${chain}: @x402/axios buys from our gate`, async () => {
+    const bought = await buyWithAxios(url, AXIOS);
+    assert.equal(bought.status, 200);
+    assertReceipt(bought.receipt);
+    await assertPaid(rpc, bought.receipt.transaction, AXIOS);
+  });
+  await check(`${chain}: no payment header reaches the upstream`, () => assert.equal(upstream.seen.paymentHeaders, 0));
+  await stop(gate.child);
+  await aboveTheSpendControls(chain, rpc, binary, folder, upstream);
+  await upstream.close();
+}
+
+/** The SDK reads our offer well enough to apply its default limit of one dollar for a known token. */
+async function aboveTheSpendControls(chain, rpc, binary, folder, upstream) {
+  const gate = await startGate(binary, folder, upstream.url, "1.01 USD");
+  await check(`${chain}: the spend controls of @x402/fetch refuse our gate above one dollar`, async () => {
+    const before = await balanceOf(rpc, account(SPENDER).address);
+    await assert.rejects(buyWithFetch(`${gate.ready.listening}/weather`, SPENDER), /spendControls\.maxAmountPerPayment/);
+    assert.equal(await balanceOf(rpc, account(SPENDER).address), before);
+  });
+  await stop(gate.child);
+}
+
+async function ourFetch(binary, folder, args) {
+  const { exit, stdout, stderr } = await run(binary, ["fetch", "--config", join(folder, "buyer.toml"), "--json", ...args]);
+  assert.ok(stdout.startsWith("{"), `fetch prints one object: exit ${exit}, ${stderr.trim()}`);
+  return { exit, answer: JSON.parse(stdout), stderr };
+}
+
+/** Our buyer pays the official seller. */
+async function officialSeller(chain, rpc, binary, folder) {
+  const seller = await startSeller(rpc, OFFICIAL_GAS, "$0.001");
+  await check(`${chain}: farebox fetch buys from @x402/express`, async () => {
+    const before = await balanceOf(rpc, PAYEE);
+    const { exit, answer } = await ourFetch(binary, folder, [`${seller.url}/report`]);
+    assert.equal(exit, 0, JSON.stringify(answer.error));
+    assert.equal(answer.status, 200);
+    assert.deepEqual(JSON.parse(answer.body), { report: "sunny" });
+    assert.equal(answer.payment.state, "settled");
+    assert.equal(answer.payment.amount.atomic, PRICE.toString());
+    await assertPaid(rpc, answer.payment.transaction);
+    assert.equal(await balanceOf(rpc, PAYEE), before + PRICE);
+  });
+  await check(`${chain}: farebox fetch refuses @x402/express above --max-cost`, async () => {
+    const { exit, answer } = await ourFetch(binary, folder, ["--max-cost", "0.0005 USD", `${seller.url}/report`]);
+    assert.equal(exit, 3, JSON.stringify(answer.error));
+    assert.equal(answer.payment, null);
+  });
+  await check(`${chain}: an @x402/express seller that fails leaves the amount reserved`, async () => {
+    const before = await balanceOf(rpc, PAYEE);
+    const { exit, answer } = await ourFetch(binary, folder, [`${seller.url}/broken`]);
+    assert.equal(exit, 5, JSON.stringify(answer.error));
+    assert.equal(answer.status, 500);
+    assert.ok(answer.payment.reserved_until, "reserved_until says until when");
+    assert.equal(await balanceOf(rpc, PAYEE), before, "nothing was paid");
+  });
+  await seller.close();
+}
+
+/** A copy of the devnet's configuration files that points to another chain. */
+async function configurationFor(rpc, devnetRpc, devnetFolder, folder) {
+  for (const name of await readdir(devnetFolder)) {
+    if (!/\.(toml|key)$/.test(name)) continue;
+    const text = await readFile(join(devnetFolder, name), "utf8");
+    await writeFile(join(folder, name), text.replaceAll(devnetRpc, rpc), { mode: 0o600 });
+  }
+}
+
+/** Another program's own verdict: its exit status. What it says is shown when it fails. */
+async function verdict(name, program, args) {
+  await check(name, async () => {
+    const { exit, stdout, stderr } = await run(program, args);
+    if (exit !== 0) console.log(`${stdout}${stderr}`.trim());
+    assert.equal(exit, 0, `${program} exits 0`);
+  });
+}
+
+async function bothWays(chain, rpc, binary, folder) {
+  await controls(chain, rpc);
+  await ourGate(chain, rpc, binary, folder);
+  await officialSeller(chain, rpc, binary, folder);
+}
+
+/** A part that cannot even start is one failed check, and the rest still runs. */
+async function part(name, body) {
+  try {
+    await body();
+  } catch (error) {
+    await check(`${name}: starts`, () => Promise.reject(error));
+  }
+}
+
+async function main(binary) {
+  const folders = [];
+  const folder = async () => {
+    folders.push(await mkdtemp(join(tmpdir(), "farebox-interop-")));
+    return folders.at(-1);
+  };
+  try {
+    if (!binary) return await part("anvil", async () => controls("anvil", await startAnvil()));
+    const devnetFolder = await folder();
+    let devnetRpc;
+    await verdict("contracts: the artifacts are what the sources compile to", fileURLToPath(CONTRACTS_CHECK), []);
+    await part("devnet", async () => {
+      devnetRpc = await startDevnet(binary, devnetFolder);
+      await verdict("devnet: viem and ethers work with it", process.execPath, [fileURLToPath(DEVNET_CHECK), devnetRpc]);
+      await bothWays("devnet", devnetRpc, binary, devnetFolder);
+    });
+    await part("anvil", async () => {
+      const anvilFolder = await folder();
+      const rpc = await startAnvil();
+      await configurationFor(rpc, devnetRpc, devnetFolder, anvilFolder);
+      await bothWays("anvil", rpc, binary, anvilFolder);
+    });
+  } finally {
+    await stopAll();
+    await Promise.all(folders.map((path) => rm(path, { recursive: true, force: true })));
+  }
+}
+
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => stopAll().then(() => process.exit(1)));
+await main(process.argv[2]);
+process.exit(finish());
