@@ -1,6 +1,7 @@
 //! The seller's side: claims, upstream, settlement, delivery; with a crash between any two.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use farebox_core::claim::{Presented, Repeat, repeat};
 use farebox_core::payment::{Delivery, Event, Phase};
@@ -192,8 +193,8 @@ impl Seller {
             seen.insufficient += 1;
             return Err(Reply::Refused);
         }
-        if !self.claims.contains_key(&auth.id) {
-            self.claims.insert(auth.id, *auth);
+        if let Entry::Vacant(first) = self.claims.entry(auth.id) {
+            first.insert(*auth);
             self.books.open(auth.id, auth.amount);
         } else if self.books.state(auth.id).phase == Phase::Released {
             self.books.apply(auth.id, &Event::Reclaimed).unwrap();
