@@ -8,7 +8,12 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+/// CAIP-2 says 8, but `lightning` and `cloudflare` are in use.
+const NAMESPACE_CHARS_MAX: usize = 10;
+
 /// A CAIP-2 chain: `namespace:reference`, for instance `eip155:84532`.
+///
+/// A chain has one spelling: leading zeros in the number of an `eip155` chain are refused.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChainId {
     text: Box<str>,
@@ -46,14 +51,13 @@ impl ChainId {
         self.text.get(self.colon + 1..).unwrap_or_default()
     }
 
-    /// The EVM chain id, where this is an `eip155` chain with a canonical number.
+    /// The EVM chain id, where this is an `eip155` chain whose number fits.
     #[must_use]
     pub fn as_eip155(&self) -> Option<u64> {
-        let reference = self.reference();
-        if self.namespace() != "eip155" || (reference.len() > 1 && reference.starts_with('0')) {
-            return None;
+        match self.namespace() {
+            "eip155" => self.reference().parse().ok(),
+            _ => None,
         }
-        reference.parse().ok()
     }
 
     /// The whole text.
@@ -73,7 +77,7 @@ impl FromStr for ChainId {
             example: "eip155:84532",
         };
         let (namespace, reference) = text.split_once(':').ok_or_else(error)?;
-        let namespace_ok = (3..=9).contains(&namespace.len())
+        let namespace_ok = (3..=NAMESPACE_CHARS_MAX).contains(&namespace.len())
             && namespace
                 .bytes()
                 .all(|b| b == b'-' || b.is_ascii_lowercase() || b.is_ascii_digit());
@@ -82,6 +86,9 @@ impl FromStr for ChainId {
                 .bytes()
                 .all(|b| b == b'-' || b == b'_' || b.is_ascii_alphanumeric());
         if !namespace_ok || !reference_ok {
+            return Err(error());
+        }
+        if namespace == "eip155" && !is_canonical_number(reference) {
             return Err(error());
         }
         Ok(Self {
@@ -118,6 +125,8 @@ impl<'de> Deserialize<'de> for ChainId {
 
 /// An asset on a chain, normalised so that two spellings of one token are equal:
 /// `eip155:84532/erc20:0x036c…` (CAIP-19, addresses lower case).
+///
+/// Token ids (a third part, for collectibles) are refused: they are no money.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AssetId {
     chain: ChainId,
@@ -208,3 +217,11 @@ impl<'de> Deserialize<'de> for AssetId {
         text.parse().map_err(serde::de::Error::custom)
     }
 }
+
+fn is_canonical_number(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'))
+}
+
+#[cfg(test)]
+#[path = "caip_tests.rs"]
+mod tests;

@@ -3,13 +3,18 @@
 //! Called by the buyer's loop with the head and body of the answer. Nothing here is believed: an
 //! offer is what the seller says, and the rails quote what it really costs.
 
+use serde::Deserialize;
+use serde::de::Error;
 use serde_json::{Map, Value};
 
+use crate::json::{self, Object};
 use crate::x402::header::{self, HeaderError};
-use crate::x402::types::{PaymentRequired, PaymentRequirements, ResourceInfo};
+use crate::x402::types::{PaymentRequirements, ResourceInfo};
 
 /// Offers that one challenge may hold. Real ones have a handful; ten thousand are an attack.
 pub const OFFERS_MAX: usize = 64;
+/// Bytes of a body that are looked at to tell apart dialects that have no header.
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Everything that a 402 offers.
 #[derive(Clone, Debug)]
@@ -76,45 +81,70 @@ pub fn read<'a>(
     if let Some(text) = header(crate::x402::PAYMENT_REQUIRED) {
         return read_x402(text);
     }
-    if header("www-authenticate").is_some_and(is_l402) {
-        return Err(ChallengeError::Unsupported("L402"));
+    if let Some(dialect) = header("www-authenticate").and_then(foreign_dialect) {
+        return Err(ChallengeError::Unsupported(dialect));
     }
-    match serde_json::from_slice::<Value>(body) {
-        Ok(json) if json.get("x402Version").and_then(Value::as_u64) == Some(1) => {
-            Err(ChallengeError::Unsupported("x402 version 1"))
-        }
-        _ => Err(ChallengeError::Unknown),
+    if body.len() <= BODY_BYTES_MAX
+        && let Ok(json) = serde_json::from_slice::<Value>(body)
+        && json.get("x402Version").and_then(Value::as_u64) == Some(1)
+    {
+        return Err(ChallengeError::Unsupported("x402 version 1"));
     }
+    Err(ChallengeError::Unknown)
 }
 
+/// Reads the header leniently where no money hangs on it: a seller's text of the wrong shape must
+/// not hide its offers, which are read one by one and strictly.
 fn read_x402(text: &[u8]) -> Result<Challenge, ChallengeError> {
-    let body: PaymentRequired = header::decode(text)?;
-    if body.x402_version != crate::x402::VERSION {
-        return Err(ChallengeError::Version(body.x402_version));
+    let mut body = header::decode_versioned(text)?;
+    let version = header::version(&body)?;
+    if version != crate::x402::VERSION {
+        return Err(ChallengeError::Version(version));
     }
-    if body.accepts.len() > OFFERS_MAX {
-        return Err(ChallengeError::TooManyOffers(body.accepts.len()));
+    let mut take = |name| body.get_mut(name).map(Value::take).unwrap_or_default();
+    let Value::Array(accepts) = take("accepts") else {
+        let why = serde_json::Error::custom("accepts is not a list of offers");
+        return Err(HeaderError::Json(why).into());
+    };
+    if accepts.len() > OFFERS_MAX {
+        return Err(ChallengeError::TooManyOffers(accepts.len()));
     }
-    let mut offers = Vec::with_capacity(body.accepts.len());
+    let mut offers = Vec::with_capacity(accepts.len());
     let mut unreadable = Vec::new();
-    for (place, raw) in body.accepts.into_iter().enumerate() {
+    for (place, raw) in accepts.into_iter().enumerate() {
         match PaymentRequirements::deserialize_from(&raw) {
             Ok(requirements) => offers.push(Offer::X402(X402Offer { requirements, raw })),
             Err(why) => unreadable.push((place, why.to_string())),
         }
     }
     Ok(Challenge {
-        resource: Some(body.resource),
-        error: body.error,
+        resource: serde_json::from_value(take("resource"))
+            .ok()
+            .map(|Object(resource)| resource),
+        error: match take("error") {
+            Value::Null => None,
+            Value::String(text) => Some(text),
+            other => Some(other.to_string()),
+        },
         offers,
         unreadable,
-        extensions: body.extensions,
+        extensions: match take("extensions") {
+            Value::Object(extensions) => Some(extensions),
+            _ => None,
+        },
     })
 }
 
-fn is_l402(value: &[u8]) -> bool {
-    let scheme = value.get(..5).unwrap_or_default();
-    scheme.eq_ignore_ascii_case(b"L402 ") || scheme.eq_ignore_ascii_case(b"LSAT ")
+/// A dialect that we know by its authentication scheme, and do not speak yet.
+fn foreign_dialect(value: &[u8]) -> Option<&'static str> {
+    value.split(|b| *b == b',').find_map(|challenge| {
+        let scheme = challenge.trim_ascii().split(|b| *b == b' ').next()?;
+        match scheme.to_ascii_lowercase().as_slice() {
+            b"l402" | b"lsat" => Some("L402"),
+            b"payment" => Some("MPP"),
+            _ => None,
+        }
+    })
 }
 
 impl PaymentRequirements {
@@ -123,6 +153,11 @@ impl PaymentRequirements {
     /// # Errors
     /// Names the field that is missing or wrong.
     pub fn deserialize_from(raw: &Value) -> Result<Self, serde_json::Error> {
-        serde::Deserialize::deserialize(raw)
+        let Object(requirements) = Object::deserialize(raw).map_err(json::brief)?;
+        Ok(requirements)
     }
 }
+
+#[cfg(test)]
+#[path = "challenge_tests.rs"]
+mod tests;

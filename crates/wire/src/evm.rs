@@ -102,3 +102,7 @@ pub fn parse_hex(text: &str, bytes_max: usize) -> Result<Vec<u8>, ParseHexError>
     }
     hex::decode(digits).map_err(|_| ParseHexError::Digit)
 }
+
+#[cfg(test)]
+#[path = "evm_tests.rs"]
+mod tests;

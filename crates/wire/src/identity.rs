@@ -47,3 +47,7 @@ impl fmt::Debug for Identity {
         f.write_str(&self.0)
     }
 }
+
+#[cfg(test)]
+#[path = "identity_tests.rs"]
+mod tests;

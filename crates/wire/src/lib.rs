@@ -16,5 +16,6 @@ pub mod caip;
 pub mod challenge;
 pub mod evm;
 pub mod identity;
+mod json;
 pub mod money;
 pub mod x402;

@@ -118,10 +118,9 @@ impl<'de> Deserialize<'de> for Amount {
 }
 
 /// US dollars in millionths: the unit of every limit (DESIGN law 13).
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(transparent)]
+///
+/// In JSON and TOML it is a decimal string, `"0.05"` (`"0.05 USD"` is read as well).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UsdMicros(pub u128);
 
 /// Decimals of [`UsdMicros`].
@@ -145,16 +144,14 @@ impl UsdMicros {
     /// Reads `0.05 USD`, `$0.05` or `0.05`.
     ///
     /// # Errors
-    /// Refuses other currencies, signs, exponents, more than six decimals and missing digits.
+    /// Refuses other currencies, signs, exponents, leading zeros, more than six decimals and
+    /// missing digits.
     pub fn parse(text: &str) -> Result<Self, ParseUsdError> {
-        let (number, currency) = match text.split_once(' ') {
-            Some((number, currency)) => (number, Some(currency)),
-            None => (text, None),
+        let number = match (text.strip_prefix('$'), text.split_once(' ')) {
+            (Some(number), _) | (None, Some((number, "USD"))) => number,
+            (None, Some(_)) => return Err(ParseUsdError::Currency(text.to_owned())),
+            (None, None) => text,
         };
-        if currency.is_some_and(|c| c != "USD") {
-            return Err(ParseUsdError::Currency(text.to_owned()));
-        }
-        let number = number.strip_prefix('$').unwrap_or(number);
         parse_decimal(number, USD_DECIMALS)
             .map(Self)
             .map_err(|e| match e {
@@ -182,6 +179,19 @@ impl fmt::Display for UsdMicros {
     }
 }
 
+impl Serialize for UsdMicros {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for UsdMicros {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
 /// What one whole unit of an asset is worth, and how finely it divides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UsdRate {
@@ -194,10 +204,14 @@ pub struct UsdRate {
 impl UsdRate {
     /// What `amount` is worth, rounded up: a limit must never be passed by rounding.
     ///
-    /// `None` where the numbers do not fit; the caller refuses.
+    /// `None` where the numbers do not fit, or the rate is zero (nothing is free of every
+    /// limit); the caller refuses.
     #[must_use]
     pub fn usd_of(&self, amount: Amount) -> Option<UsdMicros> {
         let scale = pow10(self.decimals)?;
+        if self.usd_per_unit.0 == 0 {
+            return None;
+        }
         // The product may not fit where the quotient would: whole units and remainder apart.
         let whole = (amount.0 / scale).checked_mul(self.usd_per_unit.0)?;
         let part = (amount.0 % scale)
@@ -232,8 +246,8 @@ pub enum DecimalError {
 /// Reads `12.5` as 12.5 x 10^`decimals`, exactly.
 ///
 /// # Errors
-/// [`DecimalError::Form`] for anything but `digits[.digits]`, [`DecimalError::Range`] where it
-/// does not fit or would need rounding.
+/// [`DecimalError::Form`] for anything but `digits[.digits]` without leading zeros,
+/// [`DecimalError::Range`] where it does not fit or would need rounding.
 pub fn parse_decimal(text: &str, decimals: u8) -> Result<u128, DecimalError> {
     let (whole, part) = match text.split_once('.') {
         Some((whole, part)) if !part.is_empty() => (whole, part),
@@ -241,7 +255,8 @@ pub fn parse_decimal(text: &str, decimals: u8) -> Result<u128, DecimalError> {
         None => (text, ""),
     };
     let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
-    if whole.is_empty() || !digits(whole) || !digits(part) {
+    let leading_zero = whole.len() > 1 && whole.starts_with('0');
+    if whole.is_empty() || leading_zero || !digits(whole) || !digits(part) {
         return Err(DecimalError::Form);
     }
     let decimals = usize::from(decimals);
@@ -273,3 +288,7 @@ fn decimal_string(atomic: u128, decimals: u8) -> String {
     let part = format!("{part:0width$}", width = usize::from(decimals));
     format!("{whole}.{}", part.trim_end_matches('0'))
 }
+
+#[cfg(test)]
+#[path = "money_tests.rs"]
+mod tests;

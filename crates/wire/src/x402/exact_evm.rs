@@ -3,6 +3,8 @@
 //! Values are read into the machine's integers: what does not fit is refused here, so that a
 //! digest is never computed over something other than what was sent.
 
+use std::fmt;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::evm::{EvmAddress, Word, parse_hex};
@@ -17,6 +19,7 @@ pub struct ExactEvmPayload {
     /// 65 bytes for an ordinary account; anything else belongs to contract wallets.
     pub signature: HexBytes,
     /// What was signed.
+    #[serde(deserialize_with = "crate::json::object")]
     pub authorization: Eip3009Authorization,
 }
 
@@ -40,9 +43,15 @@ pub struct Eip3009Authorization {
     pub nonce: Word,
 }
 
-/// Bytes written as `0x…`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Bytes written as `0x…`. They may be a signature, so `Debug` tells their number only.
+#[derive(Clone, PartialEq, Eq)]
 pub struct HexBytes(pub Vec<u8>);
+
+impl fmt::Debug for HexBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<{} bytes>", self.0.len())
+    }
+}
 
 impl Serialize for HexBytes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -61,6 +70,7 @@ impl<'de> Deserialize<'de> for HexBytes {
 
 /// Seconds as a string of digits.
 mod unix_seconds {
+    use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
 
     use crate::money::Amount;
@@ -73,8 +83,16 @@ mod unix_seconds {
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-        let amount = Amount::deserialize(deserializer)?;
-        u64::try_from(amount.atomic())
-            .map_err(|_| serde::de::Error::custom("a time beyond 2^64 - 1 seconds"))
+        let text = String::deserialize(deserializer)?;
+        Amount::parse(&text)
+            .ok()
+            .and_then(|seconds| u64::try_from(seconds.atomic()).ok())
+            .ok_or_else(|| {
+                D::Error::custom("a time must be digits of unix seconds, at most 2^64 - 1")
+            })
     }
 }
+
+#[cfg(test)]
+#[path = "exact_evm_tests.rs"]
+mod tests;

@@ -6,6 +6,8 @@
 
 use serde_json::Value;
 
+use crate::json::plain_digits;
+
 /// The fields that must be equal; anything else a peer adds is its own business.
 const CORE_FIELDS: [&str; 6] = [
     "scheme",
@@ -35,12 +37,12 @@ pub fn accepts(offered: &Value, accepted: &Value) -> bool {
     core && extra
 }
 
-/// JSON equality that ignores the order of keys, treats absent as `null`, and compares numbers
-/// by value.
+/// JSON equality that ignores the order of keys, treats an absent field as `null` (an array's
+/// `null` is an entry like any other), and compares numbers by value.
 #[must_use]
 pub fn deep_equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
-        (Value::Number(a), Value::Number(b)) => number_text(a) == number_text(b),
+        (Value::Number(a), Value::Number(b)) => a == b || plain_digits(a) == plain_digits(b),
         (Value::Array(a), Value::Array(b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| deep_equal(a, b))
         }
@@ -61,15 +63,11 @@ fn subset(part: &Value, whole: &Value) -> bool {
         (Value::Object(part), Value::Object(whole)) => part
             .iter()
             .all(|(k, v)| subset(v, whole.get(k).unwrap_or(&Value::Null))),
-        (Value::Object(part), Value::Null) => part.is_empty(),
+        (Value::Object(part), Value::Null) => part.values().all(|v| subset(v, &Value::Null)),
         _ => deep_equal(part, whole),
     }
 }
 
-fn number_text(number: &serde_json::Number) -> String {
-    let text = number.to_string();
-    match text.strip_suffix(".0") {
-        Some(whole) => whole.to_owned(),
-        None => text,
-    }
-}
+#[cfg(test)]
+#[path = "matching_tests.rs"]
+mod tests;

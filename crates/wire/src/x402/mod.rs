@@ -1,14 +1,15 @@
 //! The x402 dialect, version 2 (reference: x402 specification v2, and npm `@x402/core` 2.27).
 //!
-//! `types` holds the bodies, `header` their base64 carriage, `exact_evm` the payload of scheme
-//! `exact` on EVM chains, `matching` the equality of offers, `reason` the error strings that the
-//! official SDKs emit and read.
+//! `types` holds the bodies, `header` their carriage, `exact_evm` the payload of scheme `exact` on
+//! EVM chains, `matching` the equality of offers, `verdict` what a receipt says, `reason` the error
+//! strings that the official SDKs emit and read.
 
 pub mod exact_evm;
 pub mod header;
 pub mod matching;
 pub mod reason;
 pub mod types;
+pub mod verdict;
 
 /// The protocol version that this module speaks.
 pub const VERSION: u64 = 2;

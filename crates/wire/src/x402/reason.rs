@@ -24,6 +24,12 @@ macro_rules! reasons {
                     $(Self::$name => $code),+
                 }
             }
+
+            /// The reason that a code on the wire stands for, where it is one of ours.
+            #[must_use]
+            pub fn from_code(code: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|r| r.code() == code)
+            }
         }
     };
 }
@@ -100,3 +106,7 @@ impl fmt::Display for Reason {
         f.write_str(self.code())
     }
 }
+
+#[cfg(test)]
+#[path = "reason_tests.rs"]
+mod tests;
