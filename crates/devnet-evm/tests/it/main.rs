@@ -1,0 +1,4 @@
+//! The devnet as a client sees it: everything over JSON-RPC, as a wallet or a facilitator would do it.
+
+mod client;
+mod token;
