@@ -1,1 +1,19 @@
-fn main() {}
+//! The farebox binary: reads the command line, runs one command, exits with one code.
+//!
+//! `cli/` has a file per command, `config/` reads the file, `assemble.rs` alone names rails, stores
+//! and listeners, `demo/` is the main job in one command. Nothing here decides about money: that is
+//! done in the rooms below.
+
+mod cli;
+mod config;
+mod demo;
+mod failure;
+mod output;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // First of all: whoever builds a TLS client without it panics. An error means that it is there.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    cli::main()
+}

@@ -1,0 +1,181 @@
+//! The command line: one file per command, the flags that all share, and the one way out.
+//!
+//! Called by `main`. Machine output goes to stdout, everything else to stderr; exactly one exit
+//! code of DESIGN §4 leaves.
+
+mod devnet;
+pub(crate) mod signal;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+use serde_json::json;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Config, DataDir};
+use crate::failure::{EXIT_USAGE, Failure};
+use crate::output;
+
+const EXAMPLES: &str = "\
+Examples:
+  farebox demo
+  farebox devnet --only evm --write net
+  farebox gate --config net/seller.toml --upstream http://127.0.0.1:3000 --price \"0.001 USD\" --listen 127.0.0.1:8402
+  farebox fetch --config net/buyer.toml http://127.0.0.1:8402/
+
+Exit codes:
+  0 done; 1 failed before any payment; 2 usage or configuration; 3 refused by budget or --max-cost;
+  4 no offer that can be paid; 5 refused after a credential was sent, the amount stays reserved;
+  6 no readable reply after a credential was sent, money may have moved; 7 paid, not delivered;
+  22 HTTP status of 400 or more, nothing was paid";
+
+/// Lets any HTTP API get paid by software, and lets any software pay, over HTTP 402.
+#[derive(Parser)]
+#[command(name = "farebox", version, about, after_help = EXAMPLES, disable_help_subcommand = true)]
+struct Cli {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Everywhere")]
+pub(crate) struct Globals {
+    /// Print one JSON object on stdout instead of text
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Configuration file
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "FAREBOX_CONFIG",
+        hide_env_values = true
+    )]
+    pub(crate) config: Option<PathBuf>,
+    /// Where the default ledger and the keystore are
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "FAREBOX_DATA_DIR",
+        hide_env_values = true
+    )]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Say more on stderr; twice for everything
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+    /// Say nothing on stderr but errors
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+}
+
+impl Globals {
+    /// Reads the configuration file, if one is named.
+    pub(crate) fn config(&self) -> Result<Config, Failure> {
+        Config::load(self.config.as_deref())
+    }
+
+    /// The data directory.
+    pub(crate) fn data_dir(&self) -> Result<DataDir, Failure> {
+        DataDir::new(self.data_dir.as_deref())
+    }
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Devnet(devnet::Devnet),
+}
+
+/// Runs the command that the arguments of this process name.
+pub(crate) fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error, &arguments),
+    };
+    start_log(&cli.globals);
+    let globals = cli.globals.clone();
+    let quiet = false;
+    match run(cli) {
+        Ok(exit) => ExitCode::from(exit),
+        Err(failure) => end(&failure, globals.json, quiet),
+    }
+}
+
+/// Runs a command; the number is what the process exits with.
+fn run(cli: Cli) -> Result<u8, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::internal("threads", format!("cannot start threads: {error}")))?;
+    let globals = cli.globals;
+    let exit = runtime.block_on(async {
+        match cli.command {
+            Command::Devnet(devnet) => devnet.run(&globals).await,
+        }
+    });
+    // A thread that still reads a terminal or a pipe must not keep the process.
+    runtime.shutdown_background();
+    exit
+}
+
+/// Says why a command ended, in both languages, and gives its exit code.
+fn end(failure: &Failure, json: bool, silent: bool) -> ExitCode {
+    if let Some(fault) = &failure.fault {
+        if !silent {
+            output::say(&format!("farebox: {fault}"));
+        }
+        if json {
+            let object = json!({"ok": false, "exit": failure.exit, "error": fault});
+            // What could not be written has been said on stderr.
+            let _ = output::json(&object);
+        }
+    }
+    ExitCode::from(failure.exit)
+}
+
+/// What the parser of arguments has to say: help and version are success, the rest is exit 2.
+fn usage(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
+    // Goes to stdout for help and to stderr for mistakes; a reader who has gone is fine.
+    let _ = error.print();
+    if !error.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    if arguments.iter().any(|argument| argument == "--json") {
+        let text = error.render().to_string();
+        let first = text.lines().next().unwrap_or_default();
+        let message = first.trim_start_matches("error: ");
+        let failure = Failure::config("usage", message);
+        let object = json!({"ok": false, "exit": EXIT_USAGE, "error": failure.fault});
+        // As above.
+        let _ = output::json(&object);
+    }
+    ExitCode::from(EXIT_USAGE)
+}
+
+/// Logs go to stderr: warnings by default, more with -v, none but errors with -q, or as
+/// `FAREBOX_LOG` says.
+fn start_log(globals: &Globals) {
+    let level = match (globals.quiet, globals.verbose) {
+        (true, _) => "error",
+        (false, 0) => "warn",
+        (false, 1) => "info",
+        (false, _) => "debug",
+    };
+    let filter = std::env::var("FAREBOX_LOG")
+        .ok()
+        .and_then(|text| EnvFilter::try_new(text).ok())
+        .unwrap_or_else(|| EnvFilter::new(level));
+    let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(terminal)
+        .with_target(false)
+        .init();
+}

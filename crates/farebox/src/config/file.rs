@@ -1,0 +1,206 @@
+//! The shape of the configuration file, key by key, as docs/configuration.md explains it.
+//!
+//! Read by `config`; the flags of the commands win over it. Types here refuse what cannot mean
+//! anything; whether the whole makes sense is for `assemble` to say.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use farebox_wire::caip::ChainId;
+use farebox_wire::evm::EvmAddress;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+
+use super::values::{Timespan, Usd};
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct File {
+    /// Where the gate listens, for instance `127.0.0.1:8402`.
+    pub(crate) listen: Option<SocketAddr>,
+    /// The origin in offers and receipts, as buyers see it; never taken from a request.
+    pub(crate) public_url: Option<String>,
+    /// What the gate does with a path that no route matches: `404` (default) or `free`.
+    pub(crate) unmatched: Unmatched,
+    /// The ledger, `sqlite:PATH`; by default `farebox.db` in the data directory.
+    pub(crate) ledger: Option<String>,
+    /// Chains by CAIP-2 name. A buyer with none pays on every known one, without asking a chain.
+    pub(crate) network: BTreeMap<ChainId, NetworkSection>,
+    /// Who is paid.
+    pub(crate) pay_to: PayToSection,
+    /// Who settles.
+    pub(crate) facilitator: FacilitatorSection,
+    /// What is sold; the first route that matches a request is its price.
+    pub(crate) route: Vec<RouteSection>,
+    /// Who pays.
+    pub(crate) wallet: WalletSection,
+    /// Limits that a ledger gets when it has none yet.
+    pub(crate) budget: Option<BudgetSection>,
+    /// What agents may reach.
+    pub(crate) policy: PolicySection,
+}
+
+/// What happens to a request that no route matches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub(crate) enum Unmatched {
+    /// It is answered with 404 here.
+    #[default]
+    #[serde(rename = "404")]
+    NotFound,
+    /// It goes to the upstream, unpaid.
+    #[serde(rename = "free")]
+    Free,
+}
+
+/// One chain.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct NetworkSection {
+    /// JSON-RPC addresses, tried in this order.
+    pub(crate) rpc: Vec<String>,
+    /// Blocks that a settlement must have before its answer is served; 1 is its own block.
+    pub(crate) confirmations: Option<u64>,
+    /// When a block can no longer be undone: `"finalized"` (default), or a number of blocks.
+    #[serde(rename = "final")]
+    pub(crate) finality: Final,
+    /// Tokens beyond the built-in table.
+    pub(crate) asset: Vec<AssetSection>,
+}
+
+/// When a block is final.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Final {
+    /// When the chain's own `finalized` block has reached it.
+    #[default]
+    Finalized,
+    /// When so many blocks lie above it; 0 suits test chains.
+    Blocks(u64),
+}
+
+impl<'de> Deserialize<'de> for Final {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match toml::Value::deserialize(deserializer)? {
+            toml::Value::String(text) if text == "finalized" => Ok(Self::Finalized),
+            toml::Value::Integer(blocks) if blocks >= 0 => Ok(Self::Blocks(blocks.unsigned_abs())),
+            _ => Err(D::Error::custom(
+                "final is neither \"finalized\" nor a number of blocks",
+            )),
+        }
+    }
+}
+
+/// A token beyond the built-in table.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AssetSection {
+    /// Address of the contract.
+    pub(crate) address: EvmAddress,
+    /// What people call it.
+    pub(crate) symbol: String,
+    /// EIP-712 name of the contract.
+    pub(crate) name: String,
+    /// EIP-712 version of the contract.
+    pub(crate) version: String,
+    /// Digits after the point of one whole token.
+    pub(crate) decimals: u8,
+    /// Dollars for one whole token, for instance `"1.08"`. Without it the token is not paid with.
+    pub(crate) usd: Option<Usd>,
+}
+
+/// Who is paid, per rail.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct PayToSection {
+    /// Address on every EVM chain.
+    pub(crate) evm: Option<EvmAddress>,
+}
+
+/// Who settles; `["local"]` is this process with its own gas key.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct FacilitatorSection {
+    /// Only `"local"` until facilitators can be named.
+    pub(crate) urls: Vec<String>,
+    /// Keys that pay for gas.
+    pub(crate) signer: SignerSection,
+}
+
+/// Keys that pay for gas, per rail.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SignerSection {
+    /// Reference to the key, `env:NAME` or `file:PATH`.
+    pub(crate) evm: Option<String>,
+}
+
+/// Something that is sold.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RouteSection {
+    /// `[METHOD ]path`; no method is any, GET covers HEAD, `*` crosses slashes.
+    #[serde(rename = "match")]
+    pub(crate) matcher: String,
+    /// Who answers, `http://HOST:PORT`.
+    pub(crate) upstream: String,
+    /// What one request costs, `"0.001 USD"`; `"0 USD"` is free.
+    pub(crate) price: Usd,
+    /// Protocols to accept; by default all that are spoken.
+    #[serde(default)]
+    pub(crate) accept: Option<Vec<String>>,
+    /// When the money moves: `after` (default) or `before` the upstream answers.
+    #[serde(default)]
+    pub(crate) settle: Settle,
+    /// How long a credential may live, at most.
+    #[serde(default)]
+    pub(crate) max_timeout: Option<Timespan>,
+    /// What is sold, for people and catalogues.
+    #[serde(default)]
+    pub(crate) description: Option<String>,
+    /// Media type of the answer.
+    #[serde(default)]
+    pub(crate) mime_type: Option<String>,
+}
+
+/// When the money moves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Settle {
+    /// Before the upstream is called.
+    Before,
+    /// When the upstream's head has come.
+    #[default]
+    After,
+}
+
+/// Who pays.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct WalletSection {
+    /// Reference to the key: `keystore:NAME` (default `keystore:default`), `env:NAME`, `file:PATH`.
+    pub(crate) evm_key: Option<String>,
+    /// Reference to the keystore's passphrase; without it the terminal is asked.
+    pub(crate) passphrase: Option<String>,
+    /// How long a credential of ours may live, at most (default `120s`).
+    pub(crate) max_validity: Option<Timespan>,
+}
+
+/// Limits in US dollars. Those that are absent do not limit.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct BudgetSection {
+    /// The most that one payment may cost.
+    pub(crate) per_payment: Option<Usd>,
+    /// The most between two midnights (UTC).
+    pub(crate) per_day: Option<Usd>,
+    /// The most ever.
+    pub(crate) total: Option<Usd>,
+}
+
+/// What agents may reach.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct PolicySection {
+    /// Private networks that agents may reach, in CIDR form, for instance `127.0.0.1/32`.
+    pub(crate) allow_private: Vec<String>,
+}

@@ -1,0 +1,154 @@
+//! Keys of the documented file that this release does not act on yet.
+//!
+//! Called before the file is read. They are refused by name, because a seller who writes `tls`
+//! or a limit and is silently served without it has been misled (DESIGN law 14).
+
+use toml::de::{DeTable, DeValue};
+
+use super::{ConfigFault, line_of};
+
+/// Dotted keys and what they are for; `*` stands for any name or any element.
+const LATER: &[(&str, &str)] = &[
+    ("admin", "the admin listener"),
+    ("tls", "TLS at the gate; put a TLS proxy in front"),
+    (
+        "trusted_proxies",
+        "addresses of proxies in front of the gate",
+    ),
+    ("limits", "rate limits"),
+    ("l402", "Lightning and L402"),
+    (
+        "rates",
+        "exchange rates; give an asset its rate with usd = \"1.08\"",
+    ),
+    ("catalogue", "the catalogue"),
+    ("network.*.node", "Lightning nodes"),
+    ("pay_to.solana", "Solana"),
+    ("pay_to.lightning", "Lightning"),
+    ("facilitator.headers", "remote facilitators"),
+    ("facilitator.payees", "the facilitator as a service"),
+    ("facilitator.tokens", "the facilitator as a service"),
+    ("facilitator.open", "the facilitator as a service"),
+    ("facilitator.limits", "gas limits of the facilitator"),
+    ("facilitator.shared_payee", "several sellers on one payee"),
+    ("facilitator.signer.solana", "Solana"),
+    ("route.*.uses", "L402 tokens for several requests"),
+    ("route.*.valid_for", "L402 tokens for a span of time"),
+    ("wallet.solana_key", "Solana"),
+    ("wallet.lightning", "Lightning"),
+    (
+        "policy.resign_after_refusal",
+        "signing anew after a refusal",
+    ),
+];
+/// Protocols that `accept` will know.
+const LATER_PROTOCOLS: [&str; 2] = ["l402", "mpp"];
+
+/// Refuses the first key of a later release. A text that is not TOML is left to the reader.
+pub(super) fn refuse(text: &str) -> Result<(), ConfigFault> {
+    let Ok(table) = DeTable::parse(text) else {
+        return Ok(());
+    };
+    for (key, what) in LATER {
+        let path: Vec<&str> = key.split('.').collect();
+        if let Some(offset) = find_in_table(table.get_ref(), &path) {
+            return Err(not_yet(text, offset, format!("{key} ({what})")));
+        }
+    }
+    refuse_values(text, table.get_ref())
+}
+
+/// Known keys with values that are for later.
+fn refuse_values(text: &str, table: &DeTable<'_>) -> Result<(), ConfigFault> {
+    for (name, _) in entries(table.get("network").map(toml::Spanned::get_ref)) {
+        let namespace = name.get_ref().split(':').next().unwrap_or_default();
+        if matches!(namespace, "solana" | "lightning") {
+            let what = format!("network {:?}: only eip155 networks", name.get_ref());
+            return Err(not_yet(text, name.span().start, what));
+        }
+    }
+    for (offset, url) in strings(at(table, &["facilitator", "urls"])) {
+        if url != "local" {
+            let what = format!("facilitator {url:?}: only \"local\", with signer.evm");
+            return Err(not_yet(text, offset, what));
+        }
+    }
+    let routes = table.get("route").map(toml::Spanned::get_ref);
+    for route in routes.and_then(DeValue::as_array).into_iter().flatten() {
+        let accept = route
+            .get_ref()
+            .as_table()
+            .and_then(|route| route.get("accept"));
+        for (offset, protocol) in strings(accept.map(toml::Spanned::get_ref)) {
+            if LATER_PROTOCOLS.contains(&protocol) {
+                let what = format!("accept {protocol:?}: only \"x402\"");
+                return Err(not_yet(text, offset, what));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn not_yet(text: &str, offset: usize, what: String) -> ConfigFault {
+    ConfigFault {
+        code: "config_not_yet",
+        line: Some(line_of(text, offset)),
+        message: format!("not yet: {what}; remove it"),
+    }
+}
+
+/// Byte offset of the key at the end of `path`.
+fn find_in_table(table: &DeTable<'_>, path: &[&str]) -> Option<usize> {
+    let (first, rest) = path.split_first()?;
+    table.iter().find_map(|(key, value)| {
+        if *first != "*" && key.get_ref() != first {
+            return None;
+        }
+        if rest.is_empty() {
+            return Some(key.span().start);
+        }
+        find_in_value(value.get_ref(), rest)
+    })
+}
+
+fn find_in_value(value: &DeValue<'_>, path: &[&str]) -> Option<usize> {
+    match value {
+        DeValue::Table(table) => find_in_table(table, path),
+        DeValue::Array(array) => {
+            let (first, rest) = path.split_first()?;
+            let elements = (*first == "*").then_some(array)?;
+            elements
+                .iter()
+                .find_map(|element| find_in_value(element.get_ref(), rest))
+        }
+        _ => None,
+    }
+}
+
+fn at<'a, 'i>(table: &'a DeTable<'i>, path: &[&str]) -> Option<&'a DeValue<'i>> {
+    let (first, rest) = path.split_first()?;
+    let value = table.get(*first)?.get_ref();
+    if rest.is_empty() {
+        return Some(value);
+    }
+    at(value.as_table()?, rest)
+}
+
+fn entries<'a, 'i>(
+    value: Option<&'a DeValue<'i>>,
+) -> impl Iterator<
+    Item = (
+        &'a toml::Spanned<toml::de::DeString<'i>>,
+        &'a toml::Spanned<DeValue<'i>>,
+    ),
+> {
+    value
+        .and_then(DeValue::as_table)
+        .into_iter()
+        .flat_map(DeTable::iter)
+}
+
+fn strings<'a>(value: Option<&'a DeValue<'_>>) -> impl Iterator<Item = (usize, &'a str)> {
+    let elements = value.and_then(DeValue::as_array).into_iter().flatten();
+    elements.filter_map(|element| Some((element.span().start, element.get_ref().as_str()?)))
+}

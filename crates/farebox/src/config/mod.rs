@@ -1,0 +1,122 @@
+//! What farebox is told: one TOML file, read strictly, with every path in it relative to the file.
+//!
+//! Called by the commands before they assemble anything. It never reads a key: secrets stay
+//! references here. Unknown keys and keys of later releases are refused (DESIGN law 14).
+
+mod data_dir;
+mod file;
+mod later;
+mod values;
+
+use std::path::{Path, PathBuf};
+
+pub(crate) use data_dir::{DataDir, create_private};
+pub(crate) use file::{BudgetSection, Final, NetworkSection, RouteSection, Settle, Unmatched};
+pub(crate) use values::{Timespan, Usd};
+
+use crate::failure::Failure;
+use file::File;
+
+/// The prefix of the only store there is.
+const SQLITE: &str = "sqlite:";
+
+/// A configuration file and where it lies; without `--config`, an empty one in the current folder.
+pub(crate) struct Config {
+    /// What stood in the file.
+    pub(crate) file: File,
+    /// Where the file is; `None` without one.
+    pub(crate) path: Option<PathBuf>,
+    /// What relative paths are relative to.
+    pub(crate) base: PathBuf,
+}
+
+impl Config {
+    /// Reads `path`, or nothing at all.
+    ///
+    /// # Errors
+    /// Exit 2, naming the key and its line.
+    pub(crate) fn load(path: Option<&Path>) -> Result<Self, Failure> {
+        let Some(path) = path else {
+            return Ok(Self {
+                file: File::default(),
+                path: None,
+                base: PathBuf::new(),
+            });
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Failure::config(
+                "config_unreadable",
+                format!("cannot read the configuration {}: {error}", path.display()),
+            )
+        })?;
+        let file = parse(&text).map_err(|fault| fault.in_file(path))?;
+        let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
+        Ok(Self {
+            file,
+            path: Some(path.to_path_buf()),
+            base,
+        })
+    }
+
+    /// Where the ledger is: the file's `ledger`, else in the data directory.
+    ///
+    /// # Errors
+    /// Exit 2 where `ledger` is not `sqlite:PATH`.
+    pub(crate) fn ledger_path(&self, data_dir: &DataDir) -> Result<PathBuf, Failure> {
+        let Some(ledger) = &self.file.ledger else {
+            return Ok(data_dir.created()?.join("farebox.db"));
+        };
+        match ledger.strip_prefix(SQLITE) {
+            Some(path) if !path.is_empty() => Ok(self.base.join(path)),
+            _ => Err(Failure::config(
+                "config_invalid",
+                format!("ledger = {ledger:?} is no store; write \"sqlite:farebox.db\""),
+            )),
+        }
+    }
+
+    /// How messages call the place where a missing key belongs.
+    pub(crate) fn name(&self) -> String {
+        match &self.path {
+            Some(path) => path.display().to_string(),
+            None => "a file given with --config".to_owned(),
+        }
+    }
+}
+
+/// What is wrong with the text of a configuration, and where.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ConfigFault {
+    /// `config_invalid` or `config_not_yet`.
+    code: &'static str,
+    /// Line, from 1, where one can be named.
+    line: Option<usize>,
+    message: String,
+}
+
+impl ConfigFault {
+    fn in_file(self, path: &Path) -> Failure {
+        let place = match self.line {
+            Some(line) => format!("{} line {line}", path.display()),
+            None => path.display().to_string(),
+        };
+        Failure::config(self.code, format!("{place}: {}", self.message))
+    }
+}
+
+/// Reads the text of a configuration file.
+fn parse(text: &str) -> Result<File, ConfigFault> {
+    later::refuse(text)?;
+    toml::from_str(text).map_err(|error| ConfigFault {
+        code: "config_invalid",
+        line: error.span().map(|span| line_of(text, span.start)),
+        // The snippet that the crate would draw needs several lines; its sentence is enough.
+        message: error.message().trim().to_owned(),
+    })
+}
+
+/// The line, from 1, of a byte offset.
+fn line_of(text: &str, offset: usize) -> usize {
+    let before = text.as_bytes().get(..offset).unwrap_or(text.as_bytes());
+    before.iter().filter(|byte| **byte == b'\n').count() + 1
+}

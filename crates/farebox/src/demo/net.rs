@@ -1,0 +1,229 @@
+//! The local EVM network of `farebox devnet` and `farebox demo`, and the files that make a seller
+//! and a buyer of it.
+//!
+//! Everything that is written here is for this network alone: the keys are public knowledge.
+
+use std::path::Path;
+use std::time::Duration;
+
+use farebox_devnet_evm::{Account, Devnet, DevnetOptions};
+use serde::Serialize;
+
+use crate::config::create_private;
+use crate::failure::Failure;
+use crate::output;
+
+/// Account that pays for gas.
+const GAS_ACCOUNT: usize = 0;
+/// Account that buys.
+const BUYER_ACCOUNT: usize = 1;
+/// Account that is paid.
+const PAYEE_ACCOUNT: usize = 9;
+
+/// How the network is started.
+pub(crate) struct Options {
+    /// Port on 127.0.0.1; 0 takes a free one.
+    pub(crate) port: u16,
+    /// A block each so often; `None` is a block per transaction.
+    pub(crate) block_time: Option<Duration>,
+    /// Gas that one block may hold.
+    pub(crate) gas_limit: Option<u64>,
+}
+
+/// The running network.
+pub(crate) struct Net {
+    devnet: Devnet,
+}
+
+/// The line that `farebox devnet --json` prints.
+#[derive(Serialize)]
+pub(crate) struct Ready {
+    evm: ReadyEvm,
+}
+
+#[derive(Serialize)]
+struct ReadyEvm {
+    rpc: String,
+    chain_id: u64,
+    network: String,
+    usdc: String,
+    accounts: Vec<ReadyAccount>,
+}
+
+#[derive(Serialize)]
+struct ReadyAccount {
+    address: String,
+    key: String,
+}
+
+impl Net {
+    /// Starts the chain.
+    ///
+    /// # Errors
+    /// Exit 2 where the port is taken.
+    pub(crate) fn start(options: Options) -> Result<Self, Failure> {
+        let defaults = DevnetOptions::default();
+        let devnet = Devnet::start(DevnetOptions {
+            port: options.port,
+            block_time: options.block_time,
+            gas_limit: options.gas_limit.unwrap_or(defaults.gas_limit),
+            ..defaults
+        })
+        .map_err(|error| Failure::config("devnet_failed", error.to_string()))?;
+        Ok(Self { devnet })
+    }
+
+    /// Stops the chain and waits until its port is free.
+    pub(crate) async fn stop(self) {
+        self.devnet.shutdown().await;
+    }
+
+    /// CAIP-2 name of the chain.
+    pub(crate) fn network(&self) -> String {
+        format!("eip155:{}", self.devnet.chain_id())
+    }
+
+    /// Who is paid, and the token that is paid with, for those who compare books.
+    pub(crate) fn payee(&self) -> String {
+        self.account(PAYEE_ACCOUNT)
+            .map(Account::address_hex)
+            .unwrap_or_default()
+    }
+
+    /// The line of `--json` (DESIGN §4).
+    pub(crate) fn as_json(&self) -> Ready {
+        let accounts = self.devnet.accounts().iter().map(|account| ReadyAccount {
+            address: account.address_hex(),
+            key: account.key_hex(),
+        });
+        Ready {
+            evm: ReadyEvm {
+                rpc: self.devnet.rpc_url(),
+                chain_id: self.devnet.chain_id(),
+                network: self.network(),
+                usdc: self.devnet.usdc().to_checksum(None),
+                accounts: accounts.collect(),
+            },
+        }
+    }
+
+    /// The same for people, with what to run next.
+    pub(crate) fn as_text(&self, written: Option<&Path>) -> String {
+        let rows: Vec<Vec<String>> = self
+            .devnet
+            .accounts()
+            .iter()
+            .enumerate()
+            .map(|(number, account)| {
+                let use_of = match number {
+                    GAS_ACCOUNT => "gas",
+                    PAYEE_ACCOUNT => "payee",
+                    _ => "buyer",
+                };
+                vec![
+                    number.to_string(),
+                    use_of.to_owned(),
+                    account.address_hex(),
+                    account.key_hex(),
+                ]
+            })
+            .collect();
+        let next = match written {
+            Some(dir) => format!(
+                "Sell:  farebox gate --config {dir}/seller.toml --upstream http://127.0.0.1:3000 --price \"0.001 USD\" --listen 127.0.0.1:8402\n\
+                 Buy:   farebox fetch --config {dir}/buyer.toml http://127.0.0.1:8402/",
+                dir = dir.display()
+            ),
+            None => "Add --write DIR for files that `farebox gate` and `farebox fetch` can use."
+                .to_owned(),
+        };
+        format!(
+            "EVM    {rpc}  network {network}\nUSDC   {usdc}  (6 decimals; 10,000 ETH and 1,000,000 USDC per account)\n\n\
+             {accounts}\n\n{next}\nCtrl-C stops it; nothing is kept.",
+            rpc = self.devnet.rpc_url(),
+            network = self.network(),
+            usdc = self.devnet.usdc().to_checksum(None),
+            accounts = output::table(&["#", "use", "address", "key (public, test only)"], &rows),
+        )
+    }
+
+    /// Leaves `seller.toml`, `buyer.toml`, `gas.key` and `buyer.key` in `dir`, created if needed.
+    ///
+    /// # Errors
+    /// Exit 2 where the directory cannot be written.
+    pub(crate) fn write(&self, dir: &Path) -> Result<(), Failure> {
+        let failed = |error: std::io::Error| {
+            Failure::config(
+                "devnet_write",
+                format!("cannot write to {}: {error}", dir.display()),
+            )
+        };
+        create_private(dir).map_err(failed)?;
+        for stale in ["seller.db", "buyer.db"].map(|name| dir.join(name)) {
+            if stale.exists() {
+                output::say(&format!(
+                    "farebox: {} is the ledger of an earlier chain; remove it, or its payments will not be found",
+                    stale.display()
+                ));
+            }
+        }
+        let key = |number| {
+            self.account(number)
+                .map(Account::key_hex)
+                .unwrap_or_default()
+        };
+        let files = [
+            ("seller.toml", self.seller_toml()),
+            ("buyer.toml", self.buyer_toml()),
+            ("gas.key", format!("{}\n", key(GAS_ACCOUNT))),
+            ("buyer.key", format!("{}\n", key(BUYER_ACCOUNT))),
+        ];
+        for (name, text) in files {
+            write_private(&dir.join(name), &text).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    fn seller_toml(&self) -> String {
+        format!(
+            "# A seller on the local chain, for `farebox gate --config`.\n\
+             ledger = \"sqlite:seller.db\"\n\n{}\n\
+             [pay_to]\nevm = \"{}\"\n\n\
+             [facilitator]\nurls = [\"local\"]\nsigner = {{ evm = \"file:gas.key\" }}\n",
+            self.network_toml(),
+            self.payee(),
+        )
+    }
+
+    fn buyer_toml(&self) -> String {
+        format!(
+            "# A buyer on the local chain, for `farebox fetch --config`.\n\
+             ledger = \"sqlite:buyer.db\"\n\n{}\n\
+             [wallet]\nevm_key = \"file:buyer.key\"\n\n\
+             [budget]\nper_payment = \"1 USD\"\nper_day = \"10 USD\"\ntotal = \"10 USD\"\n\n\
+             [policy]\nallow_private = [\"127.0.0.1/32\"]\n",
+            self.network_toml(),
+        )
+    }
+
+    fn network_toml(&self) -> String {
+        format!(
+            "[network.\"{}\"]\nrpc = [\"{}\"]\nconfirmations = 1\nfinal = 0\n",
+            self.network(),
+            self.devnet.rpc_url()
+        )
+    }
+
+    fn account(&self, number: usize) -> Option<&Account> {
+        self.devnet.accounts().get(number)
+    }
+}
+
+/// Writes a file that only its owner can read.
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    std::io::Write::write_all(&mut options.open(path)?, text.as_bytes())
+}
