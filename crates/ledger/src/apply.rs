@@ -1,0 +1,154 @@
+//! Takes events: steps the state, posts what the step asks for, attaches what came with it.
+
+use farebox_core::ledger::{Applied, Attach, Lease, LedgerError, Payment, PaymentId};
+use farebox_core::payment::{self, Effect, Event, Role};
+use rusqlite::{Connection, params};
+
+use crate::accounts;
+use crate::postings::{self, Entry};
+use crate::row::{self, Stored};
+use crate::{blob, error};
+
+/// One event on one payment, inside the caller's transaction.
+pub(crate) fn apply(
+    connection: &Connection,
+    id: &PaymentId,
+    event: &Event,
+    attach: Attach,
+    now_ms: u64,
+) -> Result<Applied, LedgerError> {
+    let mut stored = row::by_id(connection, id)?;
+    let (effects, changed) = take(connection, &mut stored, event, now_ms)?;
+    let attached = attach_to(&mut stored.payment, attach);
+    if changed || attached.any {
+        stored.payment.updated_ms = now_ms;
+        save(connection, &stored, &attached)?;
+    }
+    Ok(Applied {
+        payment: stored.payment,
+        effects,
+    })
+}
+
+/// What belongs to a payment, without an event.
+pub(crate) fn attach(
+    connection: &Connection,
+    id: &PaymentId,
+    attach: Attach,
+) -> Result<(), LedgerError> {
+    let mut stored = row::by_id(connection, id)?;
+    let attached = attach_to(&mut stored.payment, attach);
+    if attached.any {
+        save(connection, &stored, &attached)?;
+    }
+    Ok(())
+}
+
+/// A sign of life; `false` where another owner has the payment.
+pub(crate) fn renew_lease(
+    connection: &Connection,
+    id: &PaymentId,
+    lease: &Lease,
+) -> Result<bool, LedgerError> {
+    let renewed = connection
+        .prepare_cached(
+            "UPDATE payments SET lease_until_ms = ?3 WHERE id = ?1 AND lease_owner = ?2",
+        )
+        .and_then(|mut statement| {
+            statement.execute(params![id.0, lease.owner, blob::time(lease.until_ms)])
+        })
+        .map_err(error::store)?;
+    if renewed == 0 {
+        // Another owner, or no payment at all?
+        row::by_id(connection, id)?;
+    }
+    Ok(renewed > 0)
+}
+
+/// Steps a payment and posts; the caller saves it. Gives the effects that are left, and whether
+/// anything about the payment changed.
+///
+/// An event that changes nothing leaves no entry, so that a watcher may repeat itself for years;
+/// a sending always does, because something left the house.
+pub(crate) fn take(
+    connection: &Connection,
+    stored: &mut Stored,
+    event: &Event,
+    now_ms: u64,
+) -> Result<(Vec<Effect>, bool), LedgerError> {
+    let transition = payment::step(&stored.payment.state, event)?;
+    let sent_hash = match event {
+        Event::Sending { hash: Some(hash) } => Some(hash),
+        _ => None,
+    };
+    let is_sending = matches!(event, Event::Sending { .. });
+    if transition.state == stored.payment.state && !is_sending {
+        return Ok((left(&transition.effects), false));
+    }
+    let mut lines = Vec::new();
+    for effect in &transition.effects {
+        lines.extend(postings::of_effect(*effect, &stored.payment, stored.day)?);
+    }
+    let entry = Entry {
+        payment: stored.seq,
+        at_ms: now_ms,
+        event: &row::json(event)?,
+        before: Some(stored.payment.state.phase),
+        after: transition.state.phase,
+    };
+    postings::write(connection, &entry, &lines)?;
+    stored.payment.state = transition.state;
+    if let Some(hash) = sent_hash.filter(|hash| !stored.payment.hashes.contains(hash)) {
+        stored.payment.hashes.push(hash.clone());
+    }
+    Ok((left(&transition.effects), true))
+}
+
+fn left(effects: &[Effect]) -> Vec<Effect> {
+    effects
+        .iter()
+        .copied()
+        .filter(|effect| accounts::route_of(*effect).is_none())
+        .collect()
+}
+
+/// What an [`Attach`] touched.
+struct Attached {
+    any: bool,
+    identity: bool,
+}
+
+/// Puts each field where it belongs; what the other side has no place for is ignored.
+fn attach_to(payment: &mut Payment, attach: Attach) -> Attached {
+    let identity = attach.identity.is_some() && attach.identity != payment.identity;
+    let mut any = identity;
+    let mut set = |is_there: bool| any |= is_there;
+    set(attach.handle.is_some());
+    set(attach.valid_before_s.is_some());
+    set(attach.receipt.is_some());
+    payment.identity = attach.identity.or_else(|| payment.identity.take());
+    payment.handle = attach.handle.or_else(|| payment.handle.take());
+    payment.valid_before_s = attach.valid_before_s.or(payment.valid_before_s);
+    payment.receipt = attach.receipt.or_else(|| payment.receipt.take());
+    if let Some(buyer) = &mut payment.buyer {
+        set(attach.credential.is_some());
+        set(attach.lease.is_some());
+        buyer.credential = attach.credential.or_else(|| buyer.credential.take());
+        if let Some(lease) = attach.lease {
+            buyer.lease = lease;
+        }
+    }
+    if let Some(seller) = &mut payment.seller {
+        set(attach.body_digest.is_some());
+        seller.body_digest = attach.body_digest.or(seller.body_digest);
+    }
+    Attached { any, identity }
+}
+
+fn save(connection: &Connection, stored: &Stored, attached: &Attached) -> Result<(), LedgerError> {
+    // A claim's identity is what it was claimed under.
+    if attached.identity && stored.payment.role == Role::Buyer {
+        row::update_identity(connection, stored)?;
+    }
+    row::update(connection, stored)
+}

@@ -1,0 +1,143 @@
+//! Claims identities for sellers and facilitators: first wins, and the payer's balance is held in
+//! the same transaction, so that a hundred authorizations on a balance for one give one First.
+
+use farebox_core::ledger::{Claimed, LedgerError, NewClaim, PayerMark, Payment};
+use farebox_core::payment::{Event, Phase, Role, State};
+use farebox_wire::caip::AssetId;
+use farebox_wire::identity::Identity;
+use farebox_wire::money::Amount;
+use rusqlite::{Connection, params};
+
+use crate::row::{self, Stored};
+use crate::{accounts, apply, buyer, postings};
+
+/// What stands in the journal for the first entry of a claim.
+const CLAIM: &str = "\"Claim\"";
+/// A payer's money is one pile, whoever in this ledger collects it.
+const COLLECTORS: [Role; 2] = [Role::Seller, Role::Facilitator];
+
+/// See [`farebox_core::ledger::Ledger::claim`].
+pub(crate) fn claim(connection: &Connection, new: NewClaim) -> Result<Claimed, LedgerError> {
+    let existing = find(connection, new.role, &new.identity)?;
+    if let Some(stored) = &existing
+        && stored.payment.state.phase != Phase::Released
+    {
+        return Ok(Claimed::Repeat(Box::new(clone_of(stored))));
+    }
+    if let Some((balance, mark)) = new.funds
+        && let Some(left) = shortfall(connection, &new, balance, mark)?
+    {
+        return Ok(Claimed::Insufficient { left });
+    }
+    let stored = match existing {
+        Some(stored) => reclaim(connection, stored, new)?,
+        None => {
+            let stored = row::insert(connection, payment_of(new), None)?;
+            buyer::hold(connection, &stored, CLAIM, stored.payment.created_ms)?;
+            stored
+        }
+    };
+    Ok(Claimed::First(Box::new(stored.payment)))
+}
+
+/// What was ever settled from a payer.
+pub(crate) fn payer_mark(
+    connection: &Connection,
+    asset: &AssetId,
+    payer: &str,
+) -> Result<PayerMark, LedgerError> {
+    let asset = asset.to_string();
+    sum(connection, &asset, |role| {
+        accounts::settled_from(role, payer).0
+    })
+    .map(|settled| PayerMark(Amount::from_atomic(settled)))
+}
+
+/// The payment that claimed an identity.
+pub(crate) fn find(
+    connection: &Connection,
+    role: Role,
+    identity: &Identity,
+) -> Result<Option<Stored>, LedgerError> {
+    row::find(
+        connection,
+        "WHERE identity = ?1 AND role = ?2",
+        params![identity.as_str(), accounts::role_name(role)],
+    )
+}
+
+/// What is left of a payer's balance, if that is less than the claim needs.
+fn shortfall(
+    connection: &Connection,
+    new: &NewClaim,
+    balance: Amount,
+    mark: PayerMark,
+) -> Result<Option<Amount>, LedgerError> {
+    let Some(payer) = &new.terms.payer else {
+        return Ok(None);
+    };
+    let settled = payer_mark(connection, &new.terms.asset, payer)?.0;
+    // The count never falls, so what is above the mark has gone since the balance was asked for.
+    let gone = settled.checked_sub(mark.0).unwrap_or_default();
+    let asset = new.terms.asset.to_string();
+    let held = sum(connection, &asset, |role| accounts::held_from(role, payer))?;
+    let taken = gone
+        .checked_add(Amount::from_atomic(held))
+        .ok_or(LedgerError::Overflow)?;
+    let left = balance.checked_sub(taken).unwrap_or_default();
+    Ok((left < new.terms.amount).then_some(left))
+}
+
+fn sum(
+    connection: &Connection,
+    asset: &str,
+    account: impl Fn(Role) -> String,
+) -> Result<u128, LedgerError> {
+    COLLECTORS.iter().try_fold(0_u128, |sum, role| {
+        let name = account(*role);
+        let balance = postings::balance(connection, &name, asset)?;
+        let balance = u128::try_from(balance)
+            .map_err(|_| LedgerError::Damaged(format!("{name} is negative: {balance}")))?;
+        sum.checked_add(balance).ok_or(LedgerError::Overflow)
+    })
+}
+
+/// A released claim that comes again is new in everything but its name.
+fn reclaim(
+    connection: &Connection,
+    mut stored: Stored,
+    new: NewClaim,
+) -> Result<Stored, LedgerError> {
+    let now_ms = new.now_ms;
+    let payment = &mut stored.payment;
+    payment.terms = new.terms;
+    payment.seller = Some(new.side);
+    payment.handle = Some(new.handle);
+    payment.valid_before_s = Some(new.valid_before_s);
+    payment.updated_ms = now_ms;
+    apply::take(connection, &mut stored, &Event::Reclaimed, now_ms)?;
+    row::update(connection, &stored)?;
+    Ok(stored)
+}
+
+fn payment_of(new: NewClaim) -> Payment {
+    Payment {
+        id: new.id,
+        role: new.role,
+        state: State::reserved(),
+        terms: new.terms,
+        identity: Some(new.identity),
+        created_ms: new.now_ms,
+        updated_ms: new.now_ms,
+        valid_before_s: Some(new.valid_before_s),
+        handle: Some(new.handle),
+        hashes: Vec::new(),
+        receipt: None,
+        buyer: None,
+        seller: Some(new.side),
+    }
+}
+
+fn clone_of(stored: &Stored) -> Payment {
+    stored.payment.clone()
+}

@@ -1,0 +1,174 @@
+//! [`SqliteLedger`]: sends each call of core's trait to the writer or to a reader.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use farebox_core::ledger::{
+    AccountBalance, Applied, Attach, BudgetLine, CallKey, Claimed, Filter, Lease, Ledger,
+    LedgerError, NewClaim, NewSpend, PayerMark, Payment, PaymentId, Reserved,
+};
+use farebox_core::payment::{Event, Role};
+use farebox_core::policy::Limits;
+use farebox_wire::caip::AssetId;
+use farebox_wire::identity::Identity;
+use rusqlite::Connection;
+
+use crate::prune::Pruned;
+use crate::readers::Readers;
+use crate::writer::Writer;
+use crate::{accounts, apply, budget, buyer, prune, read, row, schema, seller, verify};
+
+/// The ledger in one SQLite file on a local disk. Several processes may have it open.
+///
+/// Calls need a Tokio runtime. A call whose future is dropped may still take effect.
+#[derive(Clone)]
+pub struct SqliteLedger {
+    writer: Writer,
+    readers: Readers,
+}
+
+impl SqliteLedger {
+    /// Opens the file, makes it (mode 0600) where there is none, and checks the tail of its books.
+    /// The folder must exist.
+    ///
+    /// # Errors
+    /// [`LedgerError::Damaged`] where the file is no database or does not add up,
+    /// [`LedgerError::Store`] where it is another program's, of a newer version, or cannot be
+    /// opened, [`LedgerError::Busy`] where another process keeps it locked for half a minute.
+    pub fn open(path: &Path) -> Result<Self, LedgerError> {
+        let connection = schema::open_writer(path)?;
+        verify::tail(&connection)?;
+        Ok(Self {
+            readers: Readers::open(path)?,
+            writer: Writer::start(connection)?,
+        })
+    }
+
+    /// Erases credentials of buyers that have expired, and what a rail needed of payments that are
+    /// closed. Call it at start and now and then; it costs one pass over the payments.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub async fn prune(&self, now_ms: u64) -> Result<Pruned, LedgerError> {
+        self.write(move |connection| prune::prune(connection, now_ms))
+            .await
+    }
+
+    async fn write<T, F>(&self, work: F) -> Result<T, LedgerError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, LedgerError> + Send + 'static,
+    {
+        self.writer.run(work).await
+    }
+
+    async fn read<T, F>(&self, work: F) -> Result<T, LedgerError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, LedgerError> + Send + 'static,
+    {
+        self.readers.run(work).await
+    }
+}
+
+#[async_trait]
+impl Ledger for SqliteLedger {
+    async fn reserve(&self, new: NewSpend) -> Result<Reserved, LedgerError> {
+        self.write(move |connection| buyer::reserve(connection, new))
+            .await
+    }
+
+    async fn claim(&self, new: NewClaim) -> Result<Claimed, LedgerError> {
+        self.write(move |connection| seller::claim(connection, new))
+            .await
+    }
+
+    async fn payer_mark(&self, asset: &AssetId, payer: &str) -> Result<PayerMark, LedgerError> {
+        let (asset, payer) = (asset.clone(), payer.to_owned());
+        self.read(move |connection| seller::payer_mark(connection, &asset, &payer))
+            .await
+    }
+
+    async fn apply(
+        &self,
+        id: &PaymentId,
+        event: Event,
+        attach: Attach,
+        now_ms: u64,
+    ) -> Result<Applied, LedgerError> {
+        let id = id.clone();
+        self.write(move |connection| apply::apply(connection, &id, &event, attach, now_ms))
+            .await
+    }
+
+    async fn renew_lease(&self, id: &PaymentId, lease: Lease) -> Result<bool, LedgerError> {
+        let id = id.clone();
+        self.write(move |connection| apply::renew_lease(connection, &id, &lease))
+            .await
+    }
+
+    async fn attach(&self, id: &PaymentId, attach: Attach) -> Result<(), LedgerError> {
+        let id = id.clone();
+        self.write(move |connection| apply::attach(connection, &id, attach))
+            .await
+    }
+
+    async fn payment(&self, id: &PaymentId) -> Result<Option<Payment>, LedgerError> {
+        let id = id.clone();
+        self.read(move |connection| {
+            let found = row::find(connection, "WHERE id = ?1", [&id.0])?;
+            Ok(found.map(|stored| stored.payment))
+        })
+        .await
+    }
+
+    async fn by_identity(
+        &self,
+        role: Role,
+        identity: &Identity,
+    ) -> Result<Option<Payment>, LedgerError> {
+        let identity = identity.clone();
+        self.read(move |connection| {
+            let found = seller::find(connection, role, &identity)?;
+            Ok(found.map(|stored| stored.payment))
+        })
+        .await
+    }
+
+    async fn by_call(&self, call: &CallKey) -> Result<Option<Payment>, LedgerError> {
+        let call = call.clone();
+        self.read(move |connection| buyer::by_call(connection, &call))
+            .await
+    }
+
+    async fn list(&self, filter: Filter) -> Result<Vec<Payment>, LedgerError> {
+        self.read(move |connection| read::list(connection, &filter))
+            .await
+    }
+
+    async fn set_budget(&self, agent: Option<&str>, change: Limits) -> Result<(), LedgerError> {
+        let agent = agent.map(str::to_owned);
+        self.write(move |connection| budget::set(connection, agent.as_deref(), change))
+            .await
+    }
+
+    async fn seed_budget(&self, limits: Limits) -> Result<bool, LedgerError> {
+        self.write(move |connection| budget::seed(connection, limits))
+            .await
+    }
+
+    async fn budgets(&self, now_ms: u64) -> Result<Vec<BudgetLine>, LedgerError> {
+        let day = accounts::day_of(now_ms);
+        self.read(move |connection| budget::lines(connection, day))
+            .await
+    }
+
+    async fn books(&self) -> Result<Vec<AccountBalance>, LedgerError> {
+        self.read(read::books).await
+    }
+
+    async fn verify(&self, full: bool) -> Result<(), LedgerError> {
+        let check = if full { verify::full } else { verify::tail };
+        self.read(check).await
+    }
+}
