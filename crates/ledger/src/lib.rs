@@ -45,6 +45,8 @@ mod apply;
 mod blob;
 mod budget;
 mod buyer;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod lock;
 mod postings;
