@@ -299,6 +299,15 @@ pub trait Ledger: Send + Sync {
     /// Shows that the owner is alive. Returns `false` if somebody else has taken over.
     async fn renew_lease(&self, id: &PaymentId, lease: Lease) -> Result<bool, LedgerError>;
 
+    /// Takes over a lease that has run out: exactly one of many takers gets `true`, the others
+    /// find the stored lease changed since they have `seen` it.
+    async fn take_lease(
+        &self,
+        id: &PaymentId,
+        seen: &Lease,
+        lease: Lease,
+    ) -> Result<bool, LedgerError>;
+
     /// Stores what belongs to a payment, without an event.
     async fn attach(&self, id: &PaymentId, attach: Attach) -> Result<(), LedgerError>;
 
