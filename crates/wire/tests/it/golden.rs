@@ -1,0 +1,180 @@
+//! The vectors in `conformance/`, one test for each file.
+
+use farebox_wire::caip::{AssetId, ChainId};
+use farebox_wire::money::{Amount, UsdMicros, UsdRate, parse_decimal};
+use farebox_wire::x402::exact_evm::ExactEvmPayload;
+use farebox_wire::x402::header::{self, HeaderError};
+use farebox_wire::x402::matching;
+use farebox_wire::x402::types::{
+    FacilitatorRequest, PaymentPayload, PaymentRequired, PaymentRequirements, SettleResponse,
+    SupportedResponse, VerifyResponse,
+};
+use farebox_wire::x402::verdict::Verdict;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::vectors::{cases, load, texts};
+
+/// Reads `text` as the body that the vectors call `name`, and writes it again.
+fn rewrite(name: &str, text: &[u8]) -> Result<Value, serde_json::Error> {
+    fn through<T: DeserializeOwned + Serialize>(text: &[u8]) -> Result<Value, serde_json::Error> {
+        serde_json::to_value(header::from_json::<T>(text)?)
+    }
+    match name {
+        "PaymentRequired" => through::<PaymentRequired>(text),
+        "PaymentRequirements" => through::<PaymentRequirements>(text),
+        "PaymentPayload" => through::<PaymentPayload>(text),
+        "FacilitatorRequest" => through::<FacilitatorRequest>(text),
+        "VerifyResponse" => through::<VerifyResponse>(text),
+        "SettleResponse" => through::<SettleResponse>(text),
+        "SupportedResponse" => through::<SupportedResponse>(text),
+        "ExactEvmPayload" => through::<ExactEvmPayload>(text),
+        other => panic!("no body is called {other}"),
+    }
+}
+
+fn text<'a>(case: &'a Value, field: &str) -> &'a str {
+    case[field].as_str().expect(field)
+}
+
+#[test]
+fn bodies_are_read_and_written_as_the_vectors_say() {
+    for case in cases("x402/bodies.json") {
+        let canonical = case.get("canonical").unwrap_or(&case["input"]);
+        let input = case["input"].to_string();
+        let written = rewrite(text(&case, "body"), input.as_bytes());
+        let written = written.unwrap_or_else(|e| panic!("{}: {e}", case["name"]));
+        assert_eq!(&written, canonical, "{}", case["name"]);
+        let again = rewrite(text(&case, "body"), written.to_string().as_bytes());
+        assert_eq!(&again.expect("what we write we read"), canonical);
+    }
+}
+
+#[test]
+fn damaged_bodies_are_refused() {
+    for case in cases("x402/refused.json") {
+        let read = rewrite(text(&case, "body"), text(&case, "text").as_bytes());
+        let error = read.expect_err(text(&case, "name")).to_string();
+        assert!(error.chars().count() < 300, "{error}");
+    }
+}
+
+#[test]
+fn headers_are_read_or_refused_by_the_layer_that_the_vectors_say() {
+    for case in cases("x402/headers.json") {
+        let read = header::decode::<Value>(text(&case, "text").as_bytes());
+        match (read, case["refused"].as_str()) {
+            (Ok(json), None) => assert_eq!(json, case["json"]),
+            (Err(HeaderError::Base64), Some("base64")) => {}
+            (Err(HeaderError::Json(_)), Some("json")) => {}
+            (read, _) => panic!("{}: {read:?}", case["name"]),
+        }
+    }
+}
+
+#[test]
+fn offers_match_as_the_vectors_say() {
+    for case in cases("x402/matching.json") {
+        let matches = matching::accepts(&case["offered"], &case["accepted"]);
+        assert_eq!(json!(matches), case["matches"], "{}", case["name"]);
+    }
+}
+
+#[test]
+fn receipts_say_what_the_vectors_say() {
+    for case in cases("x402/verdicts.json") {
+        let text = case["receipt"].to_string();
+        let receipt: SettleResponse = header::from_json(text.as_bytes()).expect("readable");
+        let said = match receipt.verdict() {
+            Verdict::Settled { transaction } => ("settled", transaction, None),
+            Verdict::Pending { transaction } => ("pending", Some(transaction), None),
+            Verdict::Refused {
+                reason,
+                transaction,
+            } => ("refused", transaction, reason),
+        };
+        assert_eq!(
+            (json!(said.0), json!(said.1), json!(said.2)),
+            (
+                case["verdict"].clone(),
+                case["transaction"].clone(),
+                case["reason"].clone()
+            ),
+            "{}",
+            case["name"]
+        );
+    }
+}
+
+#[test]
+fn the_signed_payload_of_the_vectors_is_read_as_it_was_signed() {
+    for case in cases("x402/exact-evm.json") {
+        let input = case["payload"].to_string();
+        let payload: ExactEvmPayload = header::from_json(input.as_bytes()).expect("readable");
+        let signed = &case["payload"]["authorization"];
+        let payer = text(&case, "payer").to_ascii_lowercase();
+        assert_eq!(payload.authorization.from.to_string(), payer);
+        assert_eq!(payload.authorization.value.to_string(), signed["value"]);
+        assert_eq!(payload.authorization.nonce.to_string(), signed["nonce"]);
+        assert_eq!(json!(payload)["signature"], case["payload"]["signature"]);
+    }
+}
+
+#[test]
+fn amounts_are_read_or_refused_as_the_vectors_say() {
+    let vectors = load("money.json");
+    for text in texts(&vectors["amounts"]["read"]) {
+        assert_eq!(Amount::parse(text).expect(text).to_string(), text);
+    }
+    for text in texts(&vectors["amounts"]["refused"]) {
+        assert!(Amount::parse(text).is_err(), "{text:?}");
+    }
+}
+
+#[test]
+fn decimals_rates_and_prices_are_as_the_vectors_say() {
+    let vectors = load("money.json");
+    let list = |name: &str| vectors[name].as_array().expect("a list").clone();
+    let decimals =
+        |case: &Value| u8::try_from(case["decimals"].as_u64().expect("a number")).expect("a byte");
+    let number = |case: &Value, field: &str| text(case, field).parse::<u128>().expect("a number");
+    let rate = |case: &Value| UsdRate {
+        usd_per_unit: UsdMicros(number(case, "usdMicrosPerUnit")),
+        decimals: decimals(case),
+    };
+    for case in list("decimal") {
+        let read = parse_decimal(text(&case, "text"), decimals(&case)).ok();
+        assert_eq!(json!(read.map(|n| n.to_string())), case["atomic"], "{case}");
+    }
+    for case in list("rates") {
+        let usd = rate(&case).usd_of(Amount::from_atomic(number(&case, "atomic")));
+        assert_eq!(
+            json!(usd.map(|u| u.0.to_string())),
+            case["usdMicros"],
+            "{case}"
+        );
+    }
+    for case in list("prices") {
+        let amount = rate(&case).amount_for(UsdMicros(number(&case, "usdMicros")));
+        assert_eq!(json!(amount), case["atomic"], "{case}");
+    }
+}
+
+#[test]
+fn identifiers_are_read_or_refused_as_the_vectors_say() {
+    let vectors = load("caip.json");
+    for text in texts(&vectors["chains"]["read"]) {
+        assert_eq!(text.parse::<ChainId>().expect(text).as_str(), text);
+    }
+    for text in texts(&vectors["chains"]["refused"]) {
+        assert!(text.parse::<ChainId>().is_err(), "{text:?}");
+    }
+    for case in vectors["assets"]["read"].as_array().expect("a list") {
+        let asset: AssetId = text(case, "text").parse().expect("an asset");
+        assert_eq!(asset.to_string(), text(case, "canonical"));
+    }
+    for text in texts(&vectors["assets"]["refused"]) {
+        assert!(text.parse::<AssetId>().is_err(), "{text:?}");
+    }
+}

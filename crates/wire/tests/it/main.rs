@@ -1,0 +1,6 @@
+//! The wire against vectors that any language can run, against algebra, and against damage.
+
+mod golden;
+mod mutation;
+mod properties;
+mod vectors;

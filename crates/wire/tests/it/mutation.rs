@@ -1,0 +1,209 @@
+//! The fuzz targets' little brother: every reader meets damaged vectors on the stable toolchain.
+//!
+//! The damage is drawn from a fixed seed, so a failure is the same on every machine. What a reader
+//! accepts it must write and read again; what it refuses it must refuse in a short sentence.
+
+use farebox_wire::caip::{AssetId, ChainId};
+use farebox_wire::challenge;
+use farebox_wire::evm::{EvmAddress, Word, parse_hex};
+use farebox_wire::money::{Amount, UsdMicros};
+use farebox_wire::x402::exact_evm::ExactEvmPayload;
+use farebox_wire::x402::types::{
+    FacilitatorRequest, PaymentPayload, PaymentRequired, PaymentRequirements, SettleResponse,
+    SupportedResponse, VerifyResponse,
+};
+use farebox_wire::x402::{header, matching};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::vectors::{cases, load, texts};
+
+/// Damaged copies of each vector.
+const COPIES: u64 = 100;
+
+/// SplitMix64: small, even, and the same everywhere.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        usize::try_from(self.roll() % u64::try_from(bound.max(1)).expect("it fits"))
+            .expect("it fits")
+    }
+}
+
+/// Pieces that parsers trip over.
+const PIECES: [&[u8]; 16] = [
+    b"null",
+    b"\"\"",
+    b"0",
+    b"-1",
+    b"1e999",
+    b"340282366920938463463374607431768211456",
+    b"[",
+    b"{",
+    b"}",
+    b"\"",
+    b"\\u0000",
+    b"\xff",
+    b"\xe2\x98\x95",
+    b":",
+    b" ",
+    b"=",
+];
+
+fn damage(dice: &mut Dice, text: &[u8]) -> Vec<u8> {
+    let mut text = text.to_vec();
+    for _ in 0..=dice.below(4) {
+        let at = dice.below(text.len());
+        let end = (at + dice.below(8)).min(text.len());
+        match dice.below(5) {
+            0 => text.truncate(at),
+            1 => drop(text.drain(at..end)),
+            2 => {
+                let copy = text[at..end].to_vec();
+                text.splice(at..at, copy);
+            }
+            3 => drop(text.splice(at..end, PIECES[dice.below(PIECES.len())].iter().copied())),
+            _ => {
+                if let Some(byte) = text.get_mut(at) {
+                    *byte ^= 1 << dice.below(8);
+                }
+            }
+        }
+    }
+    text
+}
+
+fn rewrites<T: DeserializeOwned + Serialize + PartialEq + std::fmt::Debug>(json: &[u8]) {
+    match header::from_json::<T>(json) {
+        Ok(body) => {
+            let text = serde_json::to_vec(&body).expect("what we read we write");
+            let again: T = header::from_json(&text).expect("what we write we read");
+            assert_eq!(again, body);
+        }
+        Err(error) => assert!(error.to_string().chars().count() < 300),
+    }
+}
+
+fn reads_body(json: &[u8]) {
+    rewrites::<PaymentRequired>(json);
+    rewrites::<PaymentRequirements>(json);
+    rewrites::<PaymentPayload>(json);
+    rewrites::<FacilitatorRequest>(json);
+    rewrites::<VerifyResponse>(json);
+    rewrites::<SettleResponse>(json);
+    rewrites::<SupportedResponse>(json);
+    rewrites::<ExactEvmPayload>(json);
+    if let Ok(value) = serde_json::from_slice::<Value>(json) {
+        assert!(matching::deep_equal(&value, &value));
+        assert_eq!(matching::accepts(&value, &value), value.is_object());
+        let text = header::encode(&value).expect("JSON");
+        reads_header(text.as_bytes());
+    }
+}
+
+fn reads_header(text: &[u8]) {
+    for name in ["payment-required", "www-authenticate"] {
+        let lookup = |asked: &str| (asked == name).then_some(text);
+        if let Ok(challenge) = challenge::read(lookup, text) {
+            assert!(challenge.offers.len() + challenge.unreadable.len() <= challenge::OFFERS_MAX);
+        }
+    }
+    if let Ok(payment) = header::decode_payment(text) {
+        let again = header::encode(&payment).expect("what we read we write");
+        if again.len() <= header::HEADER_BYTES_MAX {
+            assert_eq!(
+                header::decode_payment(again.as_bytes()).expect("readable"),
+                payment
+            );
+        }
+    }
+}
+
+fn reads_text(text: &str) {
+    if let Ok(amount) = Amount::parse(text) {
+        assert_eq!(amount.to_string(), text);
+    }
+    if let Ok(usd) = UsdMicros::parse(text) {
+        assert_eq!(UsdMicros::parse(&usd.to_string()), Ok(usd));
+    }
+    if let Ok(chain) = text.parse::<ChainId>() {
+        assert_eq!(chain.as_str(), text);
+    }
+    if let Ok(asset) = text.parse::<AssetId>() {
+        assert_eq!(asset.to_string().parse(), Ok(asset));
+    }
+    if let Ok(word) = text.parse::<Word>() {
+        assert_eq!(word.to_string(), text.to_ascii_lowercase());
+    }
+    if let Ok(address) = text.parse::<EvmAddress>() {
+        assert_eq!(address.to_string(), text.to_ascii_lowercase());
+    }
+    if let Ok(bytes) = parse_hex(text, 64) {
+        assert!(bytes.len() <= 64);
+    }
+}
+
+#[test]
+fn damaged_bodies_never_panic_and_never_change_when_rewritten() {
+    let mut dice = Dice(402);
+    let bodies = cases("x402/bodies.json");
+    let mut inputs: Vec<String> = bodies.iter().map(|c| c["input"].to_string()).collect();
+    inputs.extend(
+        cases("x402/exact-evm.json")
+            .iter()
+            .map(|c| c["payload"].to_string()),
+    );
+    for input in inputs {
+        for _ in 0..COPIES {
+            reads_body(&damage(&mut dice, input.as_bytes()));
+        }
+    }
+}
+
+#[test]
+fn damaged_headers_never_panic() {
+    let mut dice = Dice(8402);
+    for case in cases("x402/bodies.json") {
+        let text = header::encode(&case["input"]).expect("JSON");
+        for _ in 0..COPIES {
+            reads_header(&damage(&mut dice, text.as_bytes()));
+        }
+    }
+    for case in cases("x402/headers.json") {
+        for _ in 0..COPIES {
+            let text = case["text"].as_str().expect("a text");
+            reads_header(&damage(&mut dice, text.as_bytes()));
+        }
+    }
+}
+
+#[test]
+fn damaged_texts_never_panic_and_are_read_one_way() {
+    let mut dice = Dice(84_532);
+    let (money, caip) = (load("money.json"), load("caip.json"));
+    let mut inputs = texts(&money["amounts"]["read"]);
+    inputs.extend(texts(&caip["chains"]["read"]));
+    inputs.extend([
+        "0.05 USD",
+        "$12.5",
+        "eip155:84532/erc20:0x036cbd53842c5426634e7929541ec2318f3dcf7e",
+    ]);
+    inputs.extend(["0x036cbd53842c5426634e7929541ec2318f3dcf7e"]);
+    inputs.extend(["0x1111111111111111111111111111111111111111111111111111111111111111"]);
+    for input in inputs {
+        reads_text(input);
+        for _ in 0..COPIES * 10 {
+            let damaged = damage(&mut dice, input.as_bytes());
+            reads_text(&String::from_utf8_lossy(&damaged));
+        }
+    }
+}
