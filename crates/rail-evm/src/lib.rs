@@ -1,1 +1,40 @@
 //! Payments in EIP-3009 tokens on EVM chains: sign, verify, settle, check.
+//!
+//! `EvmPayer` is the buyer's half and holds the paying key; `EvmCollector` is the seller's and
+//! holds the gas key. Networks and tokens are data. Everything that can be decided without a
+//! chain is (DESIGN law 8), and everything that the chain alone knows is asked of the token, not
+//! of our own transactions (law 4).
+
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::as_conversions,
+        clippy::float_arithmetic
+    )
+)]
+
+mod abi;
+mod address;
+pub mod assets;
+mod check;
+mod collector;
+mod digest;
+mod examine;
+#[cfg(test)]
+mod fixtures;
+mod handle;
+mod key;
+mod network;
+mod payer;
+mod quote;
+
+pub use address::{ParseAddressError, checksummed, parse_address};
+pub use assets::{Asset, TransferMethod};
+pub use collector::EvmCollector;
+pub use key::{EvmKey, KeyError};
+pub use network::{Finality, Network};
+pub use payer::EvmPayer;
+
+/// The name of this rail.
+const RAIL: &str = "evm";

@@ -1,0 +1,179 @@
+//! The seller's half: makes offers, examines credentials, asks the chain, and settles.
+//!
+//! Holds the gas key, never the payee's. One per process and gas key: two would fight over
+//! transaction nonces.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use farebox_core::clock::Clock;
+use farebox_core::rail::{
+    CollectRail, Examined, Finding, Funds, Handle, Journal, Outcome, Price, RailError, Refusal,
+    SellerOffer, Terms,
+};
+use farebox_wire::caip::ChainId;
+use farebox_wire::evm::EvmAddress;
+use farebox_wire::money::Amount;
+use farebox_wire::x402::reason::Reason;
+use farebox_wire::x402::types::{PaymentPayload, PaymentRequirements};
+use serde_json::{Map, Value};
+
+use crate::address::checksummed;
+use crate::check;
+use crate::examine::{examine, refusal};
+use crate::key::EvmKey;
+use crate::network::{self, Chain, Network, Token};
+use crate::quote::EXACT;
+
+/// Collects on EVM chains for one payee.
+pub struct EvmCollector {
+    chains: Vec<Chain>,
+    pay_to: EvmAddress,
+    gas_key: Arc<EvmKey>,
+    clock: Arc<dyn Clock>,
+}
+
+impl EvmCollector {
+    /// Takes the networks to collect on; every one needs `rpc`.
+    ///
+    /// # Errors
+    /// A network that is no EVM network, stands there twice, has no endpoint or no token that can
+    /// be offered; a payee that is the zero address or one of the tokens.
+    pub fn new(
+        networks: Vec<Network>,
+        pay_to: EvmAddress,
+        gas_key: Arc<EvmKey>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, RailError> {
+        let chains = network::index(networks)?;
+        for chain in &chains {
+            let offered = chain.offered()?;
+            let is_token = offered.iter().any(|t| t.asset.address == pay_to);
+            if pay_to == EvmAddress::ZERO || is_token {
+                return Err(RailError {
+                    code: "invalid_payee",
+                    message: format!(
+                        "{} cannot be paid: money sent there is lost; set [pay_to] evm to an account of yours",
+                        checksummed(pay_to)
+                    ),
+                });
+            }
+        }
+        Ok(Self {
+            chains,
+            pay_to,
+            gas_key,
+            clock,
+        })
+    }
+
+    fn offer(&self, chain: &Chain, token: &Token, price: &Price) -> Result<SellerOffer, RailError> {
+        let amount = token
+            .asset
+            .rate()
+            .and_then(|rate| rate.amount_for(price.usd))
+            .filter(|amount| !amount.is_zero())
+            .ok_or_else(|| RailError {
+                code: "price_not_payable",
+                message: format!(
+                    "{} USD cannot be expressed in {}; choose another price",
+                    price.usd, token.asset.symbol
+                ),
+            })?;
+        let requirements = PaymentRequirements {
+            scheme: EXACT.into(),
+            network: chain.network.chain.clone(),
+            amount,
+            asset: token.checksummed.clone(),
+            pay_to: checksummed(self.pay_to),
+            max_timeout_seconds: price.max_timeout_s,
+            extra: Some(extra(token, price)),
+        };
+        let raw = serde_json::to_value(&requirements).map_err(|e| RailError {
+            code: "offer_unwritable",
+            message: format!("the offer cannot be written: {e}"),
+        })?;
+        Ok(SellerOffer {
+            raw,
+            terms: Terms {
+                protocol: "x402".into(),
+                rail: crate::RAIL.into(),
+                network: chain.network.chain.clone(),
+                scheme: EXACT.into(),
+                asset: token.id.clone(),
+                symbol: token.asset.symbol.clone(),
+                decimals: token.asset.decimals,
+                amount,
+                cost: price.usd,
+                payee: self.pay_to.to_string(),
+                payer: None,
+            },
+            requirements,
+        })
+    }
+}
+
+#[async_trait]
+impl CollectRail for EvmCollector {
+    fn rail(&self) -> &'static str {
+        crate::RAIL
+    }
+
+    fn offers(&self, price: &Price) -> Result<Vec<SellerOffer>, RailError> {
+        let mut offers = Vec::with_capacity(self.chains.len());
+        for chain in &self.chains {
+            for token in chain.offered()? {
+                offers.push(self.offer(chain, token, price)?);
+            }
+        }
+        Ok(offers)
+    }
+
+    fn examine(
+        &self,
+        payload: &PaymentPayload,
+        offer: &SellerOffer,
+        now_s: u64,
+    ) -> Result<Examined, Refusal> {
+        let chain = network::chain_of(&self.chains, &offer.terms.network)
+            .map_err(|e| refusal(Reason::InvalidNetwork, e.message))?;
+        let token = network::token_of(&self.chains, &offer.terms.asset)
+            .map_err(|e| refusal(Reason::InvalidPaymentRequirements, e.message))?;
+        examine(chain, token, self.pay_to, payload, offer, now_s)
+    }
+
+    async fn verify(&self, examined: &Examined) -> Result<Funds, Refusal> {
+        let _ = examined;
+        Err(Refusal {
+            reason: Reason::UnexpectedVerify,
+            message: String::new(),
+            is_ours: true,
+        })
+    }
+
+    async fn settle(&self, handle: &Handle, journal: &dyn Journal, wait_ms: u64) -> Outcome {
+        let _ = (handle, journal, wait_ms, &self.gas_key, &self.clock);
+        Outcome::Unknown {
+            reason: "settlement_pending".into(),
+        }
+    }
+
+    async fn check(&self, handle: &Handle) -> Finding {
+        check::check(&self.chains, handle).await
+    }
+}
+
+/// The token's EIP-712 domain, and the payment flow where it is not the default.
+fn extra(token: &Token, price: &Price) -> Map<String, Value> {
+    let mut extra = Map::new();
+    extra.insert("name".into(), token.asset.name.clone().into());
+    extra.insert("version".into(), token.asset.version.clone().into());
+    if price.upfront {
+        extra.insert("paymentFlow".into(), "upfront".into());
+    }
+    extra
+}
+
+#[cfg(test)]
+#[path = "examine_tests.rs"]
+mod examine_tests;

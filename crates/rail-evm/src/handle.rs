@@ -1,0 +1,59 @@
+//! What is stored beside a payment so that the token can be asked about it after a crash
+//! (DESIGN law 4): the authorization itself, and on the seller's side its signature.
+
+use farebox_core::rail::{Handle, RailError};
+use farebox_wire::caip::ChainId;
+use farebox_wire::evm::EvmAddress;
+use farebox_wire::identity::Identity;
+use farebox_wire::x402::exact_evm::{Eip3009Authorization, HexBytes};
+use serde::{Deserialize, Serialize};
+
+use crate::key::EvmSignature;
+
+/// The content of a [`Handle`]. No `Debug`: with its signature it is a credential.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct EvmHandle {
+    pub(crate) chain: ChainId,
+    pub(crate) token: EvmAddress,
+    pub(crate) transfer: Eip3009Authorization,
+    /// Unix seconds at which it was first seen: no block before it can have used it.
+    pub(crate) seen_s: u64,
+    /// Present where we settle; the buyer's own credential is stored elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) signature: Option<HexBytes>,
+}
+
+impl EvmHandle {
+    pub(crate) fn read(handle: &Handle) -> Result<Self, RailError> {
+        serde_json::from_str(&handle.0).map_err(|_| RailError {
+            code: "handle_unreadable",
+            message: "the stored payment is not of this rail or is damaged; run `farebox doctor`"
+                .into(),
+        })
+    }
+
+    pub(crate) fn write(&self) -> Result<Handle, RailError> {
+        serde_json::to_string(self)
+            .map(Handle)
+            .map_err(|e| RailError {
+                code: "handle_unwritable",
+                message: format!("the payment cannot be written down: {e}"),
+            })
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
+        Identity::eip3009(
+            &self.chain,
+            self.token,
+            self.transfer.from,
+            self.transfer.nonce,
+        )
+    }
+
+    /// The signature, where the handle has a readable one.
+    pub(crate) fn signature(&self) -> Option<EvmSignature> {
+        self.signature
+            .as_ref()
+            .and_then(|bytes| EvmSignature::read(&bytes.0).ok())
+    }
+}
