@@ -65,6 +65,35 @@ pub(crate) fn renew_lease(
     Ok(renewed > 0)
 }
 
+/// Compare and swap: `false` where the lease is no longer the one that was seen.
+pub(crate) fn take_lease(
+    connection: &Connection,
+    id: &PaymentId,
+    seen: &Lease,
+    lease: &Lease,
+) -> Result<bool, LedgerError> {
+    let taken = connection
+        .prepare_cached(
+            "UPDATE payments SET lease_owner = ?4, lease_until_ms = ?5
+             WHERE id = ?1 AND lease_owner = ?2 AND lease_until_ms = ?3",
+        )
+        .and_then(|mut statement| {
+            statement.execute(params![
+                id.0,
+                seen.owner,
+                blob::time(seen.until_ms),
+                lease.owner,
+                blob::time(lease.until_ms)
+            ])
+        })
+        .map_err(error::store)?;
+    if taken == 0 {
+        // Another taker, or no payment at all?
+        row::by_id(connection, id)?;
+    }
+    Ok(taken > 0)
+}
+
 /// Steps a payment and posts; the caller saves it. Gives the effects that are left, and whether
 /// anything about the payment changed.
 ///

@@ -107,6 +107,17 @@ impl Ledger for SqliteLedger {
             .await
     }
 
+    async fn take_lease(
+        &self,
+        id: &PaymentId,
+        seen: &Lease,
+        lease: Lease,
+    ) -> Result<bool, LedgerError> {
+        let (id, seen) = (id.clone(), seen.clone());
+        self.write(move |connection| apply::take_lease(connection, &id, &seen, &lease))
+            .await
+    }
+
     async fn attach(&self, id: &PaymentId, attach: Attach) -> Result<(), LedgerError> {
         let id = id.clone();
         self.write(move |connection| apply::attach(connection, &id, attach))
