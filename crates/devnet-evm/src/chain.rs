@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use alloy_consensus::Transaction as _;
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256};
 use revm::context::BlockEnv;
 use revm::state::AccountInfo;
 use tokio::sync::broadcast;
@@ -238,10 +238,3 @@ impl Chain {
 #[derive(Debug, thiserror::Error)]
 #[error("the chain does not reach that far back")]
 pub(crate) struct ReorgTooDeep;
-
-/// `10^decimals * whole`, or `None` if it overflows.
-pub(crate) fn whole_tokens(whole: u64, decimals: u8) -> Option<U256> {
-    U256::from(10)
-        .checked_pow(U256::from(decimals))?
-        .checked_mul(U256::from(whole))
-}

@@ -5,30 +5,20 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
-use alloy_sol_types::{SolCall as _, sol};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use revm::bytecode::Bytecode;
-use revm::context::TxEnv;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use crate::chain::Chain;
-use crate::exec::Scratch;
 use crate::faults::Faults;
 use crate::miner::Mode;
 use crate::options::{Account, DevnetOptions};
 use crate::rpc::{Rpc, server};
-use crate::{exec, genesis, miner};
+use crate::{miner, token};
 
 /// Threads that answer RPC calls. Two, so that a slow call does not hold up the others.
 const RPC_THREADS: usize = 2;
-/// Enough for reading a balance.
-const READ_GAS: u64 = 1_000_000;
-
-sol! {
-    function balanceOf(address owner) external view returns (uint256);
-}
-
 /// Why a devnet did not start or could not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum DevnetError {
@@ -45,9 +35,9 @@ pub enum DevnetError {
     /// A thread could not be started.
     #[error("cannot start the devnet's threads: {0}")]
     Threads(#[source] std::io::Error),
-    /// The options do not make a chain.
-    #[error("cannot build the first block: {0}; check the token and the funded amounts")]
-    Genesis(String),
+    /// The token refused what it was asked at the start or by a test.
+    #[error("the token refused: {0}; check its name, decimals and amounts")]
+    Token(String),
     /// A reorg or revert reaches further back than the chain, or than the state that is kept.
     #[error("the chain does not reach that far back")]
     TooFarBack,
@@ -180,23 +170,11 @@ impl Devnet {
     }
 
     /// An account's tokens in the newest block, in atomic units.
-    #[must_use]
-    pub fn token_balance(&self, address: Address) -> U256 {
-        let world = self.chain.world();
-        let mut scratch = Scratch::new(world.latest());
-        let tx = TxEnv {
-            kind: TxKind::Call(self.usdc()),
-            data: balanceOfCall { owner: address }.abi_encode().into(),
-            gas_limit: READ_GAS,
-            chain_id: None,
-            ..TxEnv::default()
-        };
-        let output = exec::call(&mut scratch, world.next_env(), self.chain_id(), tx)
-            .ok()
-            .and_then(|(result, _)| result.into_output());
-        output.map_or(U256::ZERO, |word| {
-            U256::try_from_be_slice(&word).unwrap_or_default()
-        })
+    ///
+    /// # Errors
+    /// A test replaced the token's code by something that is no token.
+    pub fn token_balance(&self, address: Address) -> Result<U256, DevnetError> {
+        token::balance_of(&self.chain.world(), &self.chain.options, address)
     }
 
     /// Gives an account this much wei.
@@ -217,7 +195,7 @@ impl Devnet {
     /// The token refuses: the supply would overflow, or the address is zero.
     pub fn mint(&self, to: Address, value: U256) -> Result<(), DevnetError> {
         self.chain
-            .edit(|world| genesis::mint(world, &self.chain.options, to, value))
+            .edit(|world| token::mint(world, &self.chain.options, to, value))
     }
 
     /// Mines one block with all that is ready, empty if nothing is. Returns its hash.

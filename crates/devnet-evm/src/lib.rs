@@ -16,6 +16,7 @@ mod options;
 mod rpc;
 mod signed;
 mod state;
+mod token;
 mod world;
 
 pub use devnet::{Devnet, DevnetError};

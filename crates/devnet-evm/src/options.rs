@@ -14,7 +14,7 @@ pub const MULTICALL3_ADDRESS: Address = address!("cA11bde05977b3631167028862bE2a
 /// A block as large as Base's: about 700 single settlements.
 pub const DEFAULT_GAS_LIMIT: u64 = 60_000_000;
 /// 10,000 ETH for each funded account.
-pub const DEFAULT_ETHER_WEI: U256 = U256::from_limbs([0x1bce_cced_a100_0000, 0x21e, 0, 0]);
+pub const DEFAULT_ETHER_WEI: U256 = U256::from_limbs([0x19e0_c9ba_b240_0000, 0x21e, 0, 0]);
 /// 1,000,000 whole tokens for each funded account.
 pub const DEFAULT_WHOLE_TOKENS: u64 = 1_000_000;
 

@@ -20,6 +20,8 @@ const CALL_GAS_CAP: u64 = 50_000_000;
 const ESTIMATE_TOLERANCE: u64 = 15;
 /// What the EVM gives a call with value for free; part of the first guess, as in geth.
 const CALL_STIPEND: u64 = 2300;
+/// What every transaction costs at least.
+const PLAIN_TRANSFER_GAS: u64 = 21_000;
 
 /// Changes to the state that last for one call.
 #[derive(Debug, Deserialize)]
@@ -67,6 +69,10 @@ impl Rpc {
             }
             failed => return Err(failure(failed)),
         };
+        if used == PLAIN_TRANSFER_GAS {
+            // No code ran and no data was paid for: there is nothing to search.
+            return Ok(render::quantity(used));
+        }
         search(used, spent, most, |gas| Ok(prepared.run(gas)?.is_success())).map(render::quantity)
     }
 

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use alloy_consensus::{SignableTransaction, TxEip1559, TxEnvelope};
 use alloy_eips::eip2718::Encodable2718 as _;
-use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
+use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, address};
 use alloy_sol_types::{Eip712Domain, SolCall, SolStruct, sol};
-use farebox_devnet_evm::{Account, Devnet};
+use farebox_devnet_evm::{Account, Devnet, DevnetOptions};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -60,6 +60,24 @@ sol! {
 /// Gas for any transaction of these tests.
 pub(crate) const GAS: u64 = 500_000;
 pub(crate) const GWEI: u128 = 1_000_000_000;
+
+/// Somebody without money.
+pub(crate) const FRIEND: Address = address!("000000000000000000000000000000000000f00d");
+
+/// A devnet that moves only when told, and its client.
+pub(crate) fn quiet() -> (Devnet, Client) {
+    let devnet = Devnet::start(DevnetOptions::quiet()).expect("the devnet starts");
+    let client = Client::new(&devnet);
+    (devnet, client)
+}
+
+/// One wei for the friend.
+pub(crate) fn gift(client: &Client, nonce: u64) -> TxEip1559 {
+    TxEip1559 {
+        value: U256::from(1),
+        ..client.eip1559(nonce, FRIEND, Vec::new())
+    }
+}
 
 /// A JSON-RPC error as the client got it.
 #[derive(Debug)]

@@ -1,4 +1,13 @@
 //! The devnet as a client sees it: everything over JSON-RPC, as a wallet or a facilitator would do it.
 
+mod blocks;
 mod client;
+mod faults;
+mod history;
+mod mempool;
+mod rpc;
+mod setup;
+mod socket;
+mod start;
 mod token;
+mod wallets;
