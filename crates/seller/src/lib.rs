@@ -1,1 +1,82 @@
-//! Quote and redeem: the HTTP 402 seller as a tower layer.
+//! Charges for HTTP requests: a tower layer that quotes, redeems, settles, and then lets through.
+//!
+//! The gateway puts it in front of its proxy, an axum application in front of its own routes;
+//! both run the same code. It knows rails and the ledger only by the traits of core, and no
+//! upstreams at all. [`redeem`] holds the one function that collects; nothing is ever served on
+//! a paid route without it.
+
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::as_conversions,
+        clippy::float_arithmetic
+    )
+)]
+
+pub mod answer;
+mod body;
+pub mod config;
+mod cors;
+mod headers;
+mod in_flight;
+pub mod layer;
+pub mod path;
+mod quote;
+pub mod recover;
+mod redeem;
+pub mod route;
+mod settle;
+mod shop;
+
+use std::sync::Arc;
+
+use farebox_core::clock::Clock;
+use farebox_core::ledger::Ledger;
+use farebox_core::rail::CollectRail;
+
+pub use crate::config::{Protocol, Route, SellerConfig, SellerError, SettleWhen, Unmatched};
+pub use crate::layer::{PaymentLayer, PaymentService};
+pub use crate::route::RouteMatcher;
+use crate::shop::Shop;
+
+/// Sells. Cheap to clone; all clones share the same claims in flight.
+///
+/// One ledger has one seller: hold the ledger's seller lock for as long as this lives, or one
+/// credential may be served twice.
+#[derive(Clone)]
+pub struct Seller {
+    shop: Arc<Shop>,
+}
+
+impl Seller {
+    /// Turns routes and prices into offers.
+    ///
+    /// # Errors
+    /// [`SellerError`] where a route cannot be sold as configured: nothing is left to be found
+    /// out by the first buyer (law 14).
+    pub fn new(
+        config: SellerConfig,
+        rails: Vec<Arc<dyn CollectRail>>,
+        ledger: Arc<dyn Ledger>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, SellerError> {
+        Ok(Self {
+            shop: Arc::new(Shop::new(config, rails, ledger, clock)?),
+        })
+    }
+
+    /// The layer to put in front of what is for sale.
+    #[must_use]
+    pub fn layer(&self) -> PaymentLayer {
+        PaymentLayer::new(Arc::clone(&self.shop))
+    }
+
+    /// Waits until everything that was begun is on record: settlements whose buyer has gone
+    /// away, and deliveries. Call it after the last connection has ended.
+    pub async fn finish(&self) {
+        self.shop.tasks.close();
+        self.shop.tasks.wait().await;
+        self.shop.tasks.reopen();
+    }
+}

@@ -1,0 +1,63 @@
+//! Which headers never pass through a seller, in either direction (DESIGN law 12), and what is
+//! added to a paid answer.
+
+use http::header::{CACHE_CONTROL, HeaderName};
+use http::{HeaderMap, HeaderValue};
+
+use farebox_wire::x402;
+
+/// Headers of payment protocols. What is behind a price neither sees a credential nor speaks for
+/// the seller.
+const PAYMENT_HEADERS: [&str; 6] = [
+    x402::PAYMENT_SIGNATURE,
+    x402::PAYMENT_REQUIRED,
+    x402::PAYMENT_RESPONSE,
+    x402::X_PAYMENT,
+    x402::X_PAYMENT_RESPONSE,
+    // The reference SDKs let a handler change the amount with it; ours do not.
+    "settlement-overrides",
+];
+/// Our own.
+const OWN_PREFIX: &str = "farebox-";
+
+/// Removes every payment header and every `Farebox-*`.
+pub(crate) fn strip(headers: &mut HeaderMap) {
+    for name in PAYMENT_HEADERS {
+        headers.remove(name);
+    }
+    let own: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| name.as_str().starts_with(OWN_PREFIX))
+        .cloned()
+        .collect();
+    for name in own {
+        headers.remove(name);
+    }
+}
+
+/// Keeps shared caches from serving a paid answer to others.
+pub(crate) fn make_private(headers: &mut HeaderMap) {
+    let said: Vec<String> = headers
+        .get_all(CACHE_CONTROL)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|directive| directive.trim().to_owned())
+        .filter(|directive| !directive.is_empty() && !is_for_shared_caches(directive))
+        .chain(std::iter::once("private".to_owned()))
+        .collect();
+    let value = HeaderValue::try_from(said.join(", "))
+        .unwrap_or_else(|_| HeaderValue::from_static("private"));
+    headers.insert(CACHE_CONTROL, value);
+}
+
+fn is_for_shared_caches(directive: &str) -> bool {
+    let name = directive.split('=').next().unwrap_or_default().trim();
+    ["public", "private", "s-maxage"]
+        .iter()
+        .any(|other| name.eq_ignore_ascii_case(other))
+}
+
+#[cfg(test)]
+#[path = "headers_tests.rs"]
+mod tests;

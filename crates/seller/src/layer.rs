@@ -1,0 +1,228 @@
+//! The tower layer: every request to a seller passes here first.
+//!
+//! It refuses ambiguous requests, answers preflights and challenges itself, hands requests with
+//! a credential to [`redeem`](crate::redeem), and lets only free and paid ones through to what it
+//! wraps. It works in front of an axum `Router` and of the gateway's proxy alike.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use bytes::Bytes;
+use farebox_wire::x402;
+use futures_util::future::BoxFuture;
+use http::header::ORIGIN;
+use http::{HeaderMap, Request, Response, StatusCode, Version};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::answer::{UpstreamFailed, problem};
+use crate::body::HandedOver;
+use crate::config::Unmatched;
+use crate::redeem::{self, Inner, Visit};
+use crate::shop::{OpenRoute, Priced, Shop};
+use crate::{cors, path};
+
+pub use crate::redeem::PaidBy;
+
+/// The route that let a request through: an extension of the request that what is behind sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MatchedRoute {
+    /// Its place in the configuration.
+    pub index: usize,
+    /// Its name.
+    pub id: String,
+}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Puts a price on the service that it wraps.
+#[derive(Clone)]
+pub struct PaymentLayer {
+    shop: Arc<Shop>,
+}
+
+impl PaymentLayer {
+    pub(crate) fn new(shop: Arc<Shop>) -> Self {
+        Self { shop }
+    }
+}
+
+impl<S> Layer<S> for PaymentLayer {
+    type Service = PaymentService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        PaymentService {
+            shop: Arc::clone(&self.shop),
+            inner,
+        }
+    }
+}
+
+/// A service with a price.
+#[derive(Clone)]
+pub struct PaymentService<S> {
+    shop: Arc<Shop>,
+    inner: S,
+}
+
+impl<S, B> Service<Request<Body>> for PaymentService<S>
+where
+    S: Service<Request<Body>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // What is wrapped is asked for readiness only when a request goes through to it: an
+        // anonymous request must get its challenge even from a busy seller.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let shop = Arc::clone(&self.shop);
+        let inner = into_inner(self.inner.clone());
+        Box::pin(async move { Ok(answer(shop, request, inner).await) })
+    }
+}
+
+/// Forgets the type of what is wrapped, so that redeeming is compiled once.
+fn into_inner<S, B>(mut service: S) -> Inner
+where
+    S: Service<Request<Body>, Response = Response<B>> + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let sentence = |error: S::Error| error.into().to_string();
+    Box::new(move |request| {
+        Box::pin(async move {
+            poll_fn(|cx| service.poll_ready(cx))
+                .await
+                .map_err(sentence)?;
+            let answer = service.call(request).await.map_err(sentence)?;
+            Ok(answer.map(Body::new))
+        })
+    })
+}
+
+async fn answer(shop: Arc<Shop>, mut request: Request<Body>, inner: Inner) -> Response<Body> {
+    if let Some((code, message)) = malformed(&request) {
+        return problem(StatusCode::BAD_REQUEST, code, &message);
+    }
+    let preflight = cors::preflight_for(&request);
+    let method = preflight.as_ref().unwrap_or(request.method());
+    let Some((index, open)) = shop.find(method, request.uri().path()) else {
+        return match shop.unmatched {
+            Unmatched::Free => pass(request, inner).await,
+            Unmatched::NotFound => problem(
+                StatusCode::NOT_FOUND,
+                "not_found",
+                "nothing is for sale under this method and path",
+            ),
+        };
+    };
+    let open = Arc::clone(open);
+    request.extensions_mut().insert(MatchedRoute {
+        index,
+        id: open.route.id.clone(),
+    });
+    let Some(priced) = &open.price else {
+        return pass(request, inner).await;
+    };
+    if let Some(method) = preflight {
+        return cors::preflight_answer(&method, request.headers());
+    }
+    let is_from_page = request.headers().contains_key(ORIGIN);
+    let mut answer = sell(&shop, &open, priced, request, inner).await;
+    if is_from_page {
+        cors::expose(answer.headers_mut());
+    }
+    answer
+}
+
+/// A request for something that has a price.
+async fn sell(
+    shop: &Arc<Shop>,
+    open: &Arc<OpenRoute>,
+    priced: &Priced,
+    request: Request<Body>,
+    inner: Inner,
+) -> Response<Body> {
+    let path = request.uri().path().to_owned();
+    let Some(credential) = request.headers().get(x402::PAYMENT_SIGNATURE) else {
+        return match request.headers().get(x402::X_PAYMENT) {
+            None => priced.quote.first(&path),
+            Some(_) => priced.quote.refusal(
+                &path,
+                x402::reason::Reason::InvalidX402Version.code(),
+                "x402 version 1 (X-PAYMENT) is not spoken here; send PAYMENT-SIGNATURE",
+            ),
+        };
+    };
+    let visit = Visit {
+        shop: Arc::clone(shop),
+        open: Arc::clone(open),
+        credential: credential.as_bytes().to_vec(),
+        request,
+    };
+    // A task of its own: if the buyer hangs up, this future is dropped, and that one is not.
+    let collecting = shop.tasks.spawn(redeem::collect(visit, inner));
+    match collecting.await {
+        Ok(Ok(mut answer)) => {
+            if let Some(handed_over) = answer.extensions_mut().remove::<HandedOver>() {
+                handed_over.confirm();
+            }
+            answer
+        }
+        Ok(Err(refused)) => refused.into_response(&priced.quote, &path),
+        Err(error) => {
+            tracing::error!(%error, "collecting has failed");
+            problem(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal_error",
+                "the seller has failed; send the same credential again",
+            )
+        }
+    }
+}
+
+/// Lets a request through that has nothing to pay.
+async fn pass(request: Request<Body>, inner: Inner) -> Response<Body> {
+    redeem::call(inner, request)
+        .await
+        .unwrap_or_else(UpstreamFailed::into_response)
+}
+
+/// What is wrong with a request, whatever it is for: code and sentence.
+fn malformed(request: &Request<Body>) -> Option<(&'static str, String)> {
+    // An HTTP/1 request line with an authority is for proxies; its host and the Host header may
+    // differ.
+    if request.version() <= Version::HTTP_11 && request.uri().authority().is_some() {
+        let message = "send the path alone in the request line, without scheme and host";
+        return Some(("absolute_form", message.to_owned()));
+    }
+    if let Err(why) = path::check(request.uri().path()) {
+        return Some(("ambiguous_path", why.to_string()));
+    }
+    if payment_headers(request.headers()) > 1 {
+        let message = "send exactly one payment header";
+        return Some(("several_payment_headers", message.to_owned()));
+    }
+    None
+}
+
+fn payment_headers(headers: &HeaderMap) -> usize {
+    [x402::PAYMENT_SIGNATURE, x402::X_PAYMENT]
+        .iter()
+        .map(|name| headers.get_all(*name).iter().count())
+        .sum()
+}

@@ -1,0 +1,191 @@
+//! The 402: what a route costs and how to pay it, written once per route.
+//!
+//! Called by the layer for every request without a credential, so it reads no clock, no ledger
+//! and no rail (law 9). The resource's URL is the seller's own origin and the request's path;
+//! the `Host` header is never believed.
+
+use axum::body::Body;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use farebox_core::rail::SellerOffer;
+use farebox_wire::x402;
+use farebox_wire::x402::reason::Reason;
+use farebox_wire::x402::types::{PaymentRequired, ResourceInfo};
+use http::header::HeaderName;
+use http::{HeaderValue, Response, StatusCode};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::answer::json_answer;
+use crate::config::{Route, SellerError};
+use crate::path::PATH_BYTES_MAX;
+
+/// Bytes of the encoded challenge, without the path, that we write: nginx reads 8 KiB of
+/// response headers, and others must fit beside this one.
+const CHALLENGE_BYTES_MAX: usize = 6 * 1024;
+/// Stands where the URL goes. The quotes keep it apart from any text inside a JSON string.
+const HOLE: &str = "\"url\":\"farebox:here\"";
+const HOLE_URL: &str = "farebox:here";
+const PAYMENT_REQUIRED: HeaderName = HeaderName::from_static(x402::PAYMENT_REQUIRED);
+
+/// A route's challenge.
+pub(crate) struct Quote {
+    public_url: String,
+    required: PaymentRequired,
+    cost: String,
+    header: Template,
+    body: Template,
+    /// Both, where the route covers one path only.
+    fixed: Option<(HeaderValue, Bytes)>,
+}
+
+impl Quote {
+    /// Writes the challenge.
+    pub(crate) fn new(
+        public_url: &str,
+        route: &Route,
+        offers: &[SellerOffer],
+    ) -> Result<Self, SellerError> {
+        let required = PaymentRequired {
+            x402_version: x402::VERSION,
+            error: Some(Reason::PaymentRequired.code().to_owned()),
+            resource: ResourceInfo {
+                url: HOLE_URL.to_owned(),
+                description: route.description.clone(),
+                mime_type: route.mime_type.clone(),
+                ..ResourceInfo::default()
+            },
+            accepts: offers.iter().map(|offer| offer.raw.clone()).collect(),
+            extensions: None,
+        };
+        let cost = format!("{} USD", route.price);
+        let broken = |why: &str| SellerError::Challenge(route.id.clone(), why.to_owned());
+        let header_json = serde_json::to_string(&required).map_err(|e| broken(&e.to_string()))?;
+        let body_json = body(&required, "payment_required", &first_message(&cost))
+            .map_err(|e| broken(&e.to_string()))?;
+        let mut quote = Self {
+            public_url: public_url.to_owned(),
+            header: Template::new(&header_json).ok_or_else(|| broken("no URL"))?,
+            body: Template::new(&body_json).ok_or_else(|| broken("no URL"))?,
+            required,
+            cost,
+            fixed: None,
+        };
+        let bytes = quote.header_text("").len();
+        if bytes > CHALLENGE_BYTES_MAX {
+            return Err(SellerError::ChallengeTooLong(route.id.clone(), bytes));
+        }
+        quote.fixed = route
+            .matcher
+            .exact_path()
+            .and_then(|path| quote.first_parts(path));
+        Ok(quote)
+    }
+
+    /// The first challenge: nothing was presented.
+    pub(crate) fn first(&self, path: &str) -> Response<Body> {
+        match self.fixed.clone().or_else(|| self.first_parts(path)) {
+            Some((header, body)) => answer(header, body),
+            None => self.refusal(path, Reason::PaymentRequired.code(), &self.cost),
+        }
+    }
+
+    /// A challenge after a rejection: the same offers, and what was wrong.
+    pub(crate) fn refusal(&self, path: &str, reason: &str, message: &str) -> Response<Body> {
+        let mut required = self.required.clone();
+        required.resource.url = self.url(path);
+        required.error = Some(reason.to_owned());
+        let body = body(&required, reason, message).unwrap_or_default();
+        match x402::header::encode(&required).map(HeaderValue::try_from) {
+            Ok(Ok(header)) => answer(header, body.into()),
+            // Base64 is always a header value; the body says the same in any case.
+            _ => json_answer(StatusCode::PAYMENT_REQUIRED, body),
+        }
+    }
+
+    /// Whether `url`, echoed by a client, is on this seller's origin; then its path.
+    pub(crate) fn path_of<'a>(&self, url: &'a str) -> Option<&'a str> {
+        let rest = url.strip_prefix(self.public_url.as_str())?;
+        let path = rest.split(['?', '#']).next().unwrap_or_default();
+        match path {
+            "" => Some("/"),
+            path => path.starts_with('/').then_some(path),
+        }
+    }
+
+    fn first_parts(&self, path: &str) -> Option<(HeaderValue, Bytes)> {
+        let header = HeaderValue::try_from(self.header_text(path)).ok()?;
+        Some((header, self.body.fill(&self.url(path)).into()))
+    }
+
+    fn header_text(&self, path: &str) -> String {
+        STANDARD.encode(self.header.fill(&self.url(path)))
+    }
+
+    fn url(&self, path: &str) -> String {
+        debug_assert!(path.len() <= PATH_BYTES_MAX);
+        format!("{}{path}", self.public_url)
+    }
+}
+
+/// JSON with a hole for the resource's URL.
+struct Template {
+    before: String,
+    after: String,
+}
+
+impl Template {
+    fn new(json: &str) -> Option<Self> {
+        let (before, after) = json.split_once(HOLE)?;
+        Some(Self {
+            before: format!("{before}\"url\":"),
+            after: after.to_owned(),
+        })
+    }
+
+    fn fill(&self, url: &str) -> String {
+        let url = Value::from(url).to_string();
+        [&self.before, url.as_str(), &self.after].concat()
+    }
+}
+
+fn answer(header: HeaderValue, body: Bytes) -> Response<Body> {
+    let mut response = json_answer(StatusCode::PAYMENT_REQUIRED, body);
+    response.headers_mut().insert(PAYMENT_REQUIRED, header);
+    response
+}
+
+fn first_message(cost: &str) -> String {
+    format!(
+        "this costs {cost} per request: sign one of `accepts` and send the request again with \
+         the header PAYMENT-SIGNATURE"
+    )
+}
+
+/// The challenge once more, for people and for programs that read no headers.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ReadableChallenge<'a> {
+    error: &'a str,
+    message: &'a str,
+    hint: &'static str,
+    x402_version: u64,
+    resource: &'a ResourceInfo,
+    accepts: &'a [Value],
+}
+
+fn body(
+    required: &PaymentRequired,
+    code: &str,
+    message: &str,
+) -> Result<String, serde_json::Error> {
+    serde_json::to_string(&ReadableChallenge {
+        error: code,
+        message,
+        hint: "`farebox fetch URL` and every x402 client pay this; see https://x402.org",
+        x402_version: required.x402_version,
+        resource: &required.resource,
+        accepts: &required.accepts,
+    })
+}

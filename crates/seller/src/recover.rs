@@ -1,0 +1,276 @@
+//! Resolves what requests have left behind: at start what a crash cut off, and for as long as the
+//! seller runs whatever is unknown or could still be undone by the chain (DESIGN laws 3 and 4).
+//!
+//! Payments whose request is being served in this process are left alone. Nothing is ever
+//! decided without the rail: only it knows whether money has moved.
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::time::Duration;
+
+use farebox_core::ledger::{Applied, Attach, Filter, LedgerError, Payment, PaymentId};
+use farebox_core::payment::{Event, Phase, Role};
+use farebox_core::rail::{CollectRail, Finding, Handle};
+use futures_util::StreamExt;
+
+use crate::Seller;
+use crate::body::BodyDigest;
+use crate::settle::{Attempt, receipt};
+use crate::shop::Shop;
+
+/// How often the watch looks: once per block of a quick chain.
+const TICK: Duration = Duration::from_secs(2);
+/// Settled payments are looked at every so many ticks until they are final, which takes minutes
+/// on real chains.
+const FINALITY_TICKS: u32 = 8;
+/// Payments that are read from the ledger in one tick.
+const LIST_MAX: usize = 10_000;
+/// Payments that the rails are asked about in one tick; the oldest first.
+const BATCH: usize = 512;
+/// Rails that are asked at the same time.
+const PARALLEL: usize = 16;
+
+/// What [`Seller::recover`] found and did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Claims that were given back: nothing had been sent for them.
+    pub released: usize,
+    /// Payments that turned out to be settled.
+    pub settled: usize,
+    /// Payments that are still not decided; the watch goes on with them.
+    pub undecided: usize,
+}
+
+impl Seller {
+    /// Resolves what an earlier process has left, as far as it can be told now. Call it before
+    /// the first request, with the ledger's seller lock held.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be used: nothing may be sold then.
+    pub async fn recover(&self) -> Result<Recovered, LedgerError> {
+        let shop = &*self.shop;
+        let mut recovered = Recovered::default();
+        let mut open = Vec::new();
+        for payment in listed(shop, None).await? {
+            match payment.state.phase {
+                Phase::Reserved => {
+                    apply(shop, &payment, abandoned()).await?;
+                    recovered.released += 1;
+                }
+                Phase::Sent | Phase::Unknown => open.push(payment),
+                _ => {}
+            }
+        }
+        let mut results = futures_util::stream::iter(&open)
+            .map(|payment| resolve(shop, payment, IfOpen::Leave))
+            .buffer_unordered(PARALLEL);
+        while let Some(phase) = results.next().await {
+            match phase? {
+                Phase::Settled => recovered.settled += 1,
+                Phase::Released => recovered.released += 1,
+                _ => recovered.undecided += 1,
+            }
+        }
+        Ok(recovered)
+    }
+
+    /// Watches until `shutdown`: settles again what has not arrived while its credential lives,
+    /// gives back what never will, and sees settlements through to finality.
+    pub async fn watch(&self, shutdown: impl Future<Output = ()>) {
+        let mut shutdown = std::pin::pin!(shutdown);
+        let mut suspects = HashSet::new();
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut count: u32 = 0;
+        loop {
+            tokio::select! {
+                () = &mut shutdown => return,
+                _ = ticks.tick() => {}
+            }
+            let with_settled = count.is_multiple_of(FINALITY_TICKS);
+            count = count.wrapping_add(1);
+            // Not raced against the shutdown: what was begun goes on record.
+            if let Err(error) = self.watch_once(&mut suspects, with_settled).await {
+                tracing::error!(%error, "the watch cannot use the ledger");
+            }
+        }
+    }
+
+    /// One look at everything that is open.
+    async fn watch_once(
+        &self,
+        suspects: &mut HashSet<PaymentId>,
+        with_settled: bool,
+    ) -> Result<(), LedgerError> {
+        let shop = &*self.shop;
+        let mut payments = listed(shop, Some(LIST_MAX)).await?;
+        // Only now, so that a request which ended meanwhile is seen in its last state or not at
+        // all: the events below are harmless to a payment that has gone on.
+        payments.retain(|payment| !is_served(shop, payment));
+        payments.reverse();
+        let wanted = payments
+            .into_iter()
+            .filter(|payment| with_settled || payment.state.phase != Phase::Settled)
+            .take(BATCH)
+            .collect::<Vec<_>>();
+        let (settled, open): (Vec<_>, Vec<_>) = wanted
+            .into_iter()
+            .partition(|payment| payment.state.phase == Phase::Settled);
+        let mut results = futures_util::stream::iter(&open)
+            .map(|payment| resolve(shop, payment, IfOpen::SettleAgain))
+            .buffer_unordered(PARALLEL);
+        while let Some(phase) = results.next().await {
+            phase?;
+        }
+        for payment in &settled {
+            see_through(shop, payment, suspects).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What to do with a payment that has not moved the money and still may.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum IfOpen {
+    Leave,
+    SettleAgain,
+}
+
+async fn listed(shop: &Shop, limit: Option<usize>) -> Result<Vec<Payment>, LedgerError> {
+    let filter = Filter {
+        role: Some(Role::Seller),
+        open_only: true,
+        limit,
+    };
+    shop.ledger.list(filter).await
+}
+
+fn is_served(shop: &Shop, payment: &Payment) -> bool {
+    payment
+        .identity
+        .as_ref()
+        .is_some_and(|identity| shop.in_flight.contains(identity))
+}
+
+/// Asks the rail about a payment that is not settled, and writes down what it says.
+async fn resolve(shop: &Shop, payment: &Payment, if_open: IfOpen) -> Result<Phase, LedgerError> {
+    // Its request has died without a word, and nothing was sent for it.
+    if payment.state.phase == Phase::Reserved {
+        return apply(shop, payment, abandoned()).await;
+    }
+    let Some((rail, handle)) = on_rail(shop, payment) else {
+        return Ok(payment.state.phase);
+    };
+    match rail.check(handle).await {
+        Finding::Settled {
+            transaction,
+            is_final,
+        } => {
+            let event = Event::Settled {
+                transaction,
+                is_final,
+            };
+            apply(shop, payment, event).await
+        }
+        Finding::NeverWill => apply(shop, payment, Event::Expired).await,
+        Finding::Open if if_open == IfOpen::SettleAgain && is_valid(shop, payment) => {
+            settle_again(shop, rail, payment, handle).await
+        }
+        Finding::Open => Ok(payment.state.phase),
+        Finding::CannotTell { why } => {
+            tracing::warn!(payment = %payment.id, why, "the rail cannot tell yet");
+            Ok(payment.state.phase)
+        }
+    }
+}
+
+async fn settle_again(
+    shop: &Shop,
+    rail: &dyn CollectRail,
+    payment: &Payment,
+    handle: &Handle,
+) -> Result<Phase, LedgerError> {
+    let attempt = Attempt {
+        shop,
+        rail,
+        payment,
+        handle,
+        request_body: &BodyDigest::default(),
+    };
+    // Whatever it says to a buyer is on record as well, and nobody waits for it here.
+    let is_settled = attempt.settle().await.is_ok();
+    tracing::info!(payment = %payment.id, is_settled, "sent a settlement again");
+    let now = shop.ledger.payment(&payment.id).await?;
+    Ok(now.map_or(payment.state.phase, |payment| payment.state.phase))
+}
+
+/// Sees a settled payment through to finality, or finds out that the chain has undone it.
+async fn see_through(
+    shop: &Shop,
+    payment: &Payment,
+    suspects: &mut HashSet<PaymentId>,
+) -> Result<(), LedgerError> {
+    let Some((rail, handle)) = on_rail(shop, payment) else {
+        return Ok(());
+    };
+    let undone = |resendable| Event::Undone { resendable };
+    let event = match rail.check(handle).await {
+        Finding::Settled { is_final, .. } => {
+            suspects.remove(&payment.id);
+            if !is_final {
+                return Ok(());
+            }
+            Event::Finalised
+        }
+        Finding::CannotTell { .. } => return Ok(()),
+        // A node that lags behind says the same: believe it only when it says so twice.
+        Finding::Open | Finding::NeverWill if suspects.insert(payment.id.clone()) => return Ok(()),
+        Finding::Open => undone(is_valid(shop, payment)),
+        Finding::NeverWill => undone(false),
+    };
+    if suspects.remove(&payment.id) {
+        tracing::error!(payment = %payment.id, "the chain has undone a settlement");
+    }
+    apply(shop, payment, event).await?;
+    Ok(())
+}
+
+fn on_rail<'a>(shop: &'a Shop, payment: &'a Payment) -> Option<(&'a dyn CollectRail, &'a Handle)> {
+    let rail = shop.rail(&payment.terms.rail)?;
+    Some((rail.as_ref(), payment.handle.as_ref()?))
+}
+
+fn is_valid(shop: &Shop, payment: &Payment) -> bool {
+    payment
+        .valid_before_s
+        .is_some_and(|valid_before_s| shop.clock.now_s() < valid_before_s)
+}
+
+fn abandoned() -> Event {
+    Event::Abandoned {
+        reason: "interrupted".to_owned(),
+    }
+}
+
+/// Applies an event; a payment that has gone on meanwhile is left as it is.
+async fn apply(shop: &Shop, payment: &Payment, event: Event) -> Result<Phase, LedgerError> {
+    let attach = match &event {
+        Event::Settled { transaction, .. } => Attach {
+            receipt: Some(receipt(&payment.terms, transaction)),
+            ..Attach::default()
+        },
+        _ => Attach::default(),
+    };
+    let now_ms = shop.clock.now_ms();
+    match shop.ledger.apply(&payment.id, event, attach, now_ms).await {
+        Ok(Applied { payment, effects }) => {
+            tracing::info!(payment = %payment.id, phase = ?payment.state.phase, ?effects, "resolved");
+            Ok(payment.state.phase)
+        }
+        Err(LedgerError::Illegal(error)) => {
+            tracing::debug!(payment = %payment.id, %error, "gone on meanwhile");
+            Ok(payment.state.phase)
+        }
+        Err(error) => Err(error),
+    }
+}

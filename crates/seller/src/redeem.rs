@@ -1,0 +1,460 @@
+//! THE collect function: from a credential to a paid answer, in the order of DESIGN laws 7 and 8.
+//!
+//! Called by the layer, in a task of its own, so that a buyer who hangs up cannot lose an
+//! outcome. Cheap checks come first, then the claim, then the upstream and the settlement; an
+//! answer leaves only after the ledger says that the payment is settled. A credential that fails
+//! a check changes nothing for the one whom it imitates.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::body::Body;
+use farebox_core::claim::{self, Presented, Repeat};
+use farebox_core::ledger::{Attach, Claimed, NewClaim, Payment, PaymentId, SellerSide};
+use farebox_core::payment::{Event, Role};
+use farebox_core::rail::{CollectRail, Examined};
+use farebox_wire::x402::reason::Reason;
+use farebox_wire::x402::types::PaymentPayload;
+use farebox_wire::x402::{
+    self,
+    header::{self, HeaderError},
+};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use sha2::{Digest, Sha256};
+
+use crate::answer::{Refused, UpstreamFailed, with_receipt};
+use crate::body::{BodyDigest, Delivery, HandedOver, HashingBody, PaidBody};
+use crate::config::SettleWhen;
+use crate::headers;
+use crate::in_flight::{Fingerprint, Seat, Taken};
+use crate::settle::Attempt;
+use crate::shop::{OpenRoute, Priced, Shop};
+
+/// Bytes of a repeated request's body that are read to compare it with the first. The first
+/// streams through and has no such limit.
+const REPEAT_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// What is for sale, called at most once. The error is a sentence for the log.
+pub(crate) type Inner =
+    Box<dyn FnOnce(Request<Body>) -> BoxFuture<'static, Result<Response<Body>, String>> + Send>;
+
+/// Names the payment of an answer, for the log: an extension of the response.
+#[derive(Clone, Debug)]
+pub struct PaidBy(pub PaymentId);
+
+/// A request with a credential, and what it is for.
+pub(crate) struct Visit {
+    pub(crate) shop: Arc<Shop>,
+    pub(crate) open: Arc<OpenRoute>,
+    pub(crate) request: Request<Body>,
+    pub(crate) credential: Vec<u8>,
+}
+
+/// Collects: checks, claims, settles, and lets through.
+pub(crate) async fn collect(visit: Visit, inner: Inner) -> Result<Response<Body>, Refused> {
+    let Visit {
+        shop,
+        open,
+        request,
+        credential,
+    } = visit;
+    let payload = read(&credential)?;
+    let (rail, examined) = answer_to_an_offer(&shop, &open, &payload)?;
+    let fingerprint = Fingerprint {
+        payload: examined.payload_digest,
+        request: request_digest(&shop, &open, &request),
+    };
+    let seat = shop
+        .in_flight
+        .enter(&examined.identity, fingerprint)
+        .await
+        .map_err(|taken| match taken {
+            Taken::BySameRequest => Refused::InFlight,
+            Taken::ByAnother => Refused::used_elsewhere(),
+        })?;
+    let case = Case {
+        shop,
+        open,
+        rail,
+        examined,
+        fingerprint,
+        seat,
+    };
+    match case.earlier().await? {
+        None => case.serve_first(request, inner).await,
+        Some(paid) => case.serve_again(paid, request, inner).await,
+    }
+}
+
+/// Reads the credential.
+fn read(credential: &[u8]) -> Result<PaymentPayload, Refused> {
+    let payload: PaymentPayload = header::decode(credential).map_err(|error| match error {
+        HeaderError::TooLong { .. } => Refused::Problem {
+            status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            code: "payment_header_too_long",
+            message: error.to_string(),
+        },
+        _ => Refused::challenge(Reason::InvalidPayload, error.to_string()),
+    })?;
+    if payload.x402_version != x402::VERSION {
+        return Err(Refused::challenge(
+            Reason::InvalidX402Version,
+            "only x402 version 2 is spoken here",
+        ));
+    }
+    Ok(payload)
+}
+
+/// Finds the offer that a credential answers, and checks all that needs no chain.
+fn answer_to_an_offer(
+    shop: &Shop,
+    open: &OpenRoute,
+    payload: &PaymentPayload,
+) -> Result<(Arc<dyn CollectRail>, Examined), Refused> {
+    let no_match = |message| Refused::challenge(Reason::NoMatchingRequirements, message);
+    let Some(priced) = &open.price else {
+        return Err(no_match("this route is free; send no payment"));
+    };
+    if !echoes_this_route(open, priced, payload) {
+        return Err(no_match(
+            "`resource.url` is not this resource; copy it from the challenge",
+        ));
+    }
+    let (rail, offer) = priced.offer_for(&payload.accepted).ok_or_else(|| {
+        no_match("`accepted` is not an offer of this resource; copy it from the challenge")
+    })?;
+    let examined = rail
+        .examine(payload, offer, shop.clock.now_s())
+        .map_err(Refused::by_rail)?;
+    Ok((Arc::clone(rail), examined))
+}
+
+fn echoes_this_route(open: &OpenRoute, priced: &Priced, payload: &PaymentPayload) -> bool {
+    match &payload.resource {
+        None => true,
+        Some(resource) => priced
+            .quote
+            .path_of(&resource.url)
+            .is_some_and(|path| open.route.matcher.matches_path(path)),
+    }
+}
+
+/// What names a request apart from its body: route, method, origin, path and query.
+fn request_digest(shop: &Shop, open: &OpenRoute, request: &Request<Body>) -> [u8; 32] {
+    let target = request.uri().path_and_query().map_or("/", |p| p.as_str());
+    let mut hash = Sha256::new();
+    for part in [
+        &open.route.id,
+        request.method().as_str(),
+        &shop.public_url,
+        target,
+    ] {
+        // Lengths first, so that no two requests run together to the same bytes.
+        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
+/// A credential that passed the cheap checks and has taken its seat.
+struct Case {
+    shop: Arc<Shop>,
+    open: Arc<OpenRoute>,
+    rail: Arc<dyn CollectRail>,
+    examined: Examined,
+    fingerprint: Fingerprint,
+    seat: Seat,
+}
+
+impl Case {
+    /// The settled payment that this credential may use once more, or `None` where it comes for
+    /// the first time. Everything else is refused.
+    async fn earlier(&self) -> Result<Option<Payment>, Refused> {
+        let known = self
+            .shop
+            .ledger
+            .by_identity(Role::Seller, &self.examined.identity)
+            .await
+            .map_err(|error| Refused::by_ledger(&error))?;
+        match known {
+            None => Ok(None),
+            Some(payment) => self.judge(payment),
+        }
+    }
+
+    /// The table of DESIGN law 6.
+    fn judge(&self, payment: Payment) -> Result<Option<Payment>, Refused> {
+        let same_request = payment.seller.as_ref().is_some_and(|side| {
+            side.payload_digest == self.fingerprint.payload
+                && side.request_digest == self.fingerprint.request
+        });
+        let repeat = claim::repeat(&Presented {
+            state: &payment.state,
+            same_request,
+            // The seat is ours, so nobody else serves it.
+            in_flight: false,
+            expired: self.shop.clock.now_s() >= self.examined.valid_before_s,
+        });
+        match repeat {
+            Repeat::AsNew => Ok(None),
+            Repeat::LetThrough => Ok(Some(payment)),
+            Repeat::UsedElsewhere => Err(Refused::used_elsewhere()),
+            Repeat::InFlight => Err(Refused::InFlight),
+            Repeat::Delivered => Err(Refused::Delivered {
+                receipt: payment.receipt,
+            }),
+            Repeat::Pending => Err(Refused::pending(&payment.terms, payment.hashes.last())),
+            Repeat::Rejected => Err(Refused::unsettled(
+                &payment.terms,
+                payment.hashes.last(),
+                payment.state.reason.as_deref().unwrap_or("payment_lost"),
+                "this payment was rejected before; sign a new one",
+            )),
+        }
+    }
+
+    /// Asks the chain, then claims the identity and holds the payer's balance.
+    async fn claim(&self, body: &BodyDigest) -> Result<Payment, Refused> {
+        let terms = &self.examined.terms;
+        let ledger = &self.shop.ledger;
+        let by_ledger = |error| Refused::by_ledger(&error);
+        let mark = match &terms.payer {
+            Some(payer) => Some(
+                ledger
+                    .payer_mark(&terms.asset, payer)
+                    .await
+                    .map_err(by_ledger)?,
+            ),
+            None => None,
+        };
+        let funds = self
+            .rail
+            .verify(&self.examined)
+            .await
+            .map_err(Refused::by_rail)?;
+        let claimed = ledger
+            .claim(NewClaim {
+                id: new_payment_id()?,
+                role: Role::Seller,
+                identity: self.examined.identity.clone(),
+                side: SellerSide {
+                    route: self.open.route.id.clone(),
+                    payload_digest: self.fingerprint.payload,
+                    request_digest: self.fingerprint.request,
+                    body_digest: body.get(),
+                },
+                terms: terms.clone(),
+                valid_before_s: self.examined.valid_before_s,
+                handle: self.examined.handle.clone(),
+                funds: mark.map(|mark| (funds.balance, mark)),
+                now_ms: self.shop.clock.now_ms(),
+            })
+            .await
+            .map_err(by_ledger)?;
+        match claimed {
+            Claimed::First(payment) => Ok(*payment),
+            // Only another process on the same ledger can have come between: ask again.
+            Claimed::Repeat(_) => Err(Refused::InFlight),
+            Claimed::Insufficient { left } => Err(Refused::challenge(
+                Reason::InsufficientBalance,
+                format!(
+                    "the payer has {left} atomic units left for this; earlier payments hold the rest"
+                ),
+            )),
+        }
+    }
+
+    /// The credential comes for the first time.
+    async fn serve_first(
+        self,
+        request: Request<Body>,
+        inner: Inner,
+    ) -> Result<Response<Body>, Refused> {
+        let is_head = request.method() == Method::HEAD;
+        let (parts, body) = request.into_parts();
+        let (body, digest) = HashingBody::new(body);
+        let request = Request::from_parts(parts, Body::new(body));
+        let payment = self.claim(&digest).await?;
+        match self.open.route.settle {
+            SettleWhen::Before => {
+                let receipt = self.settle(&payment, &digest).await?;
+                let answer = call(inner, request).await;
+                self.hand_over(payment.id, receipt, digest, is_head, answer)
+            }
+            SettleWhen::After => {
+                let answer = self
+                    .upstream_first(&payment, request, inner)
+                    .await
+                    .map_err(|failed| failed.into_refused(None))?;
+                if !is_good(&answer) {
+                    return Ok(answer);
+                }
+                // The body of the answer waits unread until the money has moved.
+                let receipt = self.settle(&payment, &digest).await?;
+                self.hand_over(payment.id, receipt, digest, is_head, Ok(answer))
+            }
+        }
+    }
+
+    /// Calls the upstream before anything is settled; where it fails, nothing will be.
+    async fn upstream_first(
+        &self,
+        payment: &Payment,
+        request: Request<Body>,
+        inner: Inner,
+    ) -> Result<Response<Body>, UpstreamFailed> {
+        let answer = call(inner, request).await;
+        if answer.as_ref().is_ok_and(is_good) {
+            return answer;
+        }
+        let event = Event::Abandoned {
+            reason: "upstream_failed".to_owned(),
+        };
+        let now_ms = self.shop.clock.now_ms();
+        let released = self
+            .shop
+            .ledger
+            .apply(&payment.id, event, Attach::default(), now_ms);
+        if let Err(error) = released.await {
+            // Held until the watch finds it; the buyer was not charged.
+            tracing::error!(payment = %payment.id, %error, "a claim was not released");
+        }
+        answer
+    }
+
+    /// Paid for and never delivered: once more, without settling again.
+    async fn serve_again(
+        self,
+        paid: Payment,
+        request: Request<Body>,
+        inner: Inner,
+    ) -> Result<Response<Body>, Refused> {
+        let is_head = request.method() == Method::HEAD;
+        let (parts, body) = request.into_parts();
+        let bytes = match Limited::new(body, REPEAT_BODY_BYTES_MAX).collect().await {
+            Ok(collected) => collected.to_bytes(),
+            Err(error) => return Err(unreadable_body(error.as_ref())),
+        };
+        let digest = BodyDigest::of(&bytes);
+        let first = paid.seller.as_ref().and_then(|side| side.body_digest);
+        if first.is_some() && first != digest.get() {
+            return Err(Refused::used_elsewhere());
+        }
+        let receipt = paid.receipt.clone().unwrap_or_else(|| {
+            let transaction = paid.state.transaction.as_deref().unwrap_or_default();
+            crate::settle::receipt(&paid.terms, transaction)
+        });
+        let request = Request::from_parts(parts, Body::from(bytes));
+        let answer = call(inner, request).await;
+        self.hand_over(paid.id, receipt, digest, is_head, answer)
+    }
+
+    async fn settle(
+        &self,
+        payment: &Payment,
+        request_body: &BodyDigest,
+    ) -> Result<String, Refused> {
+        let attempt = Attempt {
+            shop: &self.shop,
+            rail: self.rail.as_ref(),
+            payment,
+            handle: &self.examined.handle,
+            request_body,
+        };
+        attempt.settle().await
+    }
+
+    /// A settled payment's answer, with its receipt. A bad one is passed on as well, but does
+    /// not count as delivered.
+    fn hand_over(
+        self,
+        payment: PaymentId,
+        receipt: String,
+        request_body: BodyDigest,
+        is_head: bool,
+        answer: Result<Response<Body>, UpstreamFailed>,
+    ) -> Result<Response<Body>, Refused> {
+        let answer = answer.map_err(|failed| failed.into_refused(Some(receipt.clone())))?;
+        let mut answer = with_receipt(answer, Some(&receipt));
+        headers::make_private(answer.headers_mut());
+        answer.extensions_mut().insert(PaidBy(payment.clone()));
+        if !is_good(&answer) {
+            return Ok(answer);
+        }
+        let handed_over = HandedOver::default();
+        answer.extensions_mut().insert(handed_over.clone());
+        let delivery = Delivery {
+            shop: self.shop,
+            payment,
+            request_body,
+            seat: self.seat,
+            handed_over,
+            is_bodyless: is_head || has_no_body(answer.status()),
+        };
+        Ok(answer.map(|body| Body::new(PaidBody::new(body, delivery))))
+    }
+}
+
+/// Calls what is for sale. A panic there is a failure like any other.
+pub(crate) async fn call(
+    inner: Inner,
+    mut request: Request<Body>,
+) -> Result<Response<Body>, UpstreamFailed> {
+    headers::strip(request.headers_mut());
+    let answered = AssertUnwindSafe(async move { inner(request).await })
+        .catch_unwind()
+        .await;
+    match answered {
+        Ok(Ok(mut answer)) => {
+            headers::strip(answer.headers_mut());
+            Ok(answer)
+        }
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "what is behind the price has failed");
+            Err(UpstreamFailed::Error)
+        }
+        Err(_) => {
+            tracing::error!("what is behind the price has panicked");
+            Err(UpstreamFailed::Panic)
+        }
+    }
+}
+
+/// Whether an answer is worth its price.
+fn is_good(answer: &Response<Body>) -> bool {
+    answer.status().as_u16() < 400
+}
+
+fn has_no_body(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+fn unreadable_body(error: &(dyn std::error::Error + 'static)) -> Refused {
+    if error.is::<LengthLimitError>() {
+        return Refused::Problem {
+            status: StatusCode::PAYLOAD_TOO_LARGE,
+            code: "repeated_body_too_long",
+            message: format!(
+                "a repeated request may have {REPEAT_BODY_BYTES_MAX} bytes of body at most"
+            ),
+        };
+    }
+    Refused::Problem {
+        status: StatusCode::BAD_REQUEST,
+        code: "body_unreadable",
+        message: "the request's body broke off".to_owned(),
+    }
+}
+
+fn new_payment_id() -> Result<PaymentId, Refused> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| Refused::Problem {
+        status: StatusCode::INTERNAL_SERVER_ERROR,
+        code: "no_randomness",
+        message: error.to_string(),
+    })?;
+    Ok(PaymentId(format!("pay_{}", hex::encode(bytes))))
+}

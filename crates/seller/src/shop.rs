@@ -1,0 +1,148 @@
+//! What all requests of a seller share: routes with their offers, rails, ledger, clock, and the
+//! claims in flight. Built once, never changed.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use farebox_core::clock::Clock;
+use farebox_core::ledger::Ledger;
+use farebox_core::rail::{CollectRail, Price, SellerOffer};
+use farebox_wire::x402::matching;
+use http::{Method, Uri};
+use serde_json::Value;
+use tokio_util::task::TaskTracker;
+
+use crate::config::{Route, SellerConfig, SellerError, SettleWhen, Unmatched};
+use crate::in_flight::InFlight;
+use crate::quote::Quote;
+
+/// Everything that redeeming needs.
+pub(crate) struct Shop {
+    pub(crate) public_url: String,
+    pub(crate) routes: Vec<Arc<OpenRoute>>,
+    pub(crate) unmatched: Unmatched,
+    pub(crate) settle_wait_ms: u64,
+    pub(crate) rails: Vec<Arc<dyn CollectRail>>,
+    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) in_flight: Arc<InFlight>,
+    /// Collects and records that outlive their connections.
+    pub(crate) tasks: TaskTracker,
+}
+
+/// A route that is open for business.
+pub(crate) struct OpenRoute {
+    pub(crate) route: Route,
+    /// The way to pay; `None` is free.
+    pub(crate) price: Option<Priced>,
+}
+
+/// A price and the ways to pay it.
+pub(crate) struct Priced {
+    pub(crate) quote: Quote,
+    offers: Vec<(Arc<dyn CollectRail>, SellerOffer)>,
+}
+
+impl Shop {
+    pub(crate) fn new(
+        config: SellerConfig,
+        rails: Vec<Arc<dyn CollectRail>>,
+        ledger: Arc<dyn Ledger>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, SellerError> {
+        let public_url = origin(&config.public_url)?;
+        let mut names = HashSet::new();
+        let mut routes = Vec::with_capacity(config.routes.len());
+        for route in config.routes {
+            if !names.insert(route.id.clone()) {
+                return Err(SellerError::DuplicateRoute(route.id));
+            }
+            routes.push(Arc::new(open(route, &public_url, &rails)?));
+        }
+        Ok(Self {
+            public_url,
+            routes,
+            unmatched: config.unmatched,
+            settle_wait_ms: config.settle_wait_ms,
+            rails,
+            ledger,
+            clock,
+            in_flight: Arc::new(InFlight::default()),
+            tasks: TaskTracker::new(),
+        })
+    }
+
+    /// The first route that covers a request, with its place.
+    pub(crate) fn find(&self, method: &Method, path: &str) -> Option<(usize, &Arc<OpenRoute>)> {
+        self.routes
+            .iter()
+            .enumerate()
+            .find(|(_, open)| open.route.matcher.matches(method, path))
+    }
+
+    /// The rail with this name.
+    pub(crate) fn rail(&self, name: &str) -> Option<&Arc<dyn CollectRail>> {
+        self.rails.iter().find(|rail| rail.rail() == name)
+    }
+}
+
+impl Priced {
+    /// The offer that `accepted` answers, and its rail.
+    pub(crate) fn offer_for(
+        &self,
+        accepted: &Value,
+    ) -> Option<&(Arc<dyn CollectRail>, SellerOffer)> {
+        self.offers
+            .iter()
+            .find(|(_, offer)| matching::accepts(&offer.raw, accepted))
+    }
+}
+
+fn open(
+    route: Route,
+    public_url: &str,
+    rails: &[Arc<dyn CollectRail>],
+) -> Result<OpenRoute, SellerError> {
+    if route.price.0 == 0 {
+        return Ok(OpenRoute { route, price: None });
+    }
+    if route.accept.is_empty() {
+        return Err(SellerError::NothingAccepted(route.id));
+    }
+    let price = Price {
+        usd: route.price,
+        max_timeout_s: route.max_timeout_s,
+        upfront: route.settle == SettleWhen::Before,
+    };
+    let mut offers = Vec::new();
+    for rail in rails {
+        let made = rail.offers(&price).map_err(|why| SellerError::Rail {
+            route: route.id.clone(),
+            why,
+        })?;
+        offers.extend(made.into_iter().map(|offer| (Arc::clone(rail), offer)));
+    }
+    if offers.is_empty() {
+        return Err(SellerError::NoOffers(route.id));
+    }
+    let shown: Vec<SellerOffer> = offers.iter().map(|(_, offer)| offer.clone()).collect();
+    let quote = Quote::new(public_url, &route, &shown)?;
+    Ok(OpenRoute {
+        route,
+        price: Some(Priced { quote, offers }),
+    })
+}
+
+/// `https://api.example.com` as it will be written: no path, no trailing slash.
+fn origin(text: &str) -> Result<String, SellerError> {
+    let wrong = || SellerError::PublicUrl(text.to_owned());
+    let uri: Uri = text.parse().map_err(|_| wrong())?;
+    let scheme = uri.scheme_str().filter(|s| *s == "http" || *s == "https");
+    let authority = uri.authority().filter(|a| !a.as_str().contains('@'));
+    let (Some(scheme), Some(authority), "/" | "", None) =
+        (scheme, authority, uri.path(), uri.query())
+    else {
+        return Err(wrong());
+    };
+    Ok(format!("{scheme}://{authority}"))
+}
