@@ -45,8 +45,8 @@ export function walletClient(rpc, index) {
 /** Our devnet; leaves the configuration files in `folder`. */
 export async function startDevnet(binary, folder) {
   const args = ["devnet", "--only", "evm", "--evm-port", "0", "--write", folder, "--json"];
-  const { ready } = await serve(binary, args, jsonLine);
-  return ready.evm.rpc;
+  const { ready } = await serve(binary, args, (line) => jsonLine(line)?.evm);
+  return ready.rpc;
 }
 
 /** Anvil, with the token of `contracts/` where Base Sepolia has USDC. */

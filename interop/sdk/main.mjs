@@ -53,14 +53,14 @@ async function controls(chain, rpc) {
 
 function startGate(binary, folder, upstream, price) {
   const args = ["gate", "--config", join(folder, "seller.toml"), "--upstream", upstream, "--price", price, "--listen", "127.0.0.1:0", "--json"];
-  return serve(binary, args, jsonLine);
+  return serve(binary, args, (line) => jsonLine(line)?.listening);
 }
 
 /** Official clients buy from our gate. */
 async function ourGate(chain, rpc, binary, folder) {
   const upstream = await startUpstream();
   const gate = await startGate(binary, folder, upstream.url, "0.001 USD");
-  const url = `${gate.ready.listening}/weather?city=Oslo`;
+  const url = `${gate.ready}/weather?city=Oslo`;
   let credential = null;
   await check(`${chain}: @x402/fetch buys from our gate`, async () => {
     const bought = await buyWithFetch(url, FETCH);
@@ -81,7 +81,7 @@ async function ourGate(chain, rpc, binary, folder) {
     const before = upstream.seen.requests;
     const repeated = await fetch(url, { headers: { "payment-signature": credential } });
     assert.equal(repeated.status, 409, "delivered already");
-    const elsewhere = await fetch(`${gate.ready.listening}/other`, { headers: { "payment-signature": credential } });
+    const elsewhere = await fetch(`${gate.ready}/other`, { headers: { "payment-signature": credential } });
     assert.equal(elsewhere.status, 402, "another path");
     assert.equal(upstream.seen.requests, before, "the upstream was not called again");
   });
@@ -91,7 +91,10 @@ async function ourGate(chain, rpc, binary, folder) {
     assertReceipt(bought.receipt);
     await assertPaid(rpc, bought.receipt.transaction, AXIOS);
   });
-  await check(`${chain}: no payment header reaches the upstream`, () => assert.equal(upstream.seen.paymentHeaders, 0));
+  await check(`${chain}: no payment header reaches the upstream`, () => {
+    assert.ok(upstream.seen.requests > 0, "the upstream was reached");
+    assert.equal(upstream.seen.paymentHeaders, 0);
+  });
   await stop(gate.child);
   await aboveTheSpendControls(chain, rpc, binary, folder, upstream);
   await upstream.close();
@@ -102,7 +105,7 @@ async function aboveTheSpendControls(chain, rpc, binary, folder, upstream) {
   const gate = await startGate(binary, folder, upstream.url, "1.01 USD");
   await check(`${chain}: the spend controls of @x402/fetch refuse our gate above one dollar`, async () => {
     const before = await balanceOf(rpc, account(SPENDER).address);
-    await assert.rejects(buyWithFetch(`${gate.ready.listening}/weather`, SPENDER), /spendControls\.maxAmountPerPayment/);
+    await assert.rejects(buyWithFetch(`${gate.ready}/weather`, SPENDER), /spendControls\.maxAmountPerPayment/);
     assert.equal(await balanceOf(rpc, account(SPENDER).address), before);
   });
   await stop(gate.child);
@@ -162,19 +165,19 @@ async function verdict(name, program, args) {
   });
 }
 
-async function bothWays(chain, rpc, binary, folder) {
-  await controls(chain, rpc);
-  await ourGate(chain, rpc, binary, folder);
-  await officialSeller(chain, rpc, binary, folder);
-}
-
-/** A part that cannot even start is one failed check, and the rest still runs. */
+/** A part that does not run to its end is one failed check, and the rest still runs. */
 async function part(name, body) {
   try {
     await body();
   } catch (error) {
-    await check(`${name}: starts`, () => Promise.reject(error));
+    await check(`${name} runs to its end`, () => Promise.reject(error));
   }
+}
+
+async function bothWays(chain, rpc, binary, folder) {
+  await part(`${chain}: controls`, () => controls(chain, rpc));
+  await part(`${chain}: gate`, () => ourGate(chain, rpc, binary, folder));
+  await part(`${chain}: fetch`, () => officialSeller(chain, rpc, binary, folder));
 }
 
 async function main(binary) {
