@@ -65,6 +65,14 @@ pub fn builtin(chain_id: u64) -> Vec<Asset> {
         .collect()
 }
 
+/// The chains of the table, each once: where a buyer without configuration pays.
+pub fn chains() -> impl Iterator<Item = u64> {
+    let mut chains: Vec<u64> = TABLE.iter().map(|row| row.0).collect();
+    chains.sort_unstable();
+    chains.dedup();
+    chains.into_iter()
+}
+
 /// Every token of the table is a dollar stablecoin, counted 1:1 (DESIGN law 13).
 const ONE_DOLLAR: UsdMicros = UsdMicros(1_000_000);
 

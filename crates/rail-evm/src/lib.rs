@@ -38,3 +38,19 @@ pub use payer::EvmPayer;
 
 /// The name of this rail.
 const RAIL: &str = "evm";
+
+/// What an account holds of every known token on `networks`; the chains without `rpc` are left
+/// out. Needs no key.
+///
+/// # Errors
+/// See [`EvmPayer::new`]; a chain that does not answer is an error of its own in the list.
+pub async fn holdings(
+    networks: Vec<Network>,
+    account: farebox_wire::evm::EvmAddress,
+) -> Result<
+    Vec<Result<farebox_core::rail::Holding, farebox_core::rail::RailError>>,
+    farebox_core::rail::RailError,
+> {
+    let chains = network::index(networks)?;
+    Ok(check::holdings(&chains, account).await)
+}
