@@ -4,6 +4,7 @@
 //! and listeners, `demo/` is the main job in one command. Nothing here decides about money: that is
 //! done in the rooms below.
 
+mod assemble;
 mod cli;
 mod config;
 mod demo;

@@ -3,8 +3,12 @@
 //! Called by `main`. Machine output goes to stdout, everything else to stderr; exactly one exit
 //! code of DESIGN §4 leaves.
 
+mod budget;
 mod devnet;
+mod payment_view;
+mod payments;
 pub(crate) mod signal;
+mod wallet;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -89,6 +93,9 @@ impl Globals {
 #[derive(Subcommand)]
 enum Command {
     Devnet(devnet::Devnet),
+    Wallet(wallet::Wallet),
+    Budget(budget::Budget),
+    Payments(payments::Payments),
 }
 
 /// Runs the command that the arguments of this process name.
@@ -117,6 +124,9 @@ fn run(cli: Cli) -> Result<u8, Failure> {
     let exit = runtime.block_on(async {
         match cli.command {
             Command::Devnet(devnet) => devnet.run(&globals).await,
+            Command::Wallet(wallet) => wallet.run(&globals).await,
+            Command::Budget(budget) => budget.run(&globals).await,
+            Command::Payments(payments) => payments.run(&globals).await,
         }
     });
     // A thread that still reads a terminal or a pipe must not keep the process.

@@ -4,21 +4,19 @@
 //! anything; whether the whole makes sense is for `assemble` to say.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 use farebox_wire::caip::ChainId;
-use farebox_wire::evm::EvmAddress;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::values::{Timespan, Usd};
+use super::values::{Listen, Timespan, Usd};
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct File {
     /// Where the gate listens, for instance `127.0.0.1:8402`.
-    pub(crate) listen: Option<SocketAddr>,
+    pub(crate) listen: Option<Listen>,
     /// The origin in offers and receipts, as buyers see it; never taken from a request.
     pub(crate) public_url: Option<String>,
     /// What the gate does with a path that no route matches: `404` (default) or `free`.
@@ -95,7 +93,7 @@ impl<'de> Deserialize<'de> for Final {
 #[serde(deny_unknown_fields)]
 pub(crate) struct AssetSection {
     /// Address of the contract.
-    pub(crate) address: EvmAddress,
+    pub(crate) address: String,
     /// What people call it.
     pub(crate) symbol: String,
     /// EIP-712 name of the contract.
@@ -112,8 +110,8 @@ pub(crate) struct AssetSection {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct PayToSection {
-    /// Address on every EVM chain.
-    pub(crate) evm: Option<EvmAddress>,
+    /// Address on every EVM chain; in mixed case its checksum must be right.
+    pub(crate) evm: Option<String>,
 }
 
 /// Who settles; `["local"]` is this process with its own gas key.

@@ -11,8 +11,10 @@ mod values;
 use std::path::{Path, PathBuf};
 
 pub(crate) use data_dir::{DataDir, create_private};
-pub(crate) use file::{BudgetSection, Final, NetworkSection, RouteSection, Settle, Unmatched};
-pub(crate) use values::{Timespan, Usd};
+pub(crate) use file::{AssetSection, Final, NetworkSection, RouteSection, Settle, Unmatched};
+pub(crate) use values::{Listen, Timespan, Usd};
+
+use farebox_core::policy::Limits;
 
 use crate::failure::Failure;
 use file::File;
@@ -73,6 +75,17 @@ impl Config {
                 format!("ledger = {ledger:?} is no store; write \"sqlite:farebox.db\""),
             )),
         }
+    }
+
+    /// The limits of `[budget]`, if it names any.
+    pub(crate) fn limits(&self) -> Option<Limits> {
+        let section = self.file.budget.as_ref()?;
+        let limits = Limits {
+            per_payment: section.per_payment.map(|usd| usd.0),
+            per_day: section.per_day.map(|usd| usd.0),
+            total: section.total.map(|usd| usd.0),
+        };
+        (limits != Limits::default()).then_some(limits)
     }
 
     /// How messages call the place where a missing key belongs.

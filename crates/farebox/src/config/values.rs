@@ -1,14 +1,38 @@
-//! Values that a person writes: spans of time, sums of dollars.
+//! Values that a person writes: addresses, spans of time, sums of dollars.
 //!
 //! Read from the configuration file and from flags by the same code, so that both take the same
 //! texts. Nothing is rounded and nothing unreadable becomes zero.
 
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
 use farebox_wire::money::UsdMicros;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+
+/// Where to listen, for instance `127.0.0.1:8402`; port 0 takes a free one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Listen(pub(crate) SocketAddr);
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parsed = text.parse().map(Self);
+        parsed.map_err(|_| {
+            format!("{text:?} is not an address to listen on; write it like \"127.0.0.1:8402\"")
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Listen {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
+    }
+}
 
 /// A span of time as a person writes it: `500ms`, `60s`, `5m`, `2h`, `1d`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,42 @@
+//! The only place that names rails, stores and listeners: turns configuration into the rooms of
+//! the house, and hands them on as traits.
+//!
+//! Called by the commands and the demonstration. What is missing is refused here, with the key or
+//! flag that supplies it, before anything is sent or served (DESIGN law 14).
+
+mod buying;
+mod keys;
+mod networks;
+
+use std::sync::Arc;
+
+use farebox_core::ledger::Ledger;
+use farebox_ledger::SqliteLedger;
+
+pub(crate) use buying::{desk, holdings, keyless_desk};
+pub(crate) use keys::{
+    PassphraseSource, address_of, checksummed, importable_key, keystore_dir, paying_address,
+};
+
+use crate::config::{Config, DataDir};
+use crate::failure::Failure;
+
+/// Opens the ledger, and gives it the limits of `[budget]` if it never had any.
+///
+/// # Errors
+/// Exit 2 where the configuration names no store, exit 1 where it cannot be opened.
+pub(crate) async fn ledger(
+    config: &Config,
+    data_dir: &DataDir,
+) -> Result<Arc<dyn Ledger>, Failure> {
+    let path = config.ledger_path(data_dir)?;
+    let ledger = tokio::task::spawn_blocking(move || SqliteLedger::open(&path))
+        .await
+        .map_err(|error| {
+            Failure::internal("threads", format!("opening the ledger broke off: {error}"))
+        })??;
+    if let Some(limits) = config.limits() {
+        ledger.seed_budget(limits).await?;
+    }
+    Ok(Arc::new(ledger))
+}

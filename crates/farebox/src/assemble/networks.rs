@@ -1,0 +1,87 @@
+//! Chains and tokens: the built-in table, with what the configuration adds to it.
+
+use std::collections::BTreeMap;
+
+use farebox_rail_evm::{Asset, Finality, Network, TransferMethod, parse_address};
+use farebox_wire::caip::ChainId;
+use farebox_wire::evm::EvmAddress;
+
+use crate::config::{AssetSection, Config, Final, NetworkSection};
+use crate::failure::Failure;
+
+/// The networks that the file names.
+///
+/// # Errors
+/// Exit 2, naming the network and the key.
+pub(super) fn configured(config: &Config) -> Result<Vec<Network>, Failure> {
+    with_endpoints(&config.file.network)
+}
+
+/// One network of each section.
+pub(super) fn with_endpoints(
+    sections: &BTreeMap<ChainId, NetworkSection>,
+) -> Result<Vec<Network>, Failure> {
+    sections
+        .iter()
+        .map(|(chain, section)| network(chain, section))
+        .collect()
+}
+
+/// The networks on which a buyer pays: those of the file, or every known one without any.
+pub(super) fn for_buying(config: &Config) -> Result<Vec<Network>, Failure> {
+    let configured = configured(config)?;
+    if !configured.is_empty() {
+        return Ok(configured);
+    }
+    Ok(farebox_rail_evm::assets::chains()
+        .map(Network::new)
+        .collect())
+}
+
+/// Reads an address that somebody typed, checksum included.
+pub(super) fn address(text: &str, key: &str) -> Result<EvmAddress, Failure> {
+    parse_address(text).map_err(|why| invalid(format!("{key} = {text:?}: {why}")))
+}
+
+fn network(chain: &ChainId, section: &NetworkSection) -> Result<Network, Failure> {
+    let key = format!("[network.\"{chain}\"]");
+    let Some(number) = chain.as_eip155() else {
+        return Err(invalid(format!(
+            "{key} is no EVM network; write it like [network.\"eip155:84532\"]"
+        )));
+    };
+    let mut network = Network::new(number);
+    network.rpc.clone_from(&section.rpc);
+    if let Some(confirmations) = section.confirmations {
+        if confirmations == 0 {
+            return Err(invalid(format!(
+                "{key} confirmations = 0 would serve before the money has moved; the least is 1"
+            )));
+        }
+        network.confirmations = confirmations;
+    }
+    network.finality = match section.finality {
+        Final::Finalized => Finality::Finalized,
+        Final::Blocks(blocks) => Finality::Blocks(blocks),
+    };
+    for row in &section.asset {
+        network.put_asset(asset(row, &key)?);
+    }
+    Ok(network)
+}
+
+fn asset(section: &AssetSection, key: &str) -> Result<Asset, Failure> {
+    Ok(Asset {
+        address: address(&section.address, &format!("{key} asset.address"))?,
+        symbol: section.symbol.clone(),
+        name: section.name.clone(),
+        version: section.version.clone(),
+        decimals: section.decimals,
+        usd_per_unit: section.usd.map(|usd| usd.0),
+        method: TransferMethod::Eip3009,
+    })
+}
+
+fn invalid(message: String) -> Failure {
+    Failure::config("config_invalid", message)
+}
