@@ -1,3 +1,5 @@
+//! Rules of chains and assets: one spelling each, anything else refused.
+
 use super::*;
 
 #[test]

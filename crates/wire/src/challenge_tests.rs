@@ -1,3 +1,5 @@
+//! Rules of reading a 402: strict about offers, patient with a seller's texts, bounded.
+
 use serde_json::json;
 
 use super::*;

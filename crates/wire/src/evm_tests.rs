@@ -1,3 +1,5 @@
+//! Rules of hex: exactly the right digits.
+
 use super::*;
 
 #[test]

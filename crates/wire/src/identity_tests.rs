@@ -1,3 +1,5 @@
+//! Rules of identities: one authorization, one name.
+
 use super::*;
 
 const TOKEN: &str = "0x036CbD53842c5426634e7929541eC2318f3dCF7e";

@@ -1,3 +1,5 @@
+//! Rules of strict JSON: objects are objects, keys are said once, errors are short.
+
 use serde_json::json;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Rules of amounts, dollars and rates: canonical, checked, rounded against the spender.
+
 use super::*;
 
 #[test]

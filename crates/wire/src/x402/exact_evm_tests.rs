@@ -1,3 +1,5 @@
+//! Rules of the `exact` payload: what a digest could not hold is refused.
+
 use serde_json::{Value, json};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Rules of header carriage: standard base64, bounded, JSON objects only.
+
 use serde_json::json;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Rules of matching: core fields equal, our `extra` within theirs.
+
 use serde_json::json;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Rules of machine codes: each once.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Rules of the bodies: null is absent where a field is optional, and nowhere else.
+
 use serde_json::{Value, json};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Rules of receipts: settled, pending or refused.
+
 use super::*;
 
 fn verdict(success: bool, reason: Option<&str>, transaction: &str) -> String {
