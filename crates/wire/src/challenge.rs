@@ -3,11 +3,9 @@
 //! Called by the buyer's loop with the head and body of the answer. Nothing here is believed: an
 //! offer is what the seller says, and the rails quote what it really costs.
 
-use serde::Deserialize;
 use serde::de::Error;
 use serde_json::{Map, Value};
 
-use crate::json::{self, Object};
 use crate::x402::header::{self, HeaderError};
 use crate::x402::types::{PaymentRequirements, ResourceInfo};
 
@@ -118,9 +116,7 @@ fn read_x402(text: &[u8]) -> Result<Challenge, ChallengeError> {
         }
     }
     Ok(Challenge {
-        resource: serde_json::from_value(take("resource"))
-            .ok()
-            .map(|Object(resource)| resource),
+        resource: header::from_value(&take("resource")).ok(),
         error: match take("error") {
             Value::Null => None,
             Value::String(text) => Some(text),
@@ -153,8 +149,7 @@ impl PaymentRequirements {
     /// # Errors
     /// Names the field that is missing or wrong.
     pub fn deserialize_from(raw: &Value) -> Result<Self, serde_json::Error> {
-        let Object(requirements) = Object::deserialize(raw).map_err(json::brief)?;
-        Ok(requirements)
+        header::from_value(raw)
     }
 }
 

@@ -7,8 +7,8 @@
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use serde::Serialize;
 use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::json::{self, Object, Strict};
@@ -86,6 +86,15 @@ pub fn decode_payment(text: &[u8]) -> Result<PaymentPayload, HeaderError> {
 /// Names the field that is missing or wrong.
 pub fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
     let Object(body) = serde_json::from_slice(bytes).map_err(json::brief)?;
+    Ok(body)
+}
+
+/// Reads JSON that was kept as it came: `payload` of a credential, an entry of `accepts`.
+///
+/// # Errors
+/// As [`from_json`].
+pub fn from_value<T: DeserializeOwned>(value: &Value) -> Result<T, serde_json::Error> {
+    let Object(body) = Object::deserialize(value).map_err(json::brief)?;
     Ok(body)
 }
 

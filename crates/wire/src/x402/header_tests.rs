@@ -146,3 +146,13 @@ fn an_error_about_a_strangers_header_is_a_line_at_most() {
     let error = decode::<PaymentPayload>(text.as_bytes()).expect_err("no number");
     assert!(error.to_string().len() < 400);
 }
+
+#[test]
+fn kept_json_is_read_as_strictly_as_fresh_json() {
+    let receipt = json!({"success": false, "transaction": "", "network": "eip155:84532"});
+    assert!(from_value::<SettleResponse>(&receipt).is_ok());
+    assert!(from_value::<SettleResponse>(&json!([false, "", "eip155:84532"])).is_err());
+    let long = json!({"success": "x".repeat(20_000)});
+    let error = from_value::<SettleResponse>(&long).expect_err("no boolean");
+    assert!(error.to_string().len() < 400);
+}
