@@ -72,6 +72,18 @@ impl Seller {
         PaymentLayer::new(Arc::clone(&self.shop))
     }
 
+    /// The names of the routes, in their order: the place of a name here is
+    /// [`layer::MatchedRoute::index`].
+    pub fn routes(&self) -> impl Iterator<Item = &str> {
+        self.shop.routes.iter().map(|open| open.route.id.as_str())
+    }
+
+    /// What happens to requests that no route covers.
+    #[must_use]
+    pub fn unmatched(&self) -> Unmatched {
+        self.shop.unmatched
+    }
+
     /// Waits until everything that was begun is on record: settlements whose buyer has gone
     /// away, and deliveries. Call it after the last connection has ended.
     pub async fn finish(&self) {

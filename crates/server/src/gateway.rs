@@ -1,0 +1,189 @@
+//! HTTP/1.1 in, the seller's layer, HTTP/1.1 out.
+//!
+//! `connections` accepts, this file turns away what no seller should see and writes the line in
+//! the log, the seller's layer collects, `proxy` forwards.
+
+mod connections;
+mod headers;
+mod proxy;
+pub mod upstream;
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use farebox_seller::answer::problem;
+use farebox_seller::layer::{PaidBy, PaymentService};
+use farebox_seller::{Seller, Unmatched};
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use tokio::net::TcpListener;
+use tower_service::Service;
+
+use self::connections::Limits;
+use self::proxy::{Patience, Peer, Proxy};
+use self::upstream::{Upstream, Upstreams};
+
+/// Bytes of a request's path and query, the limit of common servers.
+const TARGET_BYTES_MAX: usize = 8 * 1024;
+
+/// What a gateway may be told besides; the defaults suit most.
+#[derive(Clone, Debug)]
+pub struct GatewayOptions {
+    /// Connections at the same time.
+    pub connections_max: usize,
+    /// How long a client may take to send the head of a request, and stay idle between two.
+    pub client_head_ms: u64,
+    /// How long an upstream may take to accept a connection.
+    pub upstream_connect_ms: u64,
+    /// How long an upstream may take until the head of its answer, uploads included.
+    pub upstream_head_ms: u64,
+    /// How long answers may go on after the stop.
+    pub drain_ms: u64,
+}
+
+impl Default for GatewayOptions {
+    fn default() -> Self {
+        Self {
+            connections_max: 10_000,
+            client_head_ms: 30_000,
+            upstream_connect_ms: 5_000,
+            upstream_head_ms: 120_000,
+            drain_ms: 30_000,
+        }
+    }
+}
+
+/// Why a gateway cannot start.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GatewayError {
+    /// A route that leads nowhere.
+    #[error("route {0:?} has no upstream; set upstream = \"http://127.0.0.1:3000\"")]
+    NoUpstream(String),
+    /// Free requests that lead nowhere.
+    #[error("unmatched = \"free\" needs an upstream for what no route covers")]
+    NoUpstreamForUnmatched,
+}
+
+/// The reverse proxy. Before it serves, call [`Seller::recover`] once; while it serves, run
+/// [`Seller::watch`].
+pub struct Gateway {
+    seller: Seller,
+    service: PaymentService<Proxy>,
+    limits: Limits,
+}
+
+impl Gateway {
+    /// Puts a seller in front of upstreams.
+    ///
+    /// # Errors
+    /// [`GatewayError`] where a request could come through that leads nowhere.
+    pub fn new(
+        seller: Seller,
+        mut upstreams: Upstreams,
+        options: &GatewayOptions,
+    ) -> Result<Self, GatewayError> {
+        let by_index: Vec<Upstream> = seller
+            .routes()
+            .map(|route| {
+                let upstream = upstreams.by_route.remove(route);
+                upstream.ok_or_else(|| GatewayError::NoUpstream(route.to_owned()))
+            })
+            .collect::<Result<_, _>>()?;
+        if seller.unmatched() == Unmatched::Free && upstreams.unmatched.is_none() {
+            return Err(GatewayError::NoUpstreamForUnmatched);
+        }
+        let patience = Patience {
+            connect: Duration::from_millis(options.upstream_connect_ms),
+            head: Duration::from_millis(options.upstream_head_ms),
+        };
+        let proxy = Proxy::new(by_index, upstreams.unmatched, patience);
+        let limits = Limits {
+            connections: options.connections_max,
+            head: Duration::from_millis(options.client_head_ms),
+            drain: Duration::from_millis(options.drain_ms),
+        };
+        Ok(Self {
+            service: tower_layer::Layer::layer(&seller.layer(), proxy),
+            seller,
+            limits,
+        })
+    }
+
+    /// Serves until `shutdown`, then lets answers that are on their way end, and returns when
+    /// every payment that was begun is on record.
+    ///
+    /// # Errors
+    /// Where the listener has no address.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        let address = listener.local_addr()?;
+        tracing::info!(%address, "the gate is open");
+        let service = self.service;
+        let answer = move |request, peer| answer(service.clone(), request, peer);
+        connections::serve(listener, self.limits, answer, shutdown).await;
+        if tokio::time::timeout(self.limits.drain, self.seller.finish())
+            .await
+            .is_err()
+        {
+            tracing::warn!("payments are still being settled; the next start resolves them");
+        }
+        tracing::info!(%address, "the gate is closed");
+        Ok(())
+    }
+}
+
+/// Answers one request and writes its line in the log.
+async fn answer(
+    mut service: PaymentService<Proxy>,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+) -> Response<Body> {
+    let began = Instant::now();
+    let mut request = request.map(Body::new);
+    let method = request.method().clone();
+    // Queries may hold secrets and stay out of the log.
+    let path = request.uri().path().to_owned();
+    request.extensions_mut().insert(Peer(peer));
+    let answer = match refusal(&request) {
+        Some(refusal) => refusal,
+        None => match service.call(request).await {
+            Ok(answer) => answer,
+            Err(never) => match never {},
+        },
+    };
+    let payment = answer.extensions().get::<PaidBy>().map(|paid| &paid.0);
+    tracing::info!(
+        %method,
+        path,
+        status = answer.status().as_u16(),
+        payment = payment.map(tracing::field::display),
+        head_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        "request"
+    );
+    answer
+}
+
+/// What no seller should see.
+fn refusal(request: &Request<Body>) -> Option<Response<Body>> {
+    let target = request.uri().path_and_query();
+    if target.is_some_and(|target| target.as_str().len() > TARGET_BYTES_MAX) {
+        return Some(problem(
+            StatusCode::URI_TOO_LONG,
+            "target_too_long",
+            "the path and query are longer than 8 KiB",
+        ));
+    }
+    headers::wants_websocket(request.headers()).then(|| {
+        problem(
+            StatusCode::NOT_IMPLEMENTED,
+            "upgrade_not_supported",
+            "WebSockets are not served through this gate",
+        )
+    })
+}
