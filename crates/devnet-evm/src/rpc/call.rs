@@ -73,7 +73,11 @@ impl Rpc {
             // No code ran and no data was paid for: there is nothing to search.
             return Ok(render::quantity(used));
         }
-        search(used, spent, most, |gas| Ok(prepared.run(gas)?.is_success())).map(render::quantity)
+        let least = prepared.least_gas();
+        search(used, spent, most, |gas| {
+            Ok(gas >= least && prepared.run(gas)?.is_success())
+        })
+        .map(render::quantity)
     }
 
     fn prepare<'a>(
@@ -115,6 +119,13 @@ struct Prepared<'a> {
 
 impl Prepared<'_> {
     fn run(&mut self, gas_limit: u64) -> Result<ExecutionResult, RpcError> {
+        let least = self.least_gas();
+        if gas_limit < least {
+            let message = format!(
+                "err: intrinsic gas too low: have {gas_limit}, want {least} (supplied gas {gas_limit})"
+            );
+            return Err(RpcError::server(message));
+        }
         let tx = TxEnv {
             gas_limit,
             ..self.tx.clone()
@@ -125,6 +136,12 @@ impl Prepared<'_> {
                 "err: {error} (supplied gas {gas_limit})"
             ))),
         }
+    }
+
+    /// What has to be paid before any code runs.
+    fn least_gas(&self) -> u64 {
+        let (intrinsic, floor) = exec::minimum_gas(&self.tx);
+        intrinsic.max(floor)
     }
 }
 

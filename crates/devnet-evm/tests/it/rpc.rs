@@ -1,6 +1,7 @@
 //! The JSON-RPC methods that clients lean on, and what they say to bad input.
 
-use alloy_consensus::TxEip1559;
+use alloy_consensus::{TxEip1559, TxEip7702};
+use alloy_eips::eip7702::Authorization;
 use alloy_primitives::{B256, Bytes, U256};
 use alloy_sol_types::{SolCall as _, SolEvent as _};
 use farebox_devnet_evm::{Devnet, DevnetOptions};
@@ -145,6 +146,49 @@ async fn an_estimate_suffices_and_is_not_far_off() {
         poor.expect_err("the friend is poor")
             .message
             .starts_with("insufficient funds")
+    );
+}
+
+#[tokio::test]
+async fn a_delegation_can_be_estimated() {
+    let (devnet, client) = quiet();
+    let account = devnet.accounts()[1];
+    let delegation = Authorization {
+        chain_id: U256::from(client.chain_id),
+        address: client.token,
+        nonce: 1,
+    };
+    let signature = sign(&account, delegation.signature_hash());
+    let signed = json!({
+        "chainId": delegation.chain_id, "address": delegation.address, "nonce": "0x1",
+        "yParity": u8::from(signature.v()).to_string(), "r": signature.r(), "s": signature.s(),
+    });
+    let name = Bytes::from(Usd::nameCall {}.abi_encode());
+    let call = json!([{"from": account.address, "to": account.address, "data": name, "authorizationList": [signed]}]);
+    let estimate = client.number("eth_estimateGas", call).await;
+    let tx = TxEip7702 {
+        chain_id: client.chain_id,
+        nonce: 0,
+        gas_limit: estimate,
+        max_fee_per_gas: 2 * GWEI,
+        max_priority_fee_per_gas: 1,
+        to: account.address,
+        authorization_list: vec![delegation.into_signed(signature)],
+        input: name,
+        ..Default::default()
+    };
+    let hash = client
+        .send_raw(&sign_transaction(&account, tx))
+        .await
+        .expect("the gas suffices");
+    assert!(succeeded(&client.receipt(hash).await));
+    let short = client
+        .rpc("eth_call", json!([{"to": FRIEND, "gas": "0x5207"}]))
+        .await
+        .expect_err("nothing runs for so little");
+    assert_eq!(
+        short.message,
+        "err: intrinsic gas too low: have 20999, want 21000 (supplied gas 20999)"
     );
 }
 
