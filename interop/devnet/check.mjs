@@ -180,9 +180,6 @@ async function ethersListens(key) {
   await (await token.transfer(PAYEE, 3n)).wait();
   await within(block.promise, "ethers block by subscription");
   assert.ok((await within(transfer.promise, "ethers transfer by subscription")).length >= 3);
-  // Replies come in order: after this one, nothing is left that destroying would cancel.
-  await provider.getBlockNumber();
-  await provider.destroy();
 }
 
 const account = mnemonicToAccount(WORDS, { addressIndex: 6 });
@@ -200,3 +197,5 @@ for (const [name, check] of checks) {
   await check();
   console.log(`ok: ${name}`);
 }
+// ethers unsubscribes in the background and its socket would keep the process alive; nothing is left to wait for.
+process.exit(0);
