@@ -105,16 +105,32 @@ pub(crate) const fn route_of(effect: Effect) -> Option<(Place, Place)> {
     }
 }
 
-/// The place of an account among those of a payment's own asset; `None` for memos and budgets.
-pub(crate) fn place_of(account: &str) -> Option<Place> {
+/// What an account of a payment is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The payment's own asset.
+    Payment,
+    /// What the owner ever spent.
+    OwnersTotal,
+}
+
+/// Reads a name back; `None` for memos, days and agents, whose postings follow the others'.
+pub(crate) fn purpose_of(account: &str) -> Option<(Purpose, Place)> {
+    match account {
+        "budget/total/free" => return Some((Purpose::OwnersTotal, Place::Away)),
+        "budget/total/reserved" => return Some((Purpose::OwnersTotal, Place::Held)),
+        "budget/total/spent" => return Some((Purpose::OwnersTotal, Place::Spent)),
+        _ => {}
+    }
     let (books, rest) = account.split_once('/')?;
     let kind = rest.split('/').next().unwrap_or_default();
-    match (books, kind) {
-        ("buyer", "wallet") | ("seller" | "facilitator", "payers") => Some(Place::Away),
-        ("buyer", "reserved") | ("seller" | "facilitator", "held") => Some(Place::Held),
-        ("buyer", "spent") | ("seller" | "facilitator", "revenue") => Some(Place::Spent),
-        _ => None,
-    }
+    let place = match (books, kind) {
+        ("buyer", "wallet") | ("seller" | "facilitator", "payers") => Place::Away,
+        ("buyer", "reserved") | ("seller" | "facilitator", "held") => Place::Held,
+        ("buyer", "spent") | ("seller" | "facilitator", "revenue") => Place::Spent,
+        _ => return None,
+    };
+    Some((Purpose::Payment, place))
 }
 
 /// What a seller or facilitator holds of a payer.

@@ -1,7 +1,7 @@
 //! Takes events: steps the state, posts what the step asks for, attaches what came with it.
 
 use farebox_core::ledger::{Applied, Attach, Lease, LedgerError, Payment, PaymentId};
-use farebox_core::payment::{self, Effect, Event, Role};
+use farebox_core::payment::{self, Effect, Event};
 use rusqlite::{Connection, params};
 
 use crate::accounts;
@@ -18,11 +18,14 @@ pub(crate) fn apply(
     now_ms: u64,
 ) -> Result<Applied, LedgerError> {
     let mut stored = row::by_id(connection, id)?;
-    let (effects, changed) = take(connection, &mut stored, event, now_ms)?;
-    let attached = attach_to(&mut stored.payment, attach);
-    if changed || attached.any {
+    let (effects, has_moved) = take(connection, &mut stored, event, now_ms)?;
+    let has_more = attach_to(&mut stored.payment, attach);
+    if has_moved || has_more {
         stored.payment.updated_ms = now_ms;
-        save(connection, &stored, &attached)?;
+        row::update(connection, &stored)?;
+    }
+    if has_more {
+        row::update_attachments(connection, &stored)?;
     }
     Ok(Applied {
         payment: stored.payment,
@@ -37,9 +40,8 @@ pub(crate) fn attach(
     attach: Attach,
 ) -> Result<(), LedgerError> {
     let mut stored = row::by_id(connection, id)?;
-    let attached = attach_to(&mut stored.payment, attach);
-    if attached.any {
-        save(connection, &stored, &attached)?;
+    if attach_to(&mut stored.payment, attach) {
+        row::update_attachments(connection, &stored)?;
     }
     Ok(())
 }
@@ -141,43 +143,30 @@ fn left(effects: &[Effect]) -> Vec<Effect> {
         .collect()
 }
 
-/// What an [`Attach`] touched.
-struct Attached {
-    any: bool,
-    identity: bool,
-}
-
-/// Puts each field where it belongs; what the other side has no place for is ignored.
-fn attach_to(payment: &mut Payment, attach: Attach) -> Attached {
-    let identity = attach.identity.is_some() && attach.identity != payment.identity;
-    let mut any = identity;
-    let mut set = |is_there: bool| any |= is_there;
-    set(attach.handle.is_some());
-    set(attach.valid_before_s.is_some());
-    set(attach.receipt.is_some());
-    payment.identity = attach.identity.or_else(|| payment.identity.take());
-    payment.handle = attach.handle.or_else(|| payment.handle.take());
-    payment.valid_before_s = attach.valid_before_s.or(payment.valid_before_s);
-    payment.receipt = attach.receipt.or_else(|| payment.receipt.take());
+/// Puts each field where it belongs and says whether there was any. What the side of this payment
+/// has no place for is ignored; a claim keeps the identity that it claimed.
+fn attach_to(payment: &mut Payment, attach: Attach) -> bool {
+    let mut any = put(&mut payment.handle, attach.handle)
+        | put(&mut payment.valid_before_s, attach.valid_before_s)
+        | put(&mut payment.receipt, attach.receipt);
     if let Some(buyer) = &mut payment.buyer {
-        set(attach.credential.is_some());
-        set(attach.lease.is_some());
-        buyer.credential = attach.credential.or_else(|| buyer.credential.take());
+        any |= put(&mut payment.identity, attach.identity)
+            | put(&mut buyer.credential, attach.credential);
         if let Some(lease) = attach.lease {
             buyer.lease = lease;
+            any = true;
         }
     }
     if let Some(seller) = &mut payment.seller {
-        set(attach.body_digest.is_some());
-        seller.body_digest = attach.body_digest.or(seller.body_digest);
+        any |= put(&mut seller.body_digest, attach.body_digest);
     }
-    Attached { any, identity }
+    any
 }
 
-fn save(connection: &Connection, stored: &Stored, attached: &Attached) -> Result<(), LedgerError> {
-    // A claim's identity is what it was claimed under.
-    if attached.identity && stored.payment.role == Role::Buyer {
-        row::update_identity(connection, stored)?;
+fn put<T>(place: &mut Option<T>, value: Option<T>) -> bool {
+    let is_there = value.is_some();
+    if is_there {
+        *place = value;
     }
-    row::update(connection, stored)
+    is_there
 }

@@ -1,15 +1,17 @@
 //! Forgets what is no longer needed: secrets first. Amounts, identities and receipts stay.
 
 use farebox_core::ledger::LedgerError;
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 
 use crate::{blob, error};
 
 /// How long after its expiry a credential may still matter: a chain's clock and ours differ.
 const MARGIN_S: u64 = 600;
+/// Rows of a kind in one transaction: payments do not wait long for housekeeping.
+const ROWS_MAX: i64 = 1000;
 
 /// What was forgotten.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
     /// Credentials of buyers that had expired.
     pub credentials: usize,
@@ -17,18 +19,26 @@ pub struct Pruned {
     pub handles: usize,
 }
 
-/// Erases expired credentials, and the handles of closed payments.
-pub(crate) fn prune(connection: &Connection, now_ms: u64) -> Result<Pruned, LedgerError> {
+/// Erases some expired credentials, and the handles of some closed payments. Nothing is left when
+/// it erases nothing.
+pub(crate) fn prune_some(connection: &Connection, now_ms: u64) -> Result<Pruned, LedgerError> {
     let dead = blob::time((now_ms / 1000).saturating_sub(MARGIN_S));
-    let execute = |sql: &str| connection.execute(sql, [dead]).map_err(error::store);
+    let execute = |sql: &str| {
+        connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute(params![dead, ROWS_MAX]))
+            .map_err(error::store)
+    };
     Ok(Pruned {
         credentials: execute(
             "UPDATE payments SET credential_header = NULL, credential_value = NULL
-             WHERE credential_value IS NOT NULL AND valid_before_s < ?1",
+             WHERE seq IN (SELECT seq FROM payments
+                WHERE credential_value IS NOT NULL AND valid_before_s < ?1 LIMIT ?2)",
         )?,
         handles: execute(
             "UPDATE payments SET handle = NULL
-             WHERE is_open = 0 AND handle IS NOT NULL AND valid_before_s < ?1",
+             WHERE seq IN (SELECT seq FROM payments
+                WHERE handle IS NOT NULL AND is_open = 0 AND valid_before_s < ?1 LIMIT ?2)",
         )?,
     })
 }

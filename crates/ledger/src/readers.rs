@@ -20,7 +20,7 @@ pub(crate) struct Readers {
 
 struct Inner {
     path: PathBuf,
-    free: Semaphore,
+    free: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
 }
 
@@ -31,7 +31,7 @@ impl Readers {
         Ok(Self {
             inner: Arc::new(Inner {
                 path: path.to_owned(),
-                free: Semaphore::new(READERS_MAX),
+                free: Arc::new(Semaphore::new(READERS_MAX)),
                 idle: Mutex::new(vec![first]),
             }),
         })
@@ -44,10 +44,24 @@ impl Readers {
         F: FnOnce(&Connection) -> Result<T, LedgerError> + Send + 'static,
     {
         let inner = Arc::clone(&self.inner);
-        let stopped = |_| LedgerError::Store("the ledger's readers have stopped".to_owned());
-        let _permit = self.inner.free.acquire().await.map_err(|_| stopped(()))?;
-        let task = tokio::task::spawn_blocking(move || inner.read(work));
-        task.await.map_err(|_| stopped(()))?
+        let stopped = || LedgerError::Store("the ledger's readers have stopped".to_owned());
+        let free = Arc::clone(&self.inner.free);
+        let permit = free.acquire_owned().await.map_err(|_| stopped())?;
+        let task = tokio::task::spawn_blocking(move || {
+            let result = inner.read(work);
+            // Not before: a caller that gives up does not end its read.
+            drop(permit);
+            result
+        });
+        task.await.map_err(|_| stopped())?
+    }
+
+    /// The same, on this thread.
+    pub(crate) fn run_here<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
+        self.inner.read(work)
     }
 }
 

@@ -68,56 +68,83 @@ pub(crate) fn insert(
     payment: Payment,
     day: Option<Day>,
 ) -> Result<Stored, LedgerError> {
-    let seq = connection
-        .prepare_cached(
-            "INSERT INTO payments (id, role, state, is_open, is_live, terms, created_ms,
-                updated_ms, hashes, call, agent, url, budget_day)
-             VALUES (?1, ?2, '', 0, 0, '', ?3, ?3, '[]', ?4, ?5, ?6, ?7)",
-        )
-        .and_then(|mut statement| {
-            let buyer = payment.buyer.as_ref();
-            statement.insert(params![
-                payment.id.0,
-                role_name(payment.role),
-                blob::time(payment.created_ms),
-                buyer.map(|side| &side.call.0),
-                buyer.map(|side| &side.agent),
-                buyer.map(|side| &side.url),
-                day,
-            ])
-        })
+    let sql = "INSERT INTO payments (id, role, state, is_open, is_live, terms, identity,
+            created_ms, updated_ms, valid_before_s, handle, hashes, call, agent, url, lease_owner,
+            lease_until_ms, budget_day, route, payload_digest, request_digest, body_digest)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, '[]', ?11, ?12, ?13, ?14, ?15, ?16,
+            ?17, ?18, ?19, ?20)";
+    let buyer = payment.buyer.as_ref();
+    let seller = payment.seller.as_ref();
+    let mut statement = connection.prepare_cached(sql).map_err(error::store)?;
+    let seq = statement
+        .insert(params![
+            payment.id.0,
+            role_name(payment.role),
+            json(&payment.state)?,
+            is_open(&payment.state),
+            is_live(&payment.state),
+            json(&payment.terms)?,
+            payment.identity.as_ref().map(Identity::as_str),
+            blob::time(payment.created_ms),
+            payment.valid_before_s.map(blob::time),
+            payment.handle.as_ref().map(|handle| &handle.0),
+            buyer.map(|side| &side.call.0),
+            buyer.and_then(|side| side.agent.as_ref()),
+            buyer.map(|side| &side.url),
+            buyer.map(|side| &side.lease.owner),
+            buyer.map(|side| blob::time(side.lease.until_ms)),
+            day,
+            seller.map(|side| &side.route),
+            seller.map(|side| side.payload_digest),
+            seller.map(|side| side.request_digest),
+            seller.and_then(|side| side.body_digest),
+        ])
         .map_err(error::store)?;
-    let stored = Stored { seq, day, payment };
-    update(connection, &stored)?;
-    update_identity(connection, &stored)?;
-    Ok(stored)
+    Ok(Stored { seq, day, payment })
 }
 
-/// Writes everything of a payment that can change, except its identity.
+/// Writes what an event changes.
 pub(crate) fn update(connection: &Connection, stored: &Stored) -> Result<(), LedgerError> {
     let payment = &stored.payment;
-    let state = &payment.state;
-    let buyer = payment.buyer.as_ref();
-    let credential = buyer.and_then(|side| side.credential.as_ref());
-    let seller = payment.seller.as_ref();
-    let sql = "UPDATE payments SET state = ?2, is_open = ?3, is_live = ?4, terms = ?5,
-            updated_ms = ?6, valid_before_s = ?7, handle = ?8, hashes = ?9, receipt = ?10,
-            credential_header = ?11, credential_value = ?12, lease_owner = ?13,
-            lease_until_ms = ?14, route = ?15, payload_digest = ?16, request_digest = ?17,
-            body_digest = ?18
+    let sql = "UPDATE payments
+         SET state = ?2, is_open = ?3, is_live = ?4, updated_ms = ?5, hashes = ?6
          WHERE seq = ?1";
     let mut statement = connection.prepare_cached(sql).map_err(error::store)?;
     statement
         .execute(params![
             stored.seq,
-            json(state)?,
-            is_open(state),
-            is_live(state),
-            json(&payment.terms)?,
+            json(&payment.state)?,
+            is_open(&payment.state),
+            is_live(&payment.state),
             blob::time(payment.updated_ms),
+            json(&payment.hashes)?,
+        ])
+        .map_err(error::store)?;
+    Ok(())
+}
+
+/// Writes everything else that can change. Apart, because it touches more indexes.
+pub(crate) fn update_attachments(
+    connection: &Connection,
+    stored: &Stored,
+) -> Result<(), LedgerError> {
+    let payment = &stored.payment;
+    let buyer = payment.buyer.as_ref();
+    let credential = buyer.and_then(|side| side.credential.as_ref());
+    let seller = payment.seller.as_ref();
+    let sql = "UPDATE payments
+         SET terms = ?2, identity = ?3, valid_before_s = ?4, handle = ?5, receipt = ?6,
+            credential_header = ?7, credential_value = ?8, lease_owner = ?9, lease_until_ms = ?10,
+            route = ?11, payload_digest = ?12, request_digest = ?13, body_digest = ?14
+         WHERE seq = ?1";
+    let mut statement = connection.prepare_cached(sql).map_err(error::store)?;
+    statement
+        .execute(params![
+            stored.seq,
+            json(&payment.terms)?,
+            payment.identity.as_ref().map(Identity::as_str),
             payment.valid_before_s.map(blob::time),
             payment.handle.as_ref().map(|handle| &handle.0),
-            json(&payment.hashes)?,
             payment.receipt,
             credential.map(|credential| &credential.header),
             credential.map(|credential| &credential.value),
@@ -128,18 +155,6 @@ pub(crate) fn update(connection: &Connection, stored: &Stored) -> Result<(), Led
             seller.map(|side| side.request_digest),
             seller.and_then(|side| side.body_digest),
         ])
-        .map_err(error::store)?;
-    Ok(())
-}
-
-/// Writes the identity: apart, because touching it touches an index.
-pub(crate) fn update_identity(connection: &Connection, stored: &Stored) -> Result<(), LedgerError> {
-    let Some(identity) = &stored.payment.identity else {
-        return Ok(());
-    };
-    connection
-        .prepare_cached("UPDATE payments SET identity = ?2 WHERE seq = ?1")
-        .and_then(|mut statement| statement.execute(params![stored.seq, identity.as_str()]))
         .map_err(error::store)?;
     Ok(())
 }

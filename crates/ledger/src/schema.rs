@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use farebox_core::ledger::LedgerError;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, DatabaseName, OpenFlags};
 
 use crate::error;
 
@@ -29,12 +29,12 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, LedgerError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = open(path, flags)?;
     refuse_strangers(&connection, path)?;
-    // WAL: readers never wait for the writer. FULL: a commit that returned survives a power cut.
-    // FAST overwrites what is erased (credentials) wherever the page is written anyway.
+    use_wal(&connection, path)?;
+    // FULL: a commit that returned survives a power cut. FAST overwrites what is erased
+    // (credentials) wherever the page is written anyway.
     connection
         .execute_batch(
-            "PRAGMA journal_mode = WAL;
-             PRAGMA synchronous = FULL;
+            "PRAGMA synchronous = FULL;
              PRAGMA foreign_keys = ON;
              PRAGMA temp_store = MEMORY;
              PRAGMA secure_delete = FAST;
@@ -81,10 +81,38 @@ fn create_private(path: &Path) -> Result<(), LedgerError> {
     }
 }
 
+/// WAL: readers never wait for the writer.
+fn use_wal(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
+    let mode: String = connection
+        .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
+        .map_err(error::store)?;
+    if mode == "wal" {
+        return Ok(());
+    }
+    Err(LedgerError::Store(format!(
+        "{} cannot have a write-ahead log; put the ledger on a local disk",
+        path.display()
+    )))
+}
+
 fn refuse_strangers(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
-    let id = pragma(connection, "application_id")?;
-    let tables: i64 = connection
-        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+    let is_read_only = connection
+        .is_readonly(DatabaseName::Main)
+        .map_err(error::store)?;
+    if is_read_only {
+        return Err(LedgerError::Store(format!(
+            "{} may not be written; change its permissions or choose another `ledger`",
+            path.display()
+        )));
+    }
+    // One statement, one snapshot: another process may be making the file right now.
+    let (id, tables): (i64, i64) = connection
+        .query_row(
+            "SELECT application_id, (SELECT count(*) FROM sqlite_schema)
+             FROM pragma_application_id",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
         .map_err(error::store)?;
     if id == APPLICATION_ID || (id == 0 && tables == 0) {
         return Ok(());
@@ -138,3 +166,7 @@ fn pragma(connection: &Connection, name: &str) -> Result<i64, LedgerError> {
         .pragma_query_value(None, name, |row| row.get(0))
         .map_err(error::store)
 }
+
+#[cfg(test)]
+#[path = "schema_tests.rs"]
+mod tests;

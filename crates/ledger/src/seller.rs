@@ -18,11 +18,16 @@ const COLLECTORS: [Role; 2] = [Role::Seller, Role::Facilitator];
 
 /// See [`farebox_core::ledger::Ledger::claim`].
 pub(crate) fn claim(connection: &Connection, new: NewClaim) -> Result<Claimed, LedgerError> {
+    if new.role == Role::Buyer {
+        return Err(LedgerError::Store(
+            "a buyer reserves, only a seller or a facilitator claims".to_owned(),
+        ));
+    }
     let existing = find(connection, new.role, &new.identity)?;
     if let Some(stored) = &existing
         && stored.payment.state.phase != Phase::Released
     {
-        return Ok(Claimed::Repeat(Box::new(clone_of(stored))));
+        return Ok(Claimed::Repeat(Box::new(stored.payment.clone())));
     }
     if let Some((balance, mark)) = new.funds
         && let Some(left) = shortfall(connection, &new, balance, mark)?
@@ -117,6 +122,7 @@ fn reclaim(
     payment.updated_ms = now_ms;
     apply::take(connection, &mut stored, &Event::Reclaimed, now_ms)?;
     row::update(connection, &stored)?;
+    row::update_attachments(connection, &stored)?;
     Ok(stored)
 }
 
@@ -136,8 +142,4 @@ fn payment_of(new: NewClaim) -> Payment {
         buyer: None,
         seller: Some(new.side),
     }
-}
-
-fn clone_of(stored: &Stored) -> Payment {
-    stored.payment.clone()
 }

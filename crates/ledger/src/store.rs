@@ -37,21 +37,31 @@ impl SqliteLedger {
     /// opened, [`LedgerError::Busy`] where another process keeps it locked for half a minute.
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
         let connection = schema::open_writer(path)?;
-        verify::tail(&connection)?;
+        let readers = Readers::open(path)?;
+        readers.run_here(verify::tail)?;
         Ok(Self {
-            readers: Readers::open(path)?,
+            readers,
             writer: Writer::start(connection)?,
         })
     }
 
     /// Erases credentials of buyers that have expired, and what a rail needed of payments that are
-    /// closed. Call it at start and now and then; it costs one pass over the payments.
+    /// closed. Call it at start and now and then.
     ///
     /// # Errors
     /// Those of the disk.
     pub async fn prune(&self, now_ms: u64) -> Result<Pruned, LedgerError> {
-        self.write(move |connection| prune::prune(connection, now_ms))
-            .await
+        let mut all = Pruned::default();
+        loop {
+            let some = self
+                .write(move |connection| prune::prune_some(connection, now_ms))
+                .await?;
+            if some == Pruned::default() {
+                return Ok(all);
+            }
+            all.credentials = all.credentials.saturating_add(some.credentials);
+            all.handles = all.handles.saturating_add(some.handles);
+        }
     }
 
     async fn write<T, F>(&self, work: F) -> Result<T, LedgerError>

@@ -104,6 +104,10 @@ fn work(connection: &Connection, mut queue: mpsc::Receiver<Box<dyn Job>>) {
 }
 
 fn commit(connection: &Connection, batch: &mut [Box<dyn Job>]) -> Result<(), LedgerError> {
+    // Left open where a rollback has failed: nothing of it was kept, nothing may be.
+    if !connection.is_autocommit() {
+        execute(connection, "ROLLBACK")?;
+    }
     execute(connection, "BEGIN IMMEDIATE")?;
     let result = run_all(connection, batch).and_then(|()| execute(connection, "COMMIT"));
     if result.is_err() && !connection.is_autocommit() {
