@@ -145,13 +145,15 @@ pub fn reason() -> String {
 #[async_trait]
 pub trait Ask {
     /// Reserves, and must be first.
-    async fn held(&self, new: NewSpend) -> Payment;
+    async fn must_reserve(&self, new: NewSpend) -> Payment;
     /// Reserves, and must be denied.
-    async fn denied(&self, new: NewSpend) -> Denial;
+    async fn must_deny(&self, new: NewSpend) -> Denial;
     /// Claims, and must be first.
-    async fn claimed(&self, new: NewClaim) -> Payment;
+    async fn must_claim(&self, new: NewClaim) -> Payment;
     /// Applies without anything attached, at noon.
     async fn take(&self, name: &str, event: Event) -> Result<Applied, LedgerError>;
+    /// The same, for the answer alone.
+    async fn must_take(&self, name: &str, event: Event) -> Payment;
     /// The balance of an account of the test asset, or of the dollars of budgets.
     async fn balance(&self, account: &str) -> i128;
     /// The full check.
@@ -160,7 +162,7 @@ pub trait Ask {
 
 #[async_trait]
 impl Ask for Arc<dyn Ledger> {
-    async fn held(&self, new: NewSpend) -> Payment {
+    async fn must_reserve(&self, new: NewSpend) -> Payment {
         match self.reserve(new).await.expect("a working store") {
             Reserved::First(payment) => *payment,
             Reserved::Twin(payment) => panic!("a twin of {}", payment.id),
@@ -168,7 +170,7 @@ impl Ask for Arc<dyn Ledger> {
         }
     }
 
-    async fn denied(&self, new: NewSpend) -> Denial {
+    async fn must_deny(&self, new: NewSpend) -> Denial {
         match self.reserve(new).await.expect("a working store") {
             Reserved::First(payment) => panic!("{} was allowed", payment.id),
             Reserved::Twin(payment) => panic!("a twin of {}", payment.id),
@@ -176,11 +178,8 @@ impl Ask for Arc<dyn Ledger> {
         }
     }
 
-    async fn claimed(&self, new: NewClaim) -> Payment {
-        match Ledger::claim(self.as_ref(), new)
-            .await
-            .expect("a working store")
-        {
+    async fn must_claim(&self, new: NewClaim) -> Payment {
+        match self.claim(new).await.expect("a working store") {
             Claimed::First(payment) => *payment,
             Claimed::Repeat(payment) => panic!("{} was first", payment.id),
             Claimed::Insufficient { left } => panic!("only {left} is left"),
@@ -190,6 +189,13 @@ impl Ask for Arc<dyn Ledger> {
     async fn take(&self, name: &str, event: Event) -> Result<Applied, LedgerError> {
         let id = PaymentId(name.to_owned());
         self.apply(&id, event, Attach::default(), NOON_MS).await
+    }
+
+    async fn must_take(&self, name: &str, event: Event) -> Payment {
+        match self.take(name, event).await {
+            Ok(applied) => applied.payment,
+            Err(error) => panic!("{error}"),
+        }
     }
 
     async fn balance(&self, account: &str) -> i128 {

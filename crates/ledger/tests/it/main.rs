@@ -2,3 +2,8 @@
 //! damaged files.
 
 mod conformance;
+mod damage;
+mod files;
+mod folder;
+mod processes;
+mod prune;
