@@ -61,9 +61,10 @@ impl Seller {
                 _ => {}
             }
         }
-        let mut results = futures_util::stream::iter(&open)
-            .map(|payment| resolve(shop, payment, IfOpen::Leave))
-            .buffer_unordered(PARALLEL);
+        let asked = open
+            .iter()
+            .map(|payment| resolve(shop, payment, IfOpen::Leave));
+        let mut results = at_once(asked.collect());
         while let Some(phase) = results.next().await {
             match phase? {
                 Phase::Settled => recovered.settled += 1,
@@ -116,9 +117,10 @@ impl Seller {
         let (settled, open): (Vec<_>, Vec<_>) = wanted
             .into_iter()
             .partition(|payment| payment.state.phase == Phase::Settled);
-        let mut results = futures_util::stream::iter(&open)
-            .map(|payment| resolve(shop, payment, IfOpen::SettleAgain))
-            .buffer_unordered(PARALLEL);
+        let asked = open
+            .iter()
+            .map(|payment| resolve(shop, payment, IfOpen::SettleAgain));
+        let mut results = at_once(asked.collect());
         while let Some(phase) = results.next().await {
             phase?;
         }
@@ -134,6 +136,12 @@ impl Seller {
 enum IfOpen {
     Leave,
     SettleAgain,
+}
+
+/// Runs [`PARALLEL`] at a time. The futures are collected first: a stream that maps borrowed
+/// payments could not be spawned.
+fn at_once<F: Future>(asked: Vec<F>) -> impl futures_util::Stream<Item = F::Output> + Unpin {
+    futures_util::stream::iter(asked).buffer_unordered(PARALLEL)
 }
 
 async fn listed(shop: &Shop, limit: Option<usize>) -> Result<Vec<Payment>, LedgerError> {
