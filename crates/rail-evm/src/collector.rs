@@ -4,6 +4,7 @@
 //! transaction nonces.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use farebox_core::clock::Clock;
@@ -11,26 +12,30 @@ use farebox_core::rail::{
     CollectRail, Examined, Finding, Funds, Handle, Journal, Outcome, Price, RailError, Refusal,
     SellerOffer, Terms,
 };
-use farebox_wire::caip::ChainId;
+use farebox_wire::caip::{AssetId, ChainId};
 use farebox_wire::evm::EvmAddress;
 use farebox_wire::money::Amount;
 use farebox_wire::x402::reason::Reason;
 use farebox_wire::x402::types::{PaymentPayload, PaymentRequirements};
 use serde_json::{Map, Value};
 
+use crate::abi;
 use crate::address::checksummed;
 use crate::check;
 use crate::examine::{examine, refusal};
+use crate::handle::EvmHandle;
 use crate::key::EvmKey;
 use crate::network::{self, Chain, Network, Token};
 use crate::quote::EXACT;
+use crate::rpc::Call;
+use crate::settle::{self, Settler};
+use crate::verify::verify;
 
 /// Collects on EVM chains for one payee.
 pub struct EvmCollector {
-    chains: Vec<Chain>,
+    chains: Vec<Arc<Chain>>,
+    settlers: Vec<(ChainId, Arc<Settler>)>,
     pay_to: EvmAddress,
-    gas_key: Arc<EvmKey>,
-    clock: Arc<dyn Clock>,
 }
 
 impl EvmCollector {
@@ -59,12 +64,63 @@ impl EvmCollector {
                 });
             }
         }
+        let settlers = chains
+            .iter()
+            .map(|chain| {
+                let settler = Settler::new(chain, Arc::clone(&gas_key), Arc::clone(&clock))?;
+                Ok((chain.network.chain.clone(), settler))
+            })
+            .collect::<Result<_, RailError>>()?;
         Ok(Self {
             chains,
+            settlers,
             pay_to,
-            gas_key,
-            clock,
         })
+    }
+
+    /// Makes sure that every chain answers and is the right one. Collect nothing before.
+    ///
+    /// # Errors
+    /// A chain that cannot be asked, or an endpoint of another chain.
+    pub async fn start(&self) -> Result<(), RailError> {
+        for (_, settler) in &self.settlers {
+            settler.start().await?;
+        }
+        Ok(())
+    }
+
+    /// What `account` has of `token`, as the newest block knows it: for books that are compared
+    /// with the chain.
+    ///
+    /// # Errors
+    /// A network or token that is not configured, or a chain that cannot be asked.
+    pub async fn token_balance(
+        &self,
+        token: &AssetId,
+        account: EvmAddress,
+    ) -> Result<Amount, RailError> {
+        let known = network::token_of(&self.chains, token)?;
+        let rpc = network::chain_of(&self.chains, token.chain())?.rpc()?;
+        let call = Call::view(known.asset.address, &abi::balance_of(account), "latest");
+        Ok(rpc.one(call).await.and_then(check::read_amount)?)
+    }
+
+    /// What the payee has of `token`.
+    ///
+    /// # Errors
+    /// See [`Self::token_balance`].
+    pub async fn revenue_on_chain(&self, token: &AssetId) -> Result<Amount, RailError> {
+        self.token_balance(token, self.pay_to).await
+    }
+
+    fn settler(&self, chain: &ChainId) -> Result<&Arc<Settler>, RailError> {
+        let settler = self.settlers.iter().find(|(id, _)| id == chain);
+        settler
+            .map(|(_, settler)| settler)
+            .ok_or_else(|| RailError {
+                code: "unknown_network",
+                message: format!("network {chain} is not configured; add [network.\"{chain}\"]"),
+            })
     }
 
     fn offer(&self, chain: &Chain, token: &Token, price: &Price) -> Result<SellerOffer, RailError> {
@@ -143,18 +199,23 @@ impl CollectRail for EvmCollector {
     }
 
     async fn verify(&self, examined: &Examined) -> Result<Funds, Refusal> {
-        let _ = examined;
-        Err(Refusal {
-            reason: Reason::UnexpectedVerify,
-            message: String::new(),
-            is_ours: true,
-        })
+        let handle = EvmHandle::read(&examined.handle)
+            .map_err(|e| refusal(Reason::InvalidPayload, e.message))?;
+        let chain = network::chain_of(&self.chains, &handle.chain)
+            .map_err(|e| refusal(Reason::InvalidNetwork, e.message))?;
+        let token = network::token_of(&self.chains, &examined.terms.asset)
+            .map_err(|e| refusal(Reason::InvalidPaymentRequirements, e.message))?;
+        verify(chain, token, &handle, examined).await
     }
 
     async fn settle(&self, handle: &Handle, journal: &dyn Journal, wait_ms: u64) -> Outcome {
-        let _ = (handle, journal, wait_ms, &self.gas_key, &self.clock);
-        Outcome::Unknown {
-            reason: "settlement_pending".into(),
+        let found = EvmHandle::read(handle).and_then(|h| Ok((self.settler(&h.chain)?, h)));
+        match found {
+            Ok((settler, handle)) => {
+                let wait = Duration::from_millis(wait_ms);
+                settler.settle(handle, journal, wait).await
+            }
+            Err(e) => Outcome::Rejected(settle::ours(&e)),
         }
     }
 

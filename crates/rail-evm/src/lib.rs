@@ -20,6 +20,7 @@ pub mod assets;
 mod check;
 mod collector;
 mod digest;
+mod events;
 mod examine;
 #[cfg(test)]
 mod fixtures;
@@ -28,6 +29,9 @@ mod key;
 mod network;
 mod payer;
 mod quote;
+mod rpc;
+mod settle;
+mod verify;
 
 pub use address::{ParseAddressError, checksummed, parse_address};
 pub use assets::{Asset, TransferMethod};

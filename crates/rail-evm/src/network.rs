@@ -4,6 +4,8 @@
 //! the domain separator of every token computed once.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use farebox_core::rail::RailError;
 use farebox_wire::caip::{AssetId, ChainId};
@@ -12,6 +14,7 @@ use farebox_wire::evm::{EvmAddress, Word};
 use crate::address::checksummed;
 use crate::assets::{self, Asset, TransferMethod};
 use crate::digest::domain_separator;
+use crate::rpc::Rpc;
 
 /// When a block can no longer be undone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,19 +83,20 @@ impl Network {
 }
 
 /// A token with everything that is computed from it once.
-#[derive(Clone, Debug)]
 pub(crate) struct Token {
     pub(crate) asset: Asset,
     pub(crate) id: AssetId,
     pub(crate) domain: Word,
     pub(crate) checksummed: String,
+    /// Whether the contract has been seen on chain; it does not go away again.
+    pub(crate) is_deployed: AtomicBool,
 }
 
 /// A chain, checked and indexed.
-#[derive(Clone, Debug)]
 pub(crate) struct Chain {
     pub(crate) network: Network,
     pub(crate) number: u64,
+    rpc: Option<Arc<Rpc>>,
     tokens: HashMap<EvmAddress, Token>,
 }
 
@@ -110,15 +114,31 @@ impl Chain {
             .iter()
             .map(|asset| (asset.address, Token::new(&network.chain, number, asset)))
             .collect();
+        let rpc = match network.rpc.as_slice() {
+            [] => None,
+            urls => Some(Arc::new(Rpc::new(urls, number)?)),
+        };
         Ok(Self {
             network,
             number,
+            rpc,
             tokens,
         })
     }
 
     pub(crate) fn token(&self, address: EvmAddress) -> Option<&Token> {
         self.tokens.get(&address)
+    }
+
+    /// The way to ask this chain.
+    pub(crate) fn rpc(&self) -> Result<&Arc<Rpc>, RailError> {
+        self.rpc.as_ref().ok_or_else(|| RailError {
+            code: "no_rpc",
+            message: format!(
+                "{0} cannot be asked; set `rpc` of [network.\"{0}\"]",
+                self.network.chain
+            ),
+        })
     }
 
     /// All tokens, in the order of configuration.
@@ -162,6 +182,7 @@ impl Token {
             id: AssetId::erc20(chain.clone(), asset.address),
             domain: domain_separator(&asset.name, &asset.version, chain_number, asset.address),
             checksummed: checksummed(asset.address),
+            is_deployed: AtomicBool::new(false),
             asset: asset.clone(),
         }
     }
@@ -173,7 +194,10 @@ impl Token {
 }
 
 /// The configured chain of that name.
-pub(crate) fn chain_of<'a>(chains: &'a [Chain], id: &ChainId) -> Result<&'a Chain, RailError> {
+pub(crate) fn chain_of<'a>(
+    chains: &'a [Arc<Chain>],
+    id: &ChainId,
+) -> Result<&'a Arc<Chain>, RailError> {
     chains
         .iter()
         .find(|c| c.network.chain == *id)
@@ -184,7 +208,7 @@ pub(crate) fn chain_of<'a>(chains: &'a [Chain], id: &ChainId) -> Result<&'a Chai
 }
 
 /// The known token of that name.
-pub(crate) fn token_of<'a>(chains: &'a [Chain], id: &AssetId) -> Result<&'a Token, RailError> {
+pub(crate) fn token_of<'a>(chains: &'a [Arc<Chain>], id: &AssetId) -> Result<&'a Token, RailError> {
     let chain = chain_of(chains, id.chain())?;
     let token = chain.tokens.values().find(|t| t.id == *id);
     token.ok_or_else(|| RailError {
@@ -197,8 +221,8 @@ pub(crate) fn token_of<'a>(chains: &'a [Chain], id: &AssetId) -> Result<&'a Toke
 }
 
 /// Reads the configured networks; each chain once.
-pub(crate) fn index(networks: Vec<Network>) -> Result<Vec<Chain>, RailError> {
-    let mut chains: Vec<Chain> = Vec::with_capacity(networks.len());
+pub(crate) fn index(networks: Vec<Network>) -> Result<Vec<Arc<Chain>>, RailError> {
+    let mut chains: Vec<Arc<Chain>> = Vec::with_capacity(networks.len());
     for network in networks {
         if chains.iter().any(|c| c.network.chain == network.chain) {
             return Err(RailError {
@@ -206,7 +230,7 @@ pub(crate) fn index(networks: Vec<Network>) -> Result<Vec<Chain>, RailError> {
                 message: format!("{} is configured twice; keep one", network.chain),
             });
         }
-        chains.push(Chain::new(network)?);
+        chains.push(Arc::new(Chain::new(network)?));
     }
     Ok(chains)
 }

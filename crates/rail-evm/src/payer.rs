@@ -26,7 +26,7 @@ use crate::quote::quote;
 
 /// Pays on EVM chains from one account.
 pub struct EvmPayer {
-    chains: Vec<Chain>,
+    chains: Vec<Arc<Chain>>,
     key: Arc<EvmKey>,
     clock: Arc<dyn Clock>,
 }

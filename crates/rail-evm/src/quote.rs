@@ -1,6 +1,8 @@
 //! Reads an offer as a payer who believes nothing (DESIGN law 11): what the money is, comes from
 //! our table; the offer only says how much and to whom.
 
+use std::sync::Arc;
+
 use farebox_core::rail::{NotPayable, Quote, Terms};
 use farebox_wire::challenge::{Offer, X402Offer};
 use farebox_wire::evm::EvmAddress;
@@ -16,7 +18,7 @@ pub(crate) const EXACT: &str = "exact";
 
 /// Quotes `offer` for the account `payer`.
 pub(crate) fn quote(
-    chains: &[Chain],
+    chains: &[Arc<Chain>],
     payer: EvmAddress,
     offer: &Offer,
 ) -> Result<Quote, NotPayable> {
@@ -65,9 +67,9 @@ pub(crate) fn quote(
 }
 
 fn scheme_and_chain<'a>(
-    chains: &'a [Chain],
+    chains: &'a [Arc<Chain>],
     requirements: &PaymentRequirements,
-) -> Result<&'a Chain, NotPayable> {
+) -> Result<&'a Arc<Chain>, NotPayable> {
     if requirements.scheme != EXACT {
         return refuse(
             "unsupported_scheme",

@@ -1,0 +1,102 @@
+//! What nodes and tokens say when they refuse, sorted by what has to be done next.
+//!
+//! Nodes have no codes for this, only words; these are the words of geth, reth, Nethermind,
+//! Erigon, Besu and anvil. What is not recognised is treated as final and harmless: nothing left.
+
+use farebox_wire::evm::parse_hex;
+use farebox_wire::x402::reason::Reason;
+
+use crate::abi;
+use crate::rpc::RpcError;
+
+/// Why a node did not take a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotTaken {
+    /// The nonce is used, or waits in another transaction.
+    NonceUsed,
+    /// The fee is below what the chain asks for now.
+    Underpriced,
+    /// The gas key has no money.
+    Unfunded,
+    /// Anything else.
+    Other,
+}
+
+/// Sorts the words of a node that did not take a transaction.
+pub(crate) fn not_taken(message: &str) -> NotTaken {
+    let message = message.to_ascii_lowercase();
+    let says = |words: &[&str]| words.iter().any(|words| message.contains(words));
+    if is_nonce_used(&message) || says(&["replacement transaction", "replace existing"]) {
+        NotTaken::NonceUsed
+    } else if says(&[
+        "insufficient funds",
+        "insufficient balance",
+        "upfront cost exceeds",
+    ]) {
+        NotTaken::Unfunded
+    } else if says(&[
+        "underpriced",
+        "less than block base fee",
+        "fee too low",
+        "feetoolow",
+    ]) {
+        NotTaken::Underpriced
+    } else {
+        NotTaken::Other
+    }
+}
+
+/// Whether a node says that a transaction's nonce is in a block already.
+pub(crate) fn is_nonce_used(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    [
+        "nonce too low",
+        "nonce is too low",
+        "oldnonce",
+        "nonce_too_low",
+        "invalid nonce",
+    ]
+    .iter()
+    .any(|words| message.contains(words))
+}
+
+/// The reason behind a token's revert (reference §2.1, mapping on send).
+pub(crate) fn reverted(error: &RpcError) -> Reason {
+    let text = revert_text(error).to_ascii_lowercase();
+    let says = |words: &str| text.contains(words);
+    if says("expired") {
+        Reason::ValidBefore
+    } else if says("not yet valid") {
+        Reason::ValidAfter
+    } else if says("used") || says("cancel") {
+        Reason::NonceAlreadyUsed
+    } else if says("exceeds balance") {
+        Reason::InsufficientBalance
+    } else if says("invalid signature") {
+        Reason::InvalidSignature
+    } else {
+        Reason::SimulationFailed
+    }
+}
+
+/// The node's message and, where the node only passes bytes on, the text in them
+/// (`Error(string)`).
+fn revert_text(error: &RpcError) -> String {
+    let RpcError::Refused { message, data, .. } = error else {
+        return error.to_string();
+    };
+    let text = data.as_deref().and_then(error_string).unwrap_or_default();
+    format!("{message} {text}")
+}
+
+fn error_string(data: &str) -> Option<String> {
+    let bytes = parse_hex(data, usize::MAX).ok()?;
+    let words = bytes.strip_prefix(&[0x08, 0xc3, 0x79, 0xa0])?;
+    let length = usize::try_from(abi::word_number(words.get(32..64)?)?).ok()?;
+    let text = words.get(64..)?.get(..length)?;
+    Some(String::from_utf8_lossy(text).into_owned())
+}
+
+#[cfg(test)]
+#[path = "refusal_tests.rs"]
+mod tests;

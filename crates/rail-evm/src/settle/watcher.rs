@@ -1,0 +1,261 @@
+//! Watches all transactions of one chain together: one question per block, however many
+//! settlements wait, and the same bytes sent again while they are not in a block.
+//!
+//! A transaction is registered before it is sent, so that no block can slip between.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use farebox_core::clock::Clock;
+use farebox_wire::evm::Word;
+use serde_json::{Value, json};
+use tokio::sync::{Notify, oneshot};
+
+use super::refusal::is_nonce_used;
+use super::tx::SignedTx;
+use crate::rpc::{Call, Quantity, Receipt, Rpc, RpcError, SendError, decode};
+
+/// The shortest pause between two questions for the newest block.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+/// The longest pause with a node on this machine, and the first one with any.
+const PAUSE_MAX_LOCAL: Duration = Duration::from_millis(100);
+/// The longest pause with a remote node.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Questions per block, once its time is known.
+const QUESTIONS_PER_BLOCK: u32 = 8;
+/// The longest pause while the node fails.
+const PAUSE_FAILING_MAX: Duration = Duration::from_secs(5);
+/// A transaction that is in no block after this long may have been lost.
+const RESEND_AFTER: Duration = Duration::from_secs(5);
+/// Receipts per request.
+const RECEIPTS_PER_REQUEST: usize = 100;
+
+/// What became of a transaction.
+#[derive(Debug)]
+pub(crate) enum Fate {
+    /// It is in a block, as deep as asked for.
+    Mined {
+        receipt: Receipt,
+        /// Number of the newest block.
+        head: u64,
+    },
+    /// Another transaction has taken its nonce.
+    Displaced,
+    /// It is in no block, and its authorization has expired.
+    Expired,
+}
+
+/// The transactions that are waited for.
+pub(crate) struct Watcher {
+    rpc: Arc<Rpc>,
+    clock: Arc<dyn Clock>,
+    confirmations: u64,
+    waiting: Mutex<HashMap<Word, Waiting>>,
+    wake: Notify,
+}
+
+struct Waiting {
+    tx: SignedTx,
+    /// Unix seconds.
+    valid_before_s: u64,
+    /// `None` until it has been sent.
+    resend_at: Option<Instant>,
+    fate: oneshot::Sender<Fate>,
+}
+
+impl Watcher {
+    pub(crate) fn new(rpc: Arc<Rpc>, clock: Arc<dyn Clock>, confirmations: u64) -> Self {
+        Self {
+            rpc,
+            clock,
+            confirmations,
+            waiting: Mutex::default(),
+            wake: Notify::new(),
+        }
+    }
+
+    /// Waits for `tx`, which is about to be sent and is worth sending until `valid_before_s`.
+    pub(crate) fn register(&self, tx: SignedTx, valid_before_s: u64) -> oneshot::Receiver<Fate> {
+        let (fate, told) = oneshot::channel();
+        let waiting = Waiting {
+            tx: tx.clone(),
+            valid_before_s,
+            resend_at: None,
+            fate,
+        };
+        self.lock().insert(tx.hash, waiting);
+        told
+    }
+
+    /// `hash` may have left: look for it.
+    pub(crate) fn sent(&self, hash: &Word) {
+        if let Some(waiting) = self.lock().get_mut(hash) {
+            waiting.resend_at = Some(Instant::now() + RESEND_AFTER);
+        }
+        self.wake.notify_one();
+    }
+
+    /// `hash` has not left and will not.
+    pub(crate) fn forget(&self, hash: &Word) {
+        self.lock().remove(hash);
+    }
+
+    /// Runs until it is aborted.
+    pub(crate) async fn run(self: Arc<Self>) {
+        let mut pace = Pace::new(self.rpc.is_local());
+        let mut head = None;
+        loop {
+            if self.lock().is_empty() {
+                self.wake.notified().await;
+                pace.rested();
+            } else {
+                // A transaction that was just sent may already be in a block.
+                let _ = tokio::time::timeout(pace.pause, self.wake.notified()).await;
+            }
+            match self.look(&mut head).await {
+                Ok(has_changed) => pace.looked(has_changed),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot watch the chain");
+                    // Asked again from the start, so that nothing is missed.
+                    head = None;
+                    pace.failed();
+                }
+            }
+        }
+    }
+
+    /// Asks for the newest block and, where it is a new one, for all receipts.
+    async fn look(&self, head: &mut Option<u64>) -> Result<bool, RpcError> {
+        let Quantity(number) = self
+            .rpc
+            .one(Call::new("eth_blockNumber", json!([])))
+            .await?;
+        let number = u64::try_from(number).unwrap_or(u64::MAX);
+        let has_changed = *head != Some(number);
+        if has_changed {
+            let hashes: Vec<Word> = self.lock().keys().copied().collect();
+            self.collect(&hashes, number).await?;
+            *head = Some(number);
+        }
+        self.resend(number).await;
+        Ok(has_changed)
+    }
+
+    async fn collect(&self, hashes: &[Word], head: u64) -> Result<(), RpcError> {
+        for hashes in hashes.chunks(RECEIPTS_PER_REQUEST) {
+            let calls: Vec<Call> = hashes
+                .iter()
+                .map(|hash| Call::new("eth_getTransactionReceipt", json!([hash])))
+                .collect();
+            for result in self.rpc.batch(&calls).await? {
+                let result = result?;
+                if result != Value::Null {
+                    self.mined(decode(result)?, head);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn mined(&self, receipt: Receipt, head: u64) {
+        let depth = head.saturating_sub(receipt.block_number).saturating_add(1);
+        if depth < self.confirmations {
+            return;
+        }
+        self.tell(
+            &receipt.transaction_hash.clone(),
+            Fate::Mined { receipt, head },
+        );
+    }
+
+    /// Sends again what is in no block, and gives up what is no longer worth sending.
+    async fn resend(&self, head: u64) {
+        for (tx, valid_before_s) in self.due() {
+            if self.clock.now_s() > valid_before_s {
+                self.tell(&tx.hash, Fate::Expired);
+                continue;
+            }
+            match self.rpc.send_raw(&tx.raw).await {
+                Err(SendError::Refused { message }) if is_nonce_used(&message) => {
+                    // By itself, or by another? Asked after the nonce was used, a missing receipt
+                    // is an answer.
+                    let hash = [tx.hash];
+                    if self.collect(&hash, head).await.is_ok() && !self.is_mined(&tx.hash).await {
+                        self.tell(&tx.hash, Fate::Displaced);
+                    }
+                }
+                Err(error) => tracing::warn!(hash = %tx.hash, ?error, "sending again failed"),
+                Ok(()) => tracing::info!(hash = %tx.hash, "sent again"),
+            }
+        }
+    }
+
+    /// Whether a receipt exists, however deep.
+    async fn is_mined(&self, hash: &Word) -> bool {
+        let call = Call::new("eth_getTransactionReceipt", json!([hash]));
+        // A node that cannot be asked proves nothing, so the transaction stays watched.
+        !matches!(self.rpc.one::<Value>(call).await, Ok(Value::Null))
+    }
+
+    fn due(&self) -> Vec<(SignedTx, u64)> {
+        let now = Instant::now();
+        let mut due = Vec::new();
+        for waiting in self.lock().values_mut() {
+            if waiting.resend_at.is_some_and(|at| at <= now) {
+                waiting.resend_at = Some(now + RESEND_AFTER);
+                due.push((waiting.tx.clone(), waiting.valid_before_s));
+            }
+        }
+        due
+    }
+
+    fn tell(&self, hash: &Word, fate: Fate) {
+        if let Some(waiting) = self.lock().remove(hash) {
+            // Nobody listens where the program is shutting down.
+            let _ = waiting.fate.send(fate);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Word, Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How often to ask: a fraction of the block time, as it was seen.
+struct Pace {
+    pause: Duration,
+    pause_max: Duration,
+    last_block: Option<Instant>,
+}
+
+impl Pace {
+    const fn new(is_local: bool) -> Self {
+        Self {
+            pause: PAUSE_MAX_LOCAL,
+            pause_max: if is_local { PAUSE_MAX_LOCAL } else { PAUSE_MAX },
+            last_block: None,
+        }
+    }
+
+    /// Nothing was waited for meanwhile, so the time since the last block means nothing.
+    const fn rested(&mut self) {
+        self.last_block = None;
+    }
+
+    fn looked(&mut self, has_changed: bool) {
+        if has_changed {
+            if let Some(before) = self.last_block.replace(Instant::now()) {
+                let fraction = before.elapsed() / QUESTIONS_PER_BLOCK;
+                // Half old, half new: one early block does not set the pace.
+                self.pause = (self.pause + fraction) / 2;
+            }
+        }
+        self.pause = self.pause.clamp(PAUSE_MIN, self.pause_max);
+    }
+
+    fn failed(&mut self) {
+        self.last_block = None;
+        self.pause = (self.pause * 2).min(PAUSE_FAILING_MAX);
+    }
+}

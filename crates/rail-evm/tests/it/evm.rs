@@ -1,0 +1,107 @@
+//! The fixture: a devnet with this rail on both sides.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use alloy_primitives::Address;
+use async_trait::async_trait;
+use farebox_core::clock::SystemClock;
+use farebox_core::rail::{CollectRail, PayRail};
+use farebox_devnet_evm::{ANY_METHOD, Devnet, DevnetOptions, Fault};
+use farebox_rail_evm::{EvmCollector, EvmKey, EvmPayer, Finality, Network};
+use farebox_wire::evm::EvmAddress;
+
+use crate::conformance::{Fixture, rail_conformance};
+
+const CHAIN: u64 = 84532;
+/// Nobody has funded it.
+const PAUPER_KEY: &str = "1111111111111111111111111111111111111111111111111111111111111111";
+
+pub(crate) struct Evm {
+    pub(crate) net: Devnet,
+    pub(crate) network: Network,
+    payer: EvmPayer,
+    pauper: EvmPayer,
+    collector: Arc<EvmCollector>,
+}
+
+pub(crate) fn key(hex: &str) -> Arc<EvmKey> {
+    Arc::new(EvmKey::from_hex(hex).unwrap())
+}
+
+impl Evm {
+    pub(crate) async fn start() -> Self {
+        Self::with(DevnetOptions::quiet(), |_| ()).await
+    }
+
+    pub(crate) async fn with(options: DevnetOptions, change: impl FnOnce(&mut Network)) -> Self {
+        let net = Devnet::start(options).unwrap();
+        let mut network = Network::new(CHAIN);
+        network.rpc = vec![net.rpc_url()];
+        network.finality = Finality::Blocks(0);
+        change(&mut network);
+        let clock = || Arc::new(SystemClock);
+        let payer = |key| EvmPayer::new(vec![network.clone()], key, clock()).unwrap();
+        let evm = Self {
+            payer: payer(key(&net.accounts()[1].key_hex())),
+            pauper: payer(key(PAUPER_KEY)),
+            collector: Arc::new(collector(&net, &network)),
+            network: network.clone(),
+            net,
+        };
+        evm.collector.start().await.unwrap();
+        evm
+    }
+
+    pub(crate) fn gas_account(&self) -> Address {
+        self.net.accounts()[0].address
+    }
+}
+
+pub(crate) fn collector(net: &Devnet, network: &Network) -> EvmCollector {
+    let accounts = net.accounts();
+    let payee = EvmAddress(accounts[9].address.into_array());
+    let gas = key(&accounts[0].key_hex());
+    EvmCollector::new(vec![network.clone()], payee, gas, Arc::new(SystemClock)).unwrap()
+}
+
+#[async_trait]
+impl Fixture for Evm {
+    fn payer(&self) -> &dyn PayRail {
+        &self.payer
+    }
+
+    fn pauper(&self) -> &dyn PayRail {
+        &self.pauper
+    }
+
+    fn collector(&self) -> Arc<dyn CollectRail> {
+        Arc::clone(&self.collector) as Arc<dyn CollectRail>
+    }
+
+    async fn restarted(&self) -> Arc<dyn CollectRail> {
+        let collector = collector(&self.net, &self.network);
+        collector.start().await.unwrap();
+        Arc::new(collector)
+    }
+
+    fn revenue(&self) -> u128 {
+        let payee = self.net.accounts()[9].address;
+        self.net.token_balance(payee).to::<u128>()
+    }
+
+    fn expire(&self) {
+        self.net.increase_time(Duration::from_secs(3600));
+        self.net.mine();
+    }
+
+    fn cut_off(&self, is_cut: bool) {
+        if is_cut {
+            self.net.faults().set(ANY_METHOD, Fault::Disconnect);
+        } else {
+            self.net.faults().clear();
+        }
+    }
+}
+
+rail_conformance!(Evm::start);

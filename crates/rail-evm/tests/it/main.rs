@@ -1,0 +1,8 @@
+//! The rail against a real chain in this process: `farebox-devnet-evm`, with its faults.
+
+mod check;
+mod conformance;
+mod evm;
+mod faults;
+mod settle;
+mod verify;
