@@ -284,3 +284,7 @@ fn outbids(new: &SignedTx, old: &SignedTx) -> bool {
     let tip = |tx: &SignedTx| tx.envelope.priority_fee_or_price();
     fee(new) >= bumped(fee(old)) && tip(new) >= bumped(tip(old)) && fee(new) > fee(old)
 }
+
+#[cfg(test)]
+#[path = "mempool_tests.rs"]
+mod tests;

@@ -21,8 +21,8 @@ use super::{Reply, Rpc, ws};
 const MAX_REQUEST_BYTES: usize = 16 * 1024 * 1024;
 /// Connections at once; more wait in the listener's queue.
 const MAX_CONNECTIONS: usize = 4096;
-/// A client that does not finish its request head is sent away.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// A connection without a request for so long is closed; clients' own pools give up far earlier.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 /// A pause after the listener failed, for example out of file descriptors.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 /// What the garbage fault answers.
@@ -64,7 +64,7 @@ async fn connection(stream: TcpStream, router: Router) {
     let service = TowerToHyperService::new(router.layer(Extension(cut.clone())));
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(IDLE_TIMEOUT)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::select! {

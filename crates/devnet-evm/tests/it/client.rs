@@ -79,6 +79,19 @@ pub(crate) fn gift(client: &Client, nonce: u64) -> TxEip1559 {
     }
 }
 
+/// Settles a fresh authorization to the friend and returns its receipt.
+pub(crate) async fn settle_to_friend(devnet: &Devnet, client: &Client, nonce: u8) -> Value {
+    let payer = devnet.accounts()[1];
+    let payment = authorization(&payer, FRIEND, nonce);
+    let data = settle_bytes(
+        &payment,
+        &sign_typed(&payer, &client.domain("USDC", "2"), &payment),
+    );
+    client
+        .transact(&devnet.accounts()[0], client.token, data)
+        .await
+}
+
 /// A JSON-RPC error as the client got it.
 #[derive(Debug)]
 pub(crate) struct Refused {

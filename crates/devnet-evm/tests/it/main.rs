@@ -4,6 +4,7 @@ mod blocks;
 mod client;
 mod faults;
 mod history;
+mod logs;
 mod mempool;
 mod rpc;
 mod setup;

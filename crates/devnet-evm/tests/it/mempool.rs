@@ -1,7 +1,8 @@
 //! What waits, what is refused and in which words.
 
-use alloy_consensus::TxEip1559;
-use alloy_primitives::U256;
+use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
+use alloy_eips::eip2718::Encodable2718 as _;
+use alloy_primitives::{Bytes, Signature, U256};
 use serde_json::{Value, json};
 
 use crate::client::*;
@@ -149,6 +150,25 @@ async fn a_tip_above_the_fee_cap_is_refused() {
             .starts_with("max priority fee per gas higher than max fee per gas: address"),
         "{refused:?}"
     );
+}
+
+#[tokio::test]
+async fn a_malleated_signature_is_refused() {
+    let (devnet, client) = quiet();
+    let tx = gift(&client, 0);
+    let good = sign(&devnet.accounts()[0], tx.signature_hash());
+    let order = U256::from_be_bytes(secp256k1::constants::CURVE_ORDER);
+    for bad in [
+        Signature::new(good.r(), order - good.s(), !good.v()),
+        Signature::new(U256::ZERO, good.s(), true),
+    ] {
+        let raw = Bytes::from(TxEnvelope::from(tx.clone().into_signed(bad)).encoded_2718());
+        let refused = client
+            .send_raw(&raw)
+            .await
+            .expect_err("it is malleable or empty");
+        assert_eq!(refused.message, "invalid transaction v, r, s values");
+    }
 }
 
 #[tokio::test]

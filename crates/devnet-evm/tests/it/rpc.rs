@@ -3,24 +3,11 @@
 use alloy_consensus::{TxEip1559, TxEip7702};
 use alloy_eips::eip7702::Authorization;
 use alloy_primitives::{B256, Bytes, U256};
-use alloy_sol_types::{SolCall as _, SolEvent as _};
+use alloy_sol_types::SolCall as _;
 use farebox_devnet_evm::{Devnet, DevnetOptions};
 use serde_json::{Value, json};
 
 use crate::client::*;
-
-/// Settles a fresh authorization to the friend and returns its receipt.
-async fn settle(devnet: &Devnet, client: &Client, nonce: u8) -> Value {
-    let payer = devnet.accounts()[1];
-    let payment = authorization(&payer, FRIEND, nonce);
-    let data = settle_bytes(
-        &payment,
-        &sign_typed(&payer, &client.domain("USDC", "2"), &payment),
-    );
-    client
-        .transact(&devnet.accounts()[0], client.token, data)
-        .await
-}
 
 async fn post(client: &Client, body: &str) -> Value {
     let (status, body) = client
@@ -245,7 +232,7 @@ async fn a_call_can_pretend_other_code_balances_and_storage() {
 async fn the_past_can_be_read() {
     let (devnet, client) = quiet();
     for nonce in 1..=3 {
-        settle(&devnet, &client, nonce).await;
+        settle_to_friend(&devnet, &client, nonce).await;
     }
     let call = json!({"to": client.token, "data": Bytes::from(Usd::balanceOfCall { owner: FRIEND }.abi_encode())});
     let gas = devnet.accounts()[0].address;
@@ -311,111 +298,6 @@ async fn safe_and_finalized_follow_latest_at_the_distance_asked_for() {
             "{tag}"
         );
     }
-}
-
-#[tokio::test]
-async fn logs_are_found_by_block_address_and_topic() {
-    let (devnet, client) = quiet();
-    let mut receipts = Vec::new();
-    for nonce in 1..=3 {
-        receipts.push(settle(&devnet, &client, nonce).await);
-    }
-    let count = async |filter: Value| {
-        client
-            .ok("eth_getLogs", json!([filter]))
-            .await
-            .as_array()
-            .map(Vec::len)
-    };
-    let all = json!({"fromBlock": "earliest", "toBlock": "latest", "address": client.token});
-    // The ten mints of genesis are no transactions, so they left no logs.
-    assert_eq!(count(all).await, Some(6));
-    assert_eq!(
-        count(json!({})).await,
-        Some(2),
-        "without a range, the newest block"
-    );
-    assert_eq!(
-        count(json!({"fromBlock": "0x2", "toBlock": "0x2"})).await,
-        Some(2)
-    );
-    assert_eq!(
-        count(json!({"blockHash": receipts[0]["blockHash"]})).await,
-        Some(2)
-    );
-    let transfers = json!({"fromBlock": "0x0", "topics": [[Usd::Transfer::SIGNATURE_HASH], null, FRIEND.into_word()]});
-    assert_eq!(count(transfers).await, Some(3));
-    let used = json!({"fromBlock": "0x0", "topics": [Usd::AuthorizationUsed::SIGNATURE_HASH, null, B256::repeat_byte(2)]});
-    assert_eq!(
-        client.ok("eth_getLogs", json!([used])).await,
-        json!([receipts[1]["logs"][0]])
-    );
-    assert_eq!(
-        count(json!({"fromBlock": "0x0", "address": [FRIEND]})).await,
-        Some(0)
-    );
-    assert_eq!(count(json!({"fromBlock": "0x9"})).await, Some(0));
-    let both = client
-        .rpc(
-            "eth_getLogs",
-            json!([{"blockHash": receipts[0]["blockHash"], "fromBlock": "0x0"}]),
-        )
-        .await;
-    assert_eq!(both.expect_err("they exclude each other").code, -32602);
-}
-
-#[tokio::test]
-async fn a_log_query_over_too_many_blocks_is_refused() {
-    let (_devnet, client) = quiet();
-    client.ok("anvil_mine", json!([10_000])).await;
-    let refused = client
-        .rpc(
-            "eth_getLogs",
-            json!([{"fromBlock": "0x0", "toBlock": "latest"}]),
-        )
-        .await
-        .expect_err("the range is too long");
-    assert_eq!(
-        (refused.code, refused.message.as_str()),
-        (-32005, "query exceeds max block range 10000")
-    );
-    client
-        .ok("eth_getLogs", json!([{"fromBlock": "0x1"}]))
-        .await;
-}
-
-#[tokio::test]
-async fn a_polled_filter_tells_only_what_is_new() {
-    let (devnet, client) = quiet();
-    let blocks = client.ok("eth_newBlockFilter", json!([])).await;
-    let logs = client
-        .ok("eth_newFilter", json!([{"address": client.token}]))
-        .await;
-    let changes = async |id: &Value| client.ok("eth_getFilterChanges", json!([id])).await;
-    assert_eq!(
-        (changes(&blocks).await, changes(&logs).await),
-        (json!([]), json!([]))
-    );
-    let receipt = settle(&devnet, &client, 1).await;
-    assert_eq!(changes(&blocks).await, json!([receipt["blockHash"]]));
-    assert_eq!(changes(&logs).await, receipt["logs"]);
-    assert_eq!(
-        (changes(&blocks).await, changes(&logs).await),
-        (json!([]), json!([]))
-    );
-    assert_eq!(
-        client.ok("eth_getFilterLogs", json!([logs])).await,
-        receipt["logs"]
-    );
-    assert_eq!(
-        client.ok("eth_uninstallFilter", json!([logs])).await,
-        json!(true)
-    );
-    let gone = client
-        .rpc("eth_getFilterChanges", json!([logs]))
-        .await
-        .expect_err("it is gone");
-    assert_eq!(gone.message, "filter not found");
 }
 
 #[tokio::test]

@@ -189,3 +189,16 @@ async fn a_socket_answers_calls_batches_and_junk() {
         .expect_err("HTTP cannot notify");
     assert_eq!(refused.code, -32601);
 }
+
+#[tokio::test]
+async fn subscriptions_of_one_socket_are_limited_in_number() {
+    let (devnet, _) = quiet();
+    let mut socket = Socket::open(&devnet).await;
+    for _ in 0..100 {
+        assert!(socket.subscribe(json!(["newHeads"])).await.is_string());
+    }
+    assert_eq!(
+        socket.call("eth_subscribe", json!(["newHeads"])).await["error"]["code"],
+        json!(-32005)
+    );
+}
