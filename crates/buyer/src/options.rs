@@ -1,0 +1,32 @@
+//! What a buyer is set up with, and the limits of its loop, each with its reason.
+
+use std::time::Duration;
+
+use crate::guard::Cidr;
+
+/// How long a call waits for a twin, or for the head of an answer, unless it says otherwise:
+/// three times as long as our own gate takes to settle.
+pub(crate) const MAX_TIME_DEFAULT: Duration = Duration::from_secs(60);
+/// How long a connection may take to come up; longer is a dead host.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of a request's body. It is kept whole, because it is sent again with the credential.
+pub(crate) const REQUEST_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of an answer that [`crate::Fetched::collect`] keeps; larger ones are to be streamed.
+pub(crate) const COLLECT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Redirects that are followed, as many as browsers and curl's scripts expect to suffice.
+pub(crate) const REDIRECTS_MAX: usize = 10;
+/// Header lines of an answer; hyper bounds their bytes at about 400 KiB.
+pub(crate) const RESPONSE_HEADERS_MAX: usize = 128;
+/// The first pause while a twin is waited for; doubled up to [`TWIN_POLL_MAX`].
+pub(crate) const TWIN_POLL_MIN: Duration = Duration::from_millis(10);
+/// The longest pause while a twin is waited for: what a person does not notice.
+pub(crate) const TWIN_POLL_MAX: Duration = Duration::from_millis(100);
+/// Characters of a stranger's reason that are kept.
+pub(crate) const REASON_CHARS_MAX: usize = 120;
+
+/// How a [`crate::Buyer`] behaves.
+#[derive(Clone, Debug, Default)]
+pub struct BuyerOptions {
+    /// Private addresses that guarded calls may reach all the same (`[policy] allow_private`).
+    pub allow_private: Vec<Cidr>,
+}

@@ -1,0 +1,57 @@
+//! Where a credential may go: the same scheme, host and port, and not over plain HTTP except to
+//! this machine (DESIGN law 11).
+
+use farebox_core::fault::{Blame, Fault, Kind};
+use url::{Host, Url};
+
+/// The URL without its fragment.
+pub(crate) fn without_fragment(url: &Url) -> Url {
+    let mut url = url.clone();
+    url.set_fragment(None);
+    url
+}
+
+/// The URL as it is stored and shown: without fragment, user name and password.
+pub(crate) fn bare(url: &Url) -> Url {
+    let mut url = without_fragment(url);
+    // Only URLs without a host refuse this; ours have one.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url
+}
+
+/// Whether two URLs have one scheme, host and port.
+pub(crate) fn is_same(a: &Url, b: &Url) -> bool {
+    a.scheme() == b.scheme()
+        && a.host() == b.host()
+        && a.port_or_known_default() == b.port_or_known_default()
+}
+
+/// Refuses to show a credential where others on the way could take it.
+pub(crate) fn check_safe_for_credentials(url: &Url) -> Result<(), Fault> {
+    if url.scheme() == "https" || is_loopback(url) {
+        return Ok(());
+    }
+    Err(Fault::harmless(
+        "insecure_origin",
+        Kind::Policy,
+        Blame::Peer,
+        format!(
+            "{} asks for payment over plain http, where anybody on the way could take the credential; use https",
+            url.host_str().unwrap_or_default()
+        ),
+    ))
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+#[cfg(test)]
+#[path = "origin_tests.rs"]
+mod tests;

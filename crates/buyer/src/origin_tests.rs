@@ -1,0 +1,52 @@
+use super::*;
+
+fn url(text: &str) -> Url {
+    Url::parse(text).unwrap()
+}
+
+#[test]
+fn an_origin_is_scheme_host_and_port() {
+    let a = url("https://h.example/x");
+    for same in [
+        "https://h.example",
+        "https://H.EXAMPLE:443/y?z",
+        "https://u:p@h.example/",
+    ] {
+        assert!(is_same(&a, &url(same)), "{same}");
+    }
+    for other in [
+        "http://h.example/x",
+        "https://h.example:8443/x",
+        "https://a.h.example/x",
+    ] {
+        assert!(!is_same(&a, &url(other)), "{other}");
+    }
+}
+
+#[test]
+fn a_credential_travels_encrypted_or_stays_on_this_machine() {
+    for safe in [
+        "https://h.example/",
+        "http://127.0.0.1:8402/",
+        "http://127.9.9.9/",
+        "http://[::1]:1/",
+        "http://localhost/",
+    ] {
+        assert!(check_safe_for_credentials(&url(safe)).is_ok(), "{safe}");
+    }
+    for open in [
+        "http://h.example/",
+        "http://10.0.0.1/",
+        "http://localhost.h.example/",
+        "http://[::ffff:127.0.0.1]/",
+    ] {
+        let fault = check_safe_for_credentials(&url(open)).unwrap_err();
+        assert_eq!(fault.code, "insecure_origin", "{open}");
+    }
+}
+
+#[test]
+fn a_stored_url_has_no_password() {
+    let bare = bare(&url("https://user:secret@h.example/p?q=1#f"));
+    assert_eq!(bare.as_str(), "https://h.example/p?q=1");
+}

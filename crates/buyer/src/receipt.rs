@@ -1,0 +1,151 @@
+//! What the answer to a credential proves about the money.
+//!
+//! A receipt is the seller's word: good enough to count the amount as spent, never to release it
+//! (DESIGN law 3). What cannot be read is no receipt.
+
+use farebox_core::payment::Event;
+use farebox_core::rail::Terms;
+use farebox_wire::challenge;
+use farebox_wire::x402::types::SettleResponse;
+use farebox_wire::x402::verdict::Verdict;
+use farebox_wire::x402::{self, header, reason::Reason};
+use http::{HeaderMap, StatusCode};
+use serde_json::Value;
+
+use crate::options::REASON_CHARS_MAX;
+
+/// What an answer says about the payment for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// A receipt for this very payment, with a transaction.
+    Settled {
+        /// Its hash.
+        transaction: String,
+    },
+    /// Sent and not decided.
+    Pending,
+    /// The seller says no.
+    Refused {
+        /// A stranger's code, cut and cleaned.
+        reason: String,
+    },
+    /// Nothing that can be read.
+    Nothing {
+        /// Why nothing.
+        reason: &'static str,
+    },
+}
+
+/// What an answer says, and the receipt as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) word: Word,
+    /// JSON text.
+    pub(crate) receipt: Option<String>,
+}
+
+impl Said {
+    /// What the wallet is told.
+    pub(crate) fn event(&self) -> Event {
+        match &self.word {
+            Word::Settled { transaction } => Event::Settled {
+                transaction: transaction.clone(),
+                is_final: false,
+            },
+            Word::Pending => Event::NoReply {
+                reason: Reason::SettlementPending.code().to_owned(),
+            },
+            Word::Refused { reason } => Event::Refused {
+                reason: reason.clone(),
+            },
+            Word::Nothing { reason } => Event::NoReply {
+                reason: (*reason).to_owned(),
+            },
+        }
+    }
+}
+
+/// Reads the head of an answer to a credential.
+pub(crate) fn read(status: StatusCode, headers: &HeaderMap, terms: &Terms) -> Said {
+    let (word, receipt) = match receipt_of(headers) {
+        Some((receipt, json)) => (judge(&receipt, terms), Some(json.to_string())),
+        None => (
+            Word::Nothing {
+                reason: "no_receipt",
+            },
+            None,
+        ),
+    };
+    let word = match word {
+        // A refusal without a word of its own.
+        Word::Nothing { .. } if status.as_u16() >= 400 => Word::Refused {
+            reason: challenge_error(headers).unwrap_or_else(|| format!("http_{}", status.as_u16())),
+        },
+        other => other,
+    };
+    Said { word, receipt }
+}
+
+/// The one receipt; two are as good as none.
+fn receipt_of(headers: &HeaderMap) -> Option<(SettleResponse, Value)> {
+    let mut all = headers.get_all(x402::PAYMENT_RESPONSE).iter();
+    let (Some(text), None) = (all.next(), all.next()) else {
+        return None;
+    };
+    let receipt = header::decode(text.as_bytes()).ok()?;
+    let json = header::decode(text.as_bytes()).ok()?;
+    Some((receipt, json))
+}
+
+fn judge(receipt: &SettleResponse, terms: &Terms) -> Word {
+    match receipt.verdict() {
+        Verdict::Settled {
+            transaction: Some(transaction),
+        } if is_ours(receipt, terms) => Word::Settled {
+            transaction: transaction.to_owned(),
+        },
+        Verdict::Settled { .. } => Word::Nothing {
+            reason: "receipt_mismatch",
+        },
+        Verdict::Pending { .. } => Word::Pending,
+        Verdict::Refused { reason, .. } => Word::Refused {
+            reason: reason
+                .and_then(cleaned)
+                .unwrap_or_else(|| "refused".to_owned()),
+        },
+    }
+}
+
+/// Whether a receipt speaks of our network and our payer.
+fn is_ours(receipt: &SettleResponse, terms: &Terms) -> bool {
+    let payer_fits = match (&receipt.payer, &terms.payer) {
+        // Hex addresses come in two spellings, others in one.
+        (Some(theirs), Some(ours)) if terms.network.namespace() == "eip155" => {
+            theirs.eq_ignore_ascii_case(ours)
+        }
+        (Some(theirs), Some(ours)) => theirs == ours,
+        _ => true,
+    };
+    receipt.network == terms.network.as_str() && payer_fits
+}
+
+/// The seller's reason in a new challenge.
+fn challenge_error(headers: &HeaderMap) -> Option<String> {
+    let lookup = |name: &str| headers.get(name).map(http::HeaderValue::as_bytes);
+    let error = challenge::read(lookup, b"").ok()?.error?;
+    cleaned(&error)
+}
+
+/// A stranger's text, short and printable; `None` where nothing is left of it.
+fn cleaned(text: &str) -> Option<String> {
+    let text: String = text
+        .chars()
+        .filter(|c| c.is_ascii_graphic() || *c == ' ')
+        .take(REASON_CHARS_MAX)
+        .collect();
+    Some(text.trim().to_owned()).filter(|t| !t.is_empty())
+}
+
+#[cfg(test)]
+#[path = "receipt_tests.rs"]
+mod tests;
