@@ -122,22 +122,40 @@ pub(crate) struct Delivery {
 impl Delivery {
     /// Records how it ended, then gives up the seat. Without an event the payment stays settled
     /// and undelivered, and the same credential is let through once more.
-    fn record(self, event: Option<Event>, runtime: &Handle) {
-        let Some(event) = event else { return };
-        self.seat.close();
-        let shop = Arc::clone(&self.shop);
-        let record = async move {
-            let attach = Attach {
-                body_digest: self.request_body.get(),
-                ..Attach::default()
-            };
-            let now_ms = self.shop.clock.now_ms();
-            let applied = self.shop.ledger.apply(&self.payment, event, attach, now_ms);
-            if let Err(error) = applied.await {
-                tracing::error!(payment = %self.payment, %error, "a delivery is not on record");
-            }
+    pub(crate) fn record(self, event: Option<Event>, runtime: &Handle) {
+        let Self {
+            shop,
+            payment,
+            request_body,
+            seat,
+            ..
+        } = self;
+        let attach = Attach {
+            body_digest: request_body.get(),
+            ..Attach::default()
         };
-        drop(shop.tasks.spawn_on(record, runtime));
+        if event.is_none() && attach.body_digest.is_none() {
+            return;
+        }
+        seat.close();
+        let tasks = shop.tasks.clone();
+        let record = async move {
+            let now_ms = shop.clock.now_ms();
+            let recorded = match event {
+                Some(event) => shop
+                    .ledger
+                    .apply(&payment, event, attach, now_ms)
+                    .await
+                    .map(drop),
+                None => shop.ledger.attach(&payment, attach).await,
+            };
+            if let Err(error) = recorded {
+                tracing::error!(%payment, %error, "the end of an answer is not on record");
+            }
+            // Named here, or it would be given up before anything is on record.
+            drop(seat);
+        };
+        drop(tasks.spawn_on(record, runtime));
     }
 }
 

@@ -10,6 +10,9 @@ use crate::route::RouteMatcher;
 /// enough for a slow block, short enough for the patience of HTTP clients (30 s and more).
 pub const SETTLE_WAIT_MS: u64 = 20_000;
 
+/// How often the watch looks at what is open: once per block of a quick chain.
+pub const WATCH_EVERY_MS: u64 = 2_000;
+
 /// A protocol in which a route may be paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -89,10 +92,12 @@ pub struct SellerConfig {
     pub unmatched: Unmatched,
     /// How long a request waits for its settlement, in milliseconds.
     pub settle_wait_ms: u64,
+    /// How often [`Seller::watch`](crate::Seller::watch) looks, in milliseconds; positive.
+    pub watch_every_ms: u64,
 }
 
 impl SellerConfig {
-    /// The defaults: 404 for everything else, [`SETTLE_WAIT_MS`].
+    /// The defaults: 404 for everything else, [`SETTLE_WAIT_MS`], [`WATCH_EVERY_MS`].
     #[must_use]
     pub fn new(public_url: impl Into<String>, routes: Vec<Route>) -> Self {
         Self {
@@ -100,6 +105,7 @@ impl SellerConfig {
             routes,
             unmatched: Unmatched::NotFound,
             settle_wait_ms: SETTLE_WAIT_MS,
+            watch_every_ms: WATCH_EVERY_MS,
         }
     }
 }

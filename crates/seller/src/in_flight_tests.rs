@@ -32,7 +32,9 @@ async fn one_identity_has_one_seat() {
 async fn whoever_comes_while_the_record_is_written_waits_for_it() {
     let seats = Arc::new(InFlight::default());
     let name = Identity::from_stored("a");
-    let seat = seats.enter(&name, fingerprint(1)).await.ok().expect("free");
+    let Ok(seat) = seats.enter(&name, fingerprint(1)).await else {
+        panic!("it is free");
+    };
     seat.close();
     let next = seats.enter(&name, fingerprint(2));
     tokio::pin!(next);

@@ -6,7 +6,6 @@
 
 use std::collections::HashSet;
 use std::future::Future;
-use std::time::Duration;
 
 use farebox_core::ledger::{Applied, Attach, Filter, LedgerError, Payment, PaymentId};
 use farebox_core::payment::{Event, Phase, Role};
@@ -18,8 +17,6 @@ use crate::body::BodyDigest;
 use crate::settle::{Attempt, receipt};
 use crate::shop::Shop;
 
-/// How often the watch looks: once per block of a quick chain.
-const TICK: Duration = Duration::from_secs(2);
 /// Settled payments are looked at every so many ticks until they are final, which takes minutes
 /// on real chains.
 const FINALITY_TICKS: u32 = 8;
@@ -80,7 +77,7 @@ impl Seller {
     pub async fn watch(&self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = std::pin::pin!(shutdown);
         let mut suspects = HashSet::new();
-        let mut ticks = tokio::time::interval(TICK);
+        let mut ticks = tokio::time::interval(self.shop.watch_every);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut count: u32 = 0;
         loop {

@@ -24,6 +24,7 @@ use futures_util::future::BoxFuture;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use sha2::{Digest, Sha256};
+use tokio::runtime::Handle;
 
 use crate::answer::{Refused, UpstreamFailed, with_receipt};
 use crate::body::{BodyDigest, Delivery, HandedOver, HashingBody, PaidBody};
@@ -377,23 +378,31 @@ impl Case {
         is_head: bool,
         answer: Result<Response<Body>, UpstreamFailed>,
     ) -> Result<Response<Body>, Refused> {
-        let answer = answer.map_err(|failed| failed.into_refused(Some(receipt.clone())))?;
-        let mut answer = with_receipt(answer, Some(&receipt));
-        headers::make_private(answer.headers_mut());
-        answer.extensions_mut().insert(PaidBy(payment.clone()));
-        if !is_good(&answer) {
-            return Ok(answer);
-        }
         let handed_over = HandedOver::default();
-        answer.extensions_mut().insert(handed_over.clone());
-        let delivery = Delivery {
+        let mut delivery = Delivery {
             shop: self.shop,
-            payment,
+            payment: payment.clone(),
             request_body,
             seat: self.seat,
-            handed_over,
-            is_bodyless: is_head || has_no_body(answer.status()),
+            handed_over: handed_over.clone(),
+            is_bodyless: is_head,
         };
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(failed) => {
+                delivery.record(None, &Handle::current());
+                return Err(failed.into_refused(Some(receipt)));
+            }
+        };
+        let mut answer = with_receipt(answer, Some(&receipt));
+        headers::make_private(answer.headers_mut());
+        answer.extensions_mut().insert(PaidBy(payment));
+        if !is_good(&answer) {
+            delivery.record(None, &Handle::current());
+            return Ok(answer);
+        }
+        delivery.is_bodyless |= has_no_body(answer.status());
+        answer.extensions_mut().insert(handed_over);
         Ok(answer.map(|body| Body::new(PaidBody::new(body, delivery))))
     }
 }

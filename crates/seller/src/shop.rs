@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use farebox_core::clock::Clock;
 use farebox_core::ledger::Ledger;
@@ -22,6 +23,7 @@ pub(crate) struct Shop {
     pub(crate) routes: Vec<Arc<OpenRoute>>,
     pub(crate) unmatched: Unmatched,
     pub(crate) settle_wait_ms: u64,
+    pub(crate) watch_every: Duration,
     pub(crate) rails: Vec<Arc<dyn CollectRail>>,
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -64,6 +66,8 @@ impl Shop {
             routes,
             unmatched: config.unmatched,
             settle_wait_ms: config.settle_wait_ms,
+            // An interval of zero is no interval.
+            watch_every: Duration::from_millis(config.watch_every_ms.max(1)),
             rails,
             ledger,
             clock,

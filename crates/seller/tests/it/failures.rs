@@ -1,0 +1,106 @@
+//! What a failure costs, and whom.
+
+use axum::body::Body;
+use farebox_core::payment::{Delivery, Phase};
+use http::{Response, StatusCode};
+
+use crate::support::{Plan, World};
+
+#[tokio::test]
+async fn an_upstream_that_answers_with_an_error_charges_nobody() {
+    let world = World::new();
+    for status in [400_u16, 402, 404, 429, 500, 503] {
+        let status = StatusCode::from_u16(status).expect("a status");
+        world.goods.answer_status(status);
+        let seen = world.buy("/weather/x", status.as_str()).await;
+        assert_eq!((seen.status, &*seen.body), (status, &b"no luck"[..]));
+        assert!(seen.receipt().is_none());
+        assert!(seen.challenge().is_none());
+    }
+    assert_eq!(world.rail.settlements(), 0);
+    let payments = world.payments().await;
+    assert!(
+        payments
+            .iter()
+            .all(|payment| payment.state.phase == Phase::Released)
+    );
+}
+
+#[tokio::test]
+async fn an_upstream_that_breaks_without_an_answer_charges_nobody() {
+    let world = World::new();
+    world.goods.behave(|_| async { Err("broken".to_owned()) });
+    let seen = world.buy("/weather/x", "1").await;
+    assert_eq!(seen.status, StatusCode::BAD_GATEWAY);
+    assert_eq!(seen.code(), "upstream_failed");
+    world.goods.behave(|_| async { panic!("broken") });
+    let seen = world.buy("/weather/x", "1").await;
+    assert_eq!(seen.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(seen.code(), "upstream_failed");
+    assert_eq!(world.phase().await, Phase::Released);
+    assert_eq!(world.rail.settlements(), 0);
+}
+
+#[tokio::test]
+async fn a_rejected_settlement_withholds_the_answer() {
+    let world = World::new();
+    world.rail.plan(Plan::Reject);
+    world
+        .goods
+        .answer_with(|| Response::new(Body::from("the goods")));
+    let seen = world.buy("/weather/x", "1").await;
+    seen.assert_unsettled("invalid_exact_evm_nonce_already_used");
+    assert!(!seen.body.windows(9).any(|part| part == b"the goods"));
+    let payment = world.payment().await;
+    assert_eq!(payment.state.phase, Phase::Rejected);
+    assert_eq!(payment.state.delivery, Delivery::Undelivered);
+}
+
+#[tokio::test]
+async fn a_rejected_settlement_before_never_reaches_the_upstream() {
+    let world = World::new();
+    world.rail.plan(Plan::Reject);
+    let seen = world.buy("/dear/x", "1").await;
+    seen.assert_unsettled("invalid_exact_evm_nonce_already_used");
+    assert_eq!(world.goods.calls(), 0);
+}
+
+#[tokio::test]
+async fn a_rail_that_cannot_be_asked_is_our_fault_and_burns_nothing() {
+    let world = World::new();
+    world.rail.set_away(true);
+    let seen = world.buy("/weather/x", "1").await;
+    assert_eq!(seen.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(seen.code(), "unexpected_verify_error");
+    assert!(world.payments().await.is_empty());
+    world.rail.set_away(false);
+    world.rail.plan(Plan::Unreachable);
+    let seen = world.buy("/weather/x", "1").await;
+    assert_eq!(seen.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(seen.code(), "settlement_unavailable");
+    assert_eq!(seen.headers["retry-after"], "1");
+    assert_eq!(world.phase().await, Phase::Released);
+    world.rail.plan(Plan::Settle);
+    world.buy("/weather/x", "1").await.assert_served();
+}
+
+#[tokio::test]
+async fn before_passes_a_failure_on_with_its_receipt_and_lets_through_once_more() {
+    let world = World::new();
+    world.goods.behave(|_| async { Err("broken".to_owned()) });
+    let seen = world.buy("/dear/x", "1").await;
+    assert_eq!(seen.status, StatusCode::BAD_GATEWAY);
+    let receipt = seen.receipt().expect("it was paid");
+    assert!(receipt.success);
+    let payment = world.payment().await;
+    assert_eq!(payment.state.phase, Phase::Settled);
+    assert_eq!(payment.state.delivery, Delivery::Undelivered);
+
+    world.goods.answer_status(StatusCode::OK);
+    let again = world.buy("/dear/x", "1").await;
+    assert_eq!(again.assert_served(), receipt);
+    assert_eq!(world.rail.settlements(), 1);
+    let third = world.buy("/dear/x", "1").await;
+    assert_eq!(third.status, StatusCode::CONFLICT);
+    assert_eq!(world.goods.calls(), 2);
+}

@@ -1,0 +1,10 @@
+//! The rules of selling, over a real ledger and a rail that does as it is told.
+
+mod challenge;
+mod collect;
+mod delivery;
+mod failures;
+mod http_rules;
+mod recovery;
+mod repeats;
+mod support;

@@ -1,0 +1,199 @@
+//! What a crash leaves behind, and what the watch does about it.
+
+use std::sync::Arc;
+
+use farebox_core::ledger::{Attach, Ledger};
+use farebox_core::payment::{Delivery, Event, Phase};
+use farebox_core::rail::Finding;
+use farebox_seller::recover::Recovered;
+use http::StatusCode;
+
+use crate::support::fake_rail::hash_of;
+use crate::support::{Plan, World, eventually};
+
+fn settled(nonce: &str, is_final: bool) -> Finding {
+    Finding::Settled {
+        transaction: hash_of(nonce),
+        is_final,
+    }
+}
+
+/// Watches until `done`.
+async fn watch_until<F: Future<Output = bool>>(world: &World, done: impl FnMut() -> F) {
+    tokio::select! {
+        () = world.seller.watch(std::future::pending()) => {}
+        () = eventually(done) => {}
+    }
+}
+
+/// Dies while the upstream works: the claim is made, nothing is sent.
+async fn crash_before_settling(world: &mut World) {
+    let (reached, at_upstream) = tokio::sync::oneshot::channel();
+    let reached = std::sync::Mutex::new(Some(reached));
+    world.goods.behave(move |_| {
+        let _ = reached.lock().expect("lock").take().map(|r| r.send(()));
+        std::future::pending()
+    });
+    let (mut service, request) = (world.service(), world.paid("/weather/x", "1"));
+    let dying = tokio::spawn(async move { tower::Service::call(&mut service, request).await });
+    at_upstream.await.expect("reached");
+    dying.abort();
+    world.restart();
+}
+
+#[tokio::test]
+async fn a_claim_for_which_nothing_was_sent_is_given_back_at_start() {
+    let mut world = World::new();
+    crash_before_settling(&mut world).await;
+    assert_eq!(world.phase().await, Phase::Reserved);
+    let recovered = world.seller.recover().await.expect("a ledger");
+    let released = Recovered {
+        released: 1,
+        ..Recovered::default()
+    };
+    assert_eq!(recovered, released);
+    assert_eq!(world.phase().await, Phase::Released);
+    world.goods.answer_status(StatusCode::OK);
+    world.buy("/weather/x", "1").await.assert_served();
+}
+
+#[tokio::test]
+async fn a_settlement_that_a_crash_cut_off_is_found_and_its_answer_let_through() {
+    let mut world = World::new();
+    world.rail.plan(Plan::GoSilent);
+    let pending = world.buy("/weather/x", "1").await;
+    pending.assert_unsettled("settlement_pending");
+    world.rail.chain_says("1", settled("1", true));
+    world.restart();
+    let recovered = world.seller.recover().await.expect("a ledger");
+    assert_eq!((recovered.settled, recovered.undecided), (1, 0));
+    let payment = world.payment().await;
+    assert_eq!(payment.state.phase, Phase::Settled);
+    assert_eq!(payment.state.delivery, Delivery::Undelivered);
+    let receipt = world.buy("/weather/x", "1").await.assert_served();
+    assert_eq!(receipt.transaction, hash_of("1"));
+}
+
+#[tokio::test]
+async fn a_credential_that_never_will_settle_is_given_back() {
+    let world = World::new();
+    world.rail.plan(Plan::GoSilent);
+    world.buy("/weather/x", "1").await;
+    world.rail.chain_says("1", Finding::NeverWill);
+    let recovered = world.seller.recover().await.expect("a ledger");
+    assert_eq!(recovered.released, 1);
+    assert_eq!(world.phase().await, Phase::Released);
+    world.ledger.verify(true).await.expect("sound books");
+}
+
+#[tokio::test]
+async fn a_rail_that_cannot_tell_decides_nothing() {
+    let world = World::new();
+    world.rail.plan(Plan::GoSilent);
+    world.buy("/weather/x", "1").await;
+    let recovered = world.seller.recover().await.expect("a ledger");
+    assert_eq!(recovered.undecided, 1);
+    assert_eq!(world.phase().await, Phase::Unknown);
+}
+
+#[tokio::test]
+async fn the_watch_settles_again_while_the_credential_lives() {
+    let world = World::new();
+    world.rail.plan(Plan::GoSilent);
+    world.buy("/weather/x", "1").await;
+    world.rail.chain_says("1", Finding::Open);
+    world.rail.plan(Plan::Settle);
+    watch_until(&world, || async { world.phase().await == Phase::Settled }).await;
+    assert_eq!(world.rail.settlements(), 2);
+    world.buy("/weather/x", "1").await.assert_served();
+}
+
+#[tokio::test]
+async fn the_watch_settles_nothing_again_after_expiry() {
+    let world = World::new();
+    world.rail.plan(Plan::GoSilent);
+    world.buy("/weather/x", "1").await;
+    world.clock.advance_s(61);
+    world.rail.chain_says("1", Finding::Open);
+    let first = world.seller.recover().await.expect("a ledger");
+    assert_eq!(first.undecided, 1);
+    world.rail.chain_says("1", Finding::NeverWill);
+    watch_until(&world, || async { world.phase().await == Phase::Released }).await;
+    assert_eq!(world.rail.settlements(), 1);
+}
+
+#[tokio::test]
+async fn a_reorg_is_settled_again_while_the_credential_lives() {
+    let world = World::new();
+    world.buy("/weather/x", "1").await.assert_served();
+    world.rail.chain_says("1", Finding::Open);
+    watch_until(&world, || async { world.rail.settlements() == 2 }).await;
+    world.rail.chain_says("1", settled("1", true));
+    watch_until(&world, || async { world.payment().await.state.is_final }).await;
+    let payment = world.payment().await;
+    assert_eq!(payment.state.phase, Phase::Settled);
+    assert_eq!(payment.state.delivery, Delivery::Delivered);
+    world.ledger.verify(true).await.expect("sound books");
+}
+
+#[tokio::test]
+async fn a_reorg_after_expiry_is_lost_and_written_off() {
+    let world = World::new();
+    world.buy("/weather/x", "1").await.assert_served();
+    world.clock.advance_s(61);
+    world.rail.chain_says("1", Finding::NeverWill);
+    watch_until(&world, || async { world.phase().await == Phase::Lost }).await;
+    world.ledger.verify(true).await.expect("sound books");
+}
+
+#[tokio::test]
+async fn the_watch_leaves_requests_alone_that_are_being_served() {
+    let world = Arc::new(World::new());
+    world.rail.close_gate();
+    let serving = tokio::spawn({
+        let world = Arc::clone(&world);
+        async move { world.buy("/weather/x", "1").await }
+    });
+    eventually(|| async { world.rail.settlements() == 1 }).await;
+    assert_eq!(world.phase().await, Phase::Reserved);
+    // Enough rounds to do harm, if it did any.
+    let mut rounds = 0;
+    watch_until(&world, || {
+        rounds += 1;
+        let enough = rounds > 20;
+        async move { enough }
+    })
+    .await;
+    assert_eq!(world.phase().await, Phase::Reserved);
+    world.rail.open_gate();
+    serving.await.expect("no panic").assert_served();
+}
+
+#[tokio::test]
+async fn the_watch_gives_back_claims_whose_request_died() {
+    let mut world = World::new();
+    crash_before_settling(&mut world).await;
+    watch_until(&world, || async { world.phase().await == Phase::Released }).await;
+    assert_eq!(world.rail.settlements(), 0);
+}
+
+#[tokio::test]
+async fn proof_outranks_a_claim_that_was_given_back() {
+    let world = World::new();
+    world.rail.plan(Plan::GoSilent);
+    world.buy("/weather/x", "1").await;
+    world.rail.chain_says("1", Finding::NeverWill);
+    world.seller.recover().await.expect("a ledger");
+    let payment = world.payment().await;
+    let event = Event::Settled {
+        transaction: hash_of("1"),
+        is_final: true,
+    };
+    let applied = world
+        .ledger
+        .apply(&payment.id, event, Attach::default(), payment.updated_ms)
+        .await
+        .expect("taken");
+    assert_eq!(applied.payment.state.phase, Phase::Settled);
+    world.buy("/weather/x", "1").await.assert_served();
+}

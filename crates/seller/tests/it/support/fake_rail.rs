@@ -1,0 +1,245 @@
+//! A rail whose chain is a table in memory and whose every answer a test can choose.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use farebox_core::rail::{
+    CollectRail, Examined, Finding, Funds, Handle, Journal, Outcome, Price, RailError, Refusal,
+    SellerOffer, Terms,
+};
+use farebox_wire::caip::ChainId;
+use farebox_wire::identity::Identity;
+use farebox_wire::money::Amount;
+use farebox_wire::x402::reason::Reason;
+use farebox_wire::x402::types::{PaymentPayload, PaymentRequirements};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
+
+/// What the next settlement does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Plan {
+    /// Sends, and the money moves; not final.
+    Settle,
+    /// Sends, and nobody hears of it again; the test decides later.
+    GoSilent,
+    /// Refuses before anything is sent.
+    Reject,
+    /// Sends, and the chain refuses.
+    Revert,
+    /// Cannot send: the node is away.
+    Unreachable,
+}
+
+/// See the module.
+pub(crate) struct FakeRail {
+    plan: Mutex<Plan>,
+    balance: Mutex<u128>,
+    /// Identity to what the chain says of it.
+    chain: Mutex<HashMap<String, Finding>>,
+    /// Whether verifying fails because of us.
+    is_away: Mutex<bool>,
+    pub(crate) verified: AtomicUsize,
+    pub(crate) settled: AtomicUsize,
+    /// Settlements wait here; full of permits unless a test takes them.
+    pub(crate) gate: Semaphore,
+}
+
+const OPEN_GATE: usize = 1_000_000;
+
+impl FakeRail {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            plan: Mutex::new(Plan::Settle),
+            balance: Mutex::new(1_000_000),
+            chain: Mutex::default(),
+            is_away: Mutex::new(false),
+            verified: AtomicUsize::new(0),
+            settled: AtomicUsize::new(0),
+            gate: Semaphore::new(OPEN_GATE),
+        })
+    }
+
+    pub(crate) fn plan(&self, plan: Plan) {
+        *self.plan.lock().expect("lock") = plan;
+    }
+
+    pub(crate) fn set_balance(&self, balance: u128) {
+        *self.balance.lock().expect("lock") = balance;
+    }
+
+    pub(crate) fn set_away(&self, is_away: bool) {
+        *self.is_away.lock().expect("lock") = is_away;
+    }
+
+    /// What the chain says about the payment with this nonce from now on.
+    pub(crate) fn chain_says(&self, nonce: &str, finding: Finding) {
+        self.chain
+            .lock()
+            .expect("lock")
+            .insert(nonce.to_owned(), finding);
+    }
+
+    /// Holds every settlement until [`FakeRail::open_gate`].
+    pub(crate) fn close_gate(&self) {
+        self.gate.forget_permits(OPEN_GATE);
+    }
+
+    pub(crate) fn open_gate(&self) {
+        self.gate.add_permits(OPEN_GATE);
+    }
+
+    pub(crate) fn settlements(&self) -> usize {
+        self.settled.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn verifications(&self) -> usize {
+        self.verified.load(Ordering::SeqCst)
+    }
+}
+
+pub(crate) fn hash_of(nonce: &str) -> String {
+    format!("0x{}", hex::encode(Sha256::digest(nonce)))
+}
+
+fn refusal(reason: Reason, is_ours: bool) -> Refusal {
+    Refusal {
+        reason,
+        message: format!("the fake rail says {reason}"),
+        is_ours,
+    }
+}
+
+fn text<'a>(payload: &'a Value, field: &str) -> &'a str {
+    payload.get(field).and_then(Value::as_str).unwrap_or("")
+}
+
+#[async_trait]
+impl CollectRail for FakeRail {
+    fn rail(&self) -> &'static str {
+        "evm"
+    }
+
+    fn offers(&self, price: &Price) -> Result<Vec<SellerOffer>, RailError> {
+        let network = ChainId::eip155(84532);
+        let amount = Amount::from_atomic(price.usd.0);
+        let mut extra = serde_json::Map::new();
+        extra.insert("name".to_owned(), json!("USDC"));
+        if price.upfront {
+            extra.insert("paymentFlow".to_owned(), json!("upfront"));
+        }
+        let token = "0x036cbd53842c5426634e7929541ec2318f3dcf7e";
+        let requirements = PaymentRequirements {
+            scheme: "exact".to_owned(),
+            network: network.clone(),
+            amount,
+            asset: token.to_owned(),
+            pay_to: "0xa0ee7a142d267c1f36714e4a8f75612f20a79720".to_owned(),
+            max_timeout_seconds: price.max_timeout_s,
+            extra: Some(extra),
+        };
+        Ok(vec![SellerOffer {
+            raw: serde_json::to_value(&requirements).expect("json"),
+            terms: Terms {
+                protocol: "x402".to_owned(),
+                rail: "evm".to_owned(),
+                asset: format!("{network}/erc20:{token}").parse().expect("asset"),
+                network,
+                scheme: "exact".to_owned(),
+                symbol: "USDC".to_owned(),
+                decimals: 6,
+                amount,
+                cost: price.usd,
+                payee: requirements.pay_to.clone(),
+                payer: None,
+            },
+            requirements,
+        }])
+    }
+
+    fn examine(
+        &self,
+        payload: &PaymentPayload,
+        offer: &SellerOffer,
+        now_s: u64,
+    ) -> Result<Examined, Refusal> {
+        let body = &payload.payload;
+        if text(body, "signature") != "good" {
+            return Err(refusal(Reason::InvalidSignature, false));
+        }
+        let valid_before_s = body.get("validBefore").and_then(Value::as_u64).unwrap_or(0);
+        if now_s >= valid_before_s {
+            return Err(refusal(Reason::ValidBefore, false));
+        }
+        let nonce = text(body, "nonce");
+        let mut terms = offer.terms.clone();
+        terms.payer = Some("0x70997970c51812dc3a010c7d01b50e0d17dc79c8".to_owned());
+        Ok(Examined {
+            identity: Identity::from_stored(&format!("fake:{nonce}")),
+            payload_digest: Sha256::digest(body.to_string()).into(),
+            terms,
+            valid_before_s,
+            handle: Handle(nonce.to_owned()),
+        })
+    }
+
+    async fn verify(&self, _: &Examined) -> Result<Funds, Refusal> {
+        self.verified.fetch_add(1, Ordering::SeqCst);
+        if *self.is_away.lock().expect("lock") {
+            return Err(refusal(Reason::UnexpectedVerify, true));
+        }
+        let balance = Amount::from_atomic(*self.balance.lock().expect("lock"));
+        Ok(Funds { balance })
+    }
+
+    async fn settle(&self, handle: &Handle, journal: &dyn Journal, _: u64) -> Outcome {
+        self.settled.fetch_add(1, Ordering::SeqCst);
+        self.gate.acquire().await.expect("open").forget();
+        self.gate.add_permits(1);
+        let plan = self.plan.lock().expect("lock").clone();
+        match plan {
+            Plan::Reject => {
+                return Outcome::Rejected(refusal(Reason::NonceAlreadyUsed, false));
+            }
+            Plan::Unreachable => {
+                return Outcome::Rejected(refusal(Reason::UnexpectedSettle, true));
+            }
+            Plan::Settle | Plan::GoSilent | Plan::Revert => {}
+        }
+        let transaction = hash_of(&handle.0);
+        if let Err(error) = journal.sending(&transaction).await {
+            return Outcome::Unknown {
+                reason: error.code.to_owned(),
+            };
+        }
+        match plan {
+            Plan::Settle => {
+                let finding = Finding::Settled {
+                    transaction: transaction.clone(),
+                    is_final: false,
+                };
+                self.chain_says(&handle.0, finding);
+                Outcome::Settled {
+                    transaction,
+                    is_final: false,
+                }
+            }
+            Plan::Revert => Outcome::Rejected(refusal(Reason::TransactionFailed, false)),
+            _ => Outcome::Unknown {
+                reason: "no_receipt".to_owned(),
+            },
+        }
+    }
+
+    async fn check(&self, handle: &Handle) -> Finding {
+        let chain = self.chain.lock().expect("lock");
+        chain
+            .get(&handle.0)
+            .cloned()
+            .unwrap_or(Finding::CannotTell {
+                why: "the test has not said".to_owned(),
+            })
+    }
+}
