@@ -6,7 +6,7 @@ fn terms() -> Terms {
     serde_json::from_value(json!({
         "protocol": "x402", "rail": "evm", "network": "eip155:84532", "scheme": "exact",
         "asset": "eip155:84532/erc20:0x036cbd53842c5426634e7929541ec2318f3dcf7e",
-        "symbol": "USDC", "decimals": 6, "amount": "1000", "cost": 1000,
+        "symbol": "USDC", "decimals": 6, "amount": "1000", "cost": "0.001",
         "payee": "0xbb", "payer": "0xab"
     }))
     .unwrap()
