@@ -7,7 +7,7 @@ use farebox_core::ledger::LedgerError;
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
-use crate::{error, schema};
+use crate::schema::{self, execute};
 
 /// Reads that may run at once; more would only wait for the same disk.
 const READERS_MAX: usize = 4;
@@ -71,13 +71,14 @@ impl Inner {
         work: impl FnOnce(&Connection) -> Result<T, LedgerError>,
     ) -> Result<T, LedgerError> {
         let idle = self.lock().pop();
-        let mut connection = match idle {
+        let connection = match idle {
             Some(connection) => connection,
             None => schema::open_reader(&self.path)?,
         };
-        let snapshot = connection.transaction().map_err(error::store)?;
-        let result = work(&snapshot);
-        snapshot.finish().map_err(error::store)?;
+        // All that follows is of one moment.
+        execute(&connection, "BEGIN")?;
+        let result = work(&connection);
+        execute(&connection, "ROLLBACK")?;
         self.lock().push(connection);
         result
     }

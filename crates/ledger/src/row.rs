@@ -6,6 +6,7 @@ use farebox_core::ledger::{
 use farebox_core::payment::{Hold, Phase, Role, State};
 use farebox_core::rail::{Credential, Handle};
 use farebox_wire::identity::Identity;
+use rusqlite::types::FromSql;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -174,71 +175,114 @@ pub(crate) fn is_live(state: &State) -> bool {
     state.is_open() && state.hold == Hold::Held
 }
 
+/// Columns that every payment has, in [`select`].
+const COMMON_COLUMNS: usize = 13;
+/// Columns that only buyers have; those of sellers follow.
+const BUYER_COLUMNS: usize = 7;
+
 fn select(rest: &str) -> String {
     format!(
-        "SELECT seq, id, role, state, terms, identity, created_ms, updated_ms, valid_before_s,
-            handle, hashes, receipt, call, agent, url, credential_header, credential_value,
-            lease_owner, lease_until_ms, budget_day, route, payload_digest, request_digest,
-            body_digest
+        "SELECT seq, budget_day, id, role, state, terms, identity, created_ms, updated_ms,
+            valid_before_s, handle, hashes, receipt,
+            call, agent, url, credential_header, credential_value, lease_owner, lease_until_ms,
+            route, payload_digest, request_digest, body_digest
          FROM payments {rest}"
     )
 }
 
-fn read(row: &Row<'_>) -> Result<Stored, LedgerError> {
-    let role = read_role(&text(row, "role")?)?;
-    let payment = Payment {
-        id: PaymentId(text(row, "id")?),
-        role,
-        state: parse("state", &text(row, "state")?)?,
-        terms: parse("terms", &text(row, "terms")?)?,
-        identity: get::<Option<String>>(row, "identity")?.map(|text| Identity::from_stored(&text)),
-        created_ms: time(row, "created_ms")?,
-        updated_ms: time(row, "updated_ms")?,
-        valid_before_s: get::<Option<i64>>(row, "valid_before_s")?
-            .map(blob::from_time)
-            .transpose()?,
-        handle: get::<Option<String>>(row, "handle")?.map(Handle),
-        hashes: parse("list of hashes", &text(row, "hashes")?)?,
-        receipt: get(row, "receipt")?,
-        buyer: match role {
-            Role::Buyer => Some(read_buyer(row)?),
-            Role::Seller | Role::Facilitator => None,
-        },
-        seller: match role {
-            Role::Buyer => None,
-            Role::Seller | Role::Facilitator => Some(read_seller(row)?),
-        },
-    };
-    Ok(Stored {
-        seq: get(row, "seq")?,
-        day: get(row, "budget_day")?,
-        payment,
-    })
+/// Reads one column after the other: names would be looked up again for every row.
+struct Cells<'a> {
+    row: &'a Row<'a>,
+    next: usize,
 }
 
-fn read_buyer(row: &Row<'_>) -> Result<BuyerSide, LedgerError> {
-    let header: Option<String> = get(row, "credential_header")?;
-    let value: Option<String> = get(row, "credential_value")?;
+impl Cells<'_> {
+    fn take<T: FromSql>(&mut self) -> Result<T, LedgerError> {
+        let cell = self.row.get(self.next).map_err(error::store);
+        self.next = self.next.saturating_add(1);
+        cell
+    }
+
+    fn take_time(&mut self) -> Result<u64, LedgerError> {
+        blob::from_time(self.take()?)
+    }
+
+    fn take_json<T: DeserializeOwned>(&mut self, what: &str) -> Result<T, LedgerError> {
+        let text = self.row.get_ref(self.next).map_err(error::store)?;
+        let text = text
+            .as_str()
+            .map_err(|error| error::unreadable(what, error))?;
+        self.next = self.next.saturating_add(1);
+        serde_json::from_str(text).map_err(|error| error::unreadable(what, error))
+    }
+}
+
+/// In the order of [`select`].
+fn read(row: &Row<'_>) -> Result<Stored, LedgerError> {
+    let mut cells = Cells { row, next: 0 };
+    let seq = cells.take()?;
+    let day = cells.take()?;
+    let id = PaymentId(cells.take()?);
+    let role = read_role(&cells.take::<String>()?)?;
+    let state = cells.take_json("state")?;
+    let terms = cells.take_json("terms")?;
+    let identity: Option<String> = cells.take()?;
+    let created_ms = cells.take_time()?;
+    let updated_ms = cells.take_time()?;
+    let valid_before_s: Option<i64> = cells.take()?;
+    let handle: Option<String> = cells.take()?;
+    let hashes = cells.take_json("list of hashes")?;
+    let receipt = cells.take()?;
+    let (buyer, seller) = match role {
+        Role::Buyer => (Some(read_buyer(&mut cells)?), None),
+        Role::Seller | Role::Facilitator => (None, Some(read_seller(&mut cells)?)),
+    };
+    let payment = Payment {
+        id,
+        role,
+        state,
+        terms,
+        identity: identity.map(|text| Identity::from_stored(&text)),
+        created_ms,
+        updated_ms,
+        valid_before_s: valid_before_s.map(blob::from_time).transpose()?,
+        handle: handle.map(Handle),
+        hashes,
+        receipt,
+        buyer,
+        seller,
+    };
+    Ok(Stored { seq, day, payment })
+}
+
+fn read_buyer(cells: &mut Cells<'_>) -> Result<BuyerSide, LedgerError> {
+    cells.next = COMMON_COLUMNS;
+    let call = CallKey(cells.take()?);
+    let agent = cells.take()?;
+    let url = cells.take()?;
+    let header: Option<String> = cells.take()?;
+    let value: Option<String> = cells.take()?;
     Ok(BuyerSide {
-        call: CallKey(text(row, "call")?),
-        agent: get(row, "agent")?,
-        url: text(row, "url")?,
+        call,
+        agent,
+        url,
         credential: header
             .zip(value)
             .map(|(header, value)| Credential { header, value }),
         lease: Lease {
-            owner: text(row, "lease_owner")?,
-            until_ms: time(row, "lease_until_ms")?,
+            owner: cells.take()?,
+            until_ms: cells.take_time()?,
         },
     })
 }
 
-fn read_seller(row: &Row<'_>) -> Result<SellerSide, LedgerError> {
+fn read_seller(cells: &mut Cells<'_>) -> Result<SellerSide, LedgerError> {
+    cells.next = COMMON_COLUMNS + BUYER_COLUMNS;
     Ok(SellerSide {
-        route: text(row, "route")?,
-        payload_digest: get(row, "payload_digest")?,
-        request_digest: get(row, "request_digest")?,
-        body_digest: get(row, "body_digest")?,
+        route: cells.take()?,
+        payload_digest: cells.take()?,
+        request_digest: cells.take()?,
+        body_digest: cells.take()?,
     })
 }
 
@@ -247,20 +291,4 @@ fn read_role(name: &str) -> Result<Role, LedgerError> {
         .into_iter()
         .find(|role| role_name(*role) == name)
         .ok_or_else(|| error::unreadable("role", name))
-}
-
-fn parse<T: DeserializeOwned>(what: &str, text: &str) -> Result<T, LedgerError> {
-    serde_json::from_str(text).map_err(|error| error::unreadable(what, error))
-}
-
-fn text(row: &Row<'_>, column: &str) -> Result<String, LedgerError> {
-    get(row, column)
-}
-
-fn time(row: &Row<'_>, column: &str) -> Result<u64, LedgerError> {
-    blob::from_time(get(row, column)?)
-}
-
-fn get<T: rusqlite::types::FromSql>(row: &Row<'_>, column: &str) -> Result<T, LedgerError> {
-    row.get(column).map_err(error::store)
 }

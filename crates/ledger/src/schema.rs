@@ -45,6 +45,15 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, LedgerError> {
     Ok(connection)
 }
 
+/// Runs a statement without arguments and keeps it prepared.
+pub(crate) fn execute(connection: &Connection, sql: &str) -> Result<(), LedgerError> {
+    connection
+        .prepare_cached(sql)
+        .and_then(|mut statement| statement.execute([]))
+        .map(|_| ())
+        .map_err(error::store)
+}
+
 /// Opens a file that a writer has open already.
 pub(crate) fn open_reader(path: &Path) -> Result<Connection, LedgerError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error;
+use crate::schema::execute;
 
 /// Jobs that may wait; a caller beyond that waits for room.
 const QUEUE_MAX: usize = 1024;
@@ -132,12 +133,4 @@ fn run_all(connection: &Connection, batch: &mut [Box<dyn Job>]) -> Result<(), Le
         execute(connection, "RELEASE job")?;
     }
     Ok(())
-}
-
-fn execute(connection: &Connection, sql: &str) -> Result<(), LedgerError> {
-    connection
-        .prepare_cached(sql)
-        .and_then(|mut statement| statement.execute([]))
-        .map(|_| ())
-        .map_err(error::store)
 }
