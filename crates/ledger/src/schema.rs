@@ -29,15 +29,15 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, LedgerError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = open(path, flags)?;
     refuse_strangers(&connection, path)?;
-    use_wal(&connection, path)?;
-    // FULL: a commit that returned survives a power cut. FAST overwrites what is erased
-    // (credentials) wherever the page is written anyway.
+    patiently(|| use_wal(&connection, path))?;
+    // FULL: a commit that returned survives a power cut. secure_delete: credentials that are
+    // erased are overwritten.
     connection
         .execute_batch(
             "PRAGMA synchronous = FULL;
              PRAGMA foreign_keys = ON;
              PRAGMA temp_store = MEMORY;
-             PRAGMA secure_delete = FAST;
+             PRAGMA secure_delete = ON;
              PRAGMA journal_size_limit = 67108864;",
         )
         .map_err(error::store)?;
@@ -72,6 +72,18 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Connection, LedgerError> {
 fn wait_for_lock(looks: i32) -> bool {
     thread::sleep(BUSY_STEP);
     looks < BUSY_STEPS_MAX
+}
+
+/// SQLite does not ask the busy handler where two that wait would wait for each other, which is so
+/// while a new file gets its log.
+fn patiently<T>(mut attempt: impl FnMut() -> Result<T, LedgerError>) -> Result<T, LedgerError> {
+    let mut looks = 0_i32;
+    loop {
+        match attempt() {
+            Err(LedgerError::Busy(_)) if wait_for_lock(looks) => looks = looks.saturating_add(1),
+            outcome => return outcome,
+        }
+    }
 }
 
 fn create_private(path: &Path) -> Result<(), LedgerError> {

@@ -77,7 +77,7 @@ async fn only_the_owner_can_read_the_file_and_its_log() {
 
 #[test]
 fn one_new_file_can_be_opened_by_many_at_once() {
-    for _ in 0..10 {
+    for _ in 0..20 {
         let folder = Folder::empty();
         thread::scope(|scope| {
             for _ in 0..8 {

@@ -33,7 +33,8 @@ async fn an_expired_credential_is_erased_from_the_file() {
     let signed = Attach {
         credential: Some(Credential {
             header: "payment-signature".to_owned(),
-            value: "a-secret-that-is-money".to_owned(),
+            // As long as real ones are, so that it takes pages of its own.
+            value: "a-secret-that-is-money".repeat(400),
         }),
         valid_before_s: Some(EXPIRES_S),
         ..Attach::default()
