@@ -1,3 +1,5 @@
+//! Which requests are one logical call, and which calls are refused before anything is sent.
+
 use super::*;
 
 fn call(method: Method, url: &str) -> Call {

@@ -1,3 +1,5 @@
+//! Which offer is taken, and what is said about the others.
+
 use farebox_core::rail::NotPayable;
 use farebox_wire::challenge::X402Offer;
 use http::Method;

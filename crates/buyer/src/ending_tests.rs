@@ -1,3 +1,5 @@
+//! Every row of the exit codes, and their order.
+
 use super::*;
 
 fn facts() -> Facts {

@@ -1,3 +1,5 @@
+//! Which addresses an agent may reach.
+
 use super::*;
 
 fn refused(guard: &Guard, ip: &str) -> bool {

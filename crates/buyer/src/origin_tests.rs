@@ -1,3 +1,5 @@
+//! Which origins are the same, and which may see a credential.
+
 use super::*;
 
 fn url(text: &str) -> Url {

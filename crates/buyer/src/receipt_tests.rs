@@ -1,3 +1,5 @@
+//! What proves a settlement, and what proves nothing.
+
 use serde_json::json;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The shape of the one object, in every ending.
+
 use farebox_core::fault::{Blame, Kind};
 use farebox_core::ledger::{BuyerSide, CallKey, Lease, PaymentId};
 use farebox_core::payment::{Phase, Role, State};

@@ -1,3 +1,5 @@
+//! What a redirect does to method, body and secrets.
+
 use super::*;
 
 fn call(method: Method) -> Call {

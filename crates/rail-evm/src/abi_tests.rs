@@ -1,3 +1,5 @@
+//! Selectors, topics and words of the token's interface.
+
 use alloy_primitives::keccak256;
 
 use super::*;

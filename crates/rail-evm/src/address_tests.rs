@@ -1,3 +1,5 @@
+//! Spellings of an address.
+
 use super::*;
 
 const GOOD: &str = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";

@@ -1,3 +1,5 @@
+//! The built-in table of tokens, row by row.
+
 use super::*;
 use crate::address::parse_address;
 

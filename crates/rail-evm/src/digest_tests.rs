@@ -1,3 +1,5 @@
+//! Hashes and signatures against those of the official SDKs.
+
 use farebox_wire::money::Amount;
 
 use super::*;

@@ -1,1 +1,3 @@
+//! The logs that prove a payment, and those that do not.
+
 

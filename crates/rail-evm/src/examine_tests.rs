@@ -1,3 +1,5 @@
+//! What a seller takes, and the reason for each refusal.
+
 use farebox_core::rail::CollectRail;
 use serde_json::json;
 

@@ -1,3 +1,5 @@
+//! Keys: reading, signing, and never being shown.
+
 use super::*;
 
 const ANVIL_0: &str = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";

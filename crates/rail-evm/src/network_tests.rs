@@ -1,3 +1,5 @@
+//! Networks and their tokens as configured.
+
 use farebox_wire::money::UsdMicros;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What a buyer signs.
+
 use farebox_wire::identity::Identity;
 use serde_json::json;
 

@@ -1,3 +1,5 @@
+//! Which offers can be paid, and at which cost.
+
 use farebox_core::rail::PayRail;
 use farebox_wire::money::{Amount, UsdMicros};
 use serde_json::json;

@@ -1,3 +1,5 @@
+//! Budgets as they are shown, and what they say beforehand.
+
 use super::*;
 
 fn line(level: Level, agent: Option<&str>, limit: u128, spent: u128, reserved: u128) -> BudgetLine {

@@ -1,3 +1,5 @@
+//! Keys at rest: passphrases, seals, names and file modes.
+
 use super::*;
 
 fn secret(text: &str) -> Secret {

@@ -1,3 +1,5 @@
+//! Where secrets are found, and what is said about those that are not.
+
 use super::*;
 
 fn places(base: &Path) -> Places<'_> {

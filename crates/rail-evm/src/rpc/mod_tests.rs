@@ -1,1 +1,3 @@
+//! Answers of nodes, good and bad.
+
 

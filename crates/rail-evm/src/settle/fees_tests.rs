@@ -1,3 +1,5 @@
+//! Fees, their caps and replacements.
+
 use super::*;
 
 #[test]

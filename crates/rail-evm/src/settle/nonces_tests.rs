@@ -1,3 +1,5 @@
+//! Nonces are handed out once and in order.
+
 use super::*;
 
 fn known(next: u64) -> Arc<Nonces> {

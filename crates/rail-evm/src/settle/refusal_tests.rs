@@ -1,3 +1,5 @@
+//! The words in which nodes and tokens refuse.
+
 use super::*;
 
 fn refused(message: &str, data: Option<&str>) -> RpcError {

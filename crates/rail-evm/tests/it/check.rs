@@ -1,1 +1,3 @@
+//! What became of a payment, asked of a real chain.
+
 

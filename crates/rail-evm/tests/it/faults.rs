@@ -1,1 +1,3 @@
+//! Nodes that hang, lie or forget.
+
 

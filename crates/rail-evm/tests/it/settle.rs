@@ -1,1 +1,3 @@
+//! Settlement on a real chain: nonces, receipts, reverts.
+
 

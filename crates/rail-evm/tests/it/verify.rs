@@ -1,1 +1,3 @@
+//! Verification against a real chain, cheapest check first.
+
 
