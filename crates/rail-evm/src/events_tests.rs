@@ -1,3 +1,1 @@
-//! The logs that prove a payment, and those that do not.
-
 

@@ -1,3 +1,1 @@
-//! Answers of nodes, good and bad.
-
 

@@ -1,3 +1,1 @@
-//! What became of a payment, asked of a real chain.
-
 

@@ -1,3 +1,1 @@
-//! Nodes that hang, lie or forget.
-
 

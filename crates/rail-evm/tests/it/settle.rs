@@ -1,3 +1,1 @@
-//! Settlement on a real chain: nonces, receipts, reverts.
-
 

@@ -1,3 +1,1 @@
-//! Verification against a real chain, cheapest check first.
-
 
