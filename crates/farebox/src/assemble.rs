@@ -7,7 +7,9 @@
 mod buying;
 mod keys;
 mod networks;
+mod selling;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use farebox_core::ledger::Ledger;
@@ -17,6 +19,7 @@ pub(crate) use buying::{desk, holdings, keyless_desk};
 pub(crate) use keys::{
     PassphraseSource, address_of, checksummed, importable_key, keystore_dir, paying_address,
 };
+pub(crate) use selling::{Sale, gate};
 
 use crate::config::{Config, DataDir};
 use crate::failure::Failure;
@@ -29,14 +32,18 @@ pub(crate) async fn ledger(
     config: &Config,
     data_dir: &DataDir,
 ) -> Result<Arc<dyn Ledger>, Failure> {
-    let path = config.ledger_path(data_dir)?;
-    let ledger = tokio::task::spawn_blocking(move || SqliteLedger::open(&path))
-        .await
-        .map_err(|error| {
-            Failure::internal("threads", format!("opening the ledger broke off: {error}"))
-        })??;
+    let ledger = open_ledger(config.ledger_path(data_dir)?).await?;
     if let Some(limits) = config.limits() {
         ledger.seed_budget(limits).await?;
     }
     Ok(Arc::new(ledger))
+}
+
+/// Opens the one store that there is. It waits for a lock, so not on a thread of the runtime.
+async fn open_ledger(path: PathBuf) -> Result<SqliteLedger, Failure> {
+    let opened = tokio::task::spawn_blocking(move || SqliteLedger::open(&path)).await;
+    let opened = opened.map_err(|why| {
+        Failure::internal("threads", format!("opening the ledger broke off: {why}"))
+    })?;
+    Ok(opened?)
 }

@@ -45,6 +45,14 @@ impl Failure {
         }
     }
 
+    /// The same at the start of a gate, which exits 2 whatever the reason (DESIGN §4).
+    pub(crate) fn at_start(self) -> Self {
+        Self {
+            exit: EXIT_USAGE,
+            ..self
+        }
+    }
+
     /// The one who reads our output has gone, as in `farebox payments list | head -1`: that is
     /// success, and nothing is said.
     pub(crate) const fn reader_gone() -> Self {

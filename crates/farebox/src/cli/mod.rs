@@ -4,29 +4,34 @@
 //! code of DESIGN §4 leaves.
 
 mod budget;
+mod demo;
 mod devnet;
+mod fetch;
+mod gate;
 mod payment_view;
 mod payments;
 pub(crate) mod signal;
 mod wallet;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
-use serde_json::json;
+use farebox_core::fault::Fault;
+use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, DataDir};
-use crate::failure::{EXIT_USAGE, Failure};
+use crate::failure::Failure;
 use crate::output;
 
 const EXAMPLES: &str = "\
 Examples:
   farebox demo
   farebox devnet --only evm --write net
-  farebox gate --config net/seller.toml --upstream http://127.0.0.1:3000 --price \"0.001 USD\" --listen 127.0.0.1:8402
+  farebox gate --config net/seller.toml --upstream http://127.0.0.1:3000 --price \"0.001 USD\"
   farebox fetch --config net/buyer.toml http://127.0.0.1:8402/
 
 Exit codes:
@@ -92,7 +97,10 @@ impl Globals {
 
 #[derive(Subcommand)]
 enum Command {
+    Demo(demo::Demo),
     Devnet(devnet::Devnet),
+    Fetch(Box<fetch::Fetch>),
+    Gate(Box<gate::Gate>),
     Wallet(wallet::Wallet),
     Budget(budget::Budget),
     Payments(payments::Payments),
@@ -106,11 +114,19 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => return usage(&error, &arguments),
     };
     start_log(&cli.globals);
-    let globals = cli.globals.clone();
-    let quiet = false;
+    let json = cli.globals.json;
+    let (fetched, silent) = match &cli.command {
+        Command::Fetch(fetch) => (Some(Unfetched::new(Some(&fetch.url))), fetch.is_silent()),
+        _ => (None, false),
+    };
     match run(cli) {
         Ok(exit) => ExitCode::from(exit),
-        Err(failure) => end(&failure, globals.json, quiet),
+        Err(failure) => {
+            if let Some(fault) = failure.fault.as_ref().filter(|_| !silent) {
+                output::say(&format!("farebox: {fault}"));
+            }
+            end(&failure, json, fetched)
+        }
     }
 }
 
@@ -123,7 +139,10 @@ fn run(cli: Cli) -> Result<u8, Failure> {
     let globals = cli.globals;
     let exit = runtime.block_on(async {
         match cli.command {
+            Command::Demo(demo) => Box::pin(demo.run(&globals)).await,
+            Command::Fetch(fetch) => Box::pin(fetch.run(&globals)).await,
             Command::Devnet(devnet) => devnet.run(&globals).await,
+            Command::Gate(gate) => Box::pin(gate.run(&globals)).await,
             Command::Wallet(wallet) => wallet.run(&globals).await,
             Command::Budget(budget) => budget.run(&globals).await,
             Command::Payments(payments) => payments.run(&globals).await,
@@ -134,17 +153,51 @@ fn run(cli: Cli) -> Result<u8, Failure> {
     exit
 }
 
-/// Says why a command ended, in both languages, and gives its exit code.
-fn end(failure: &Failure, json: bool, silent: bool) -> ExitCode {
-    if let Some(fault) = &failure.fault {
-        if !silent {
-            output::say(&format!("farebox: {fault}"));
+/// What a failed command prints with `--json`.
+#[derive(Serialize)]
+struct Failed<'a> {
+    ok: bool,
+    exit: u8,
+    #[serde(flatten)]
+    fetched: Option<Unfetched>,
+    error: Option<&'a Fault>,
+}
+
+/// The rest of the object of `fetch`, which has the same keys however it ends.
+#[derive(Serialize)]
+struct Unfetched {
+    url: Option<String>,
+    status: Option<u16>,
+    headers: BTreeMap<String, Vec<String>>,
+    body: Option<String>,
+    payment: Option<String>,
+    cost: Option<String>,
+}
+
+impl Unfetched {
+    fn new(url: Option<&str>) -> Self {
+        Self {
+            url: url.map(str::to_owned),
+            status: None,
+            headers: BTreeMap::new(),
+            body: None,
+            payment: None,
+            cost: None,
         }
-        if json {
-            let object = json!({"ok": false, "exit": failure.exit, "error": fault});
-            // What could not be written has been said on stderr.
-            let _ = output::json(&object);
-        }
+    }
+}
+
+/// Gives a failure its object, where one was asked for, and its exit code.
+fn end(failure: &Failure, json: bool, fetched: Option<Unfetched>) -> ExitCode {
+    if json && failure.fault.is_some() {
+        let object = Failed {
+            ok: false,
+            exit: failure.exit,
+            fetched,
+            error: failure.fault.as_ref(),
+        };
+        // What could not be written has been said on stderr.
+        let _ = output::json(&object);
     }
     ExitCode::from(failure.exit)
 }
@@ -156,16 +209,15 @@ fn usage(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
     if !error.use_stderr() {
         return ExitCode::SUCCESS;
     }
-    if arguments.iter().any(|argument| argument == "--json") {
-        let text = error.render().to_string();
-        let first = text.lines().next().unwrap_or_default();
-        let message = first.trim_start_matches("error: ");
-        let failure = Failure::config("usage", message);
-        let object = json!({"ok": false, "exit": EXIT_USAGE, "error": failure.fault});
-        // As above.
-        let _ = output::json(&object);
-    }
-    ExitCode::from(EXIT_USAGE)
+    let given = |name: &str| arguments.iter().any(|argument| argument == name);
+    let text = error.render().to_string();
+    let first = text.lines().next().unwrap_or_default();
+    let failure = Failure::config("usage", first.trim_start_matches("error: "));
+    end(
+        &failure,
+        given("--json"),
+        given("fetch").then(|| Unfetched::new(None)),
+    )
 }
 
 /// Logs go to stderr: warnings by default, more with -v, none but errors with -q, or as

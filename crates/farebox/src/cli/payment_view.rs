@@ -1,86 +1,50 @@
-//! How a payment is shown: the one object of DESIGN §4, and a row for people.
+//! How `farebox payments` shows a payment: the one object of DESIGN §4 with what the ledger knows
+//! besides, and a row for people.
 //!
-//! Used by `fetch` and `payments`. It never shows a credential: whoever reads the output must not
-//! be able to take the money.
+//! It never shows a credential: whoever reads the output must not be able to take the money.
 
+use farebox_buyer::PaymentView;
 use farebox_core::ledger::Payment;
-use farebox_core::payment::{Delivery, Hold, Phase, Role};
+use farebox_core::payment::{Delivery, Phase, Role};
 use serde::Serialize;
 use serde_json::Value;
 
 /// Headings of [`row`].
 pub(super) const HEADINGS: [&str; 7] = ["id", "role", "state", "amount", "network", "payee", "for"];
 
-/// A payment in machine output. `role`, `agent`, `payer`, `url`, `route`, `delivery` and
-/// `created_at` are ours on top of what DESIGN §4 names.
+/// A payment as `fetch --json` shows it, and whose it is.
 #[derive(Debug, Serialize)]
-pub(crate) struct PaymentView {
-    id: String,
-    state: Phase,
-    /// What is proven, or that nothing is: `settled`, `rejected`, `unknown`.
-    outcome: Option<&'static str>,
-    reason: Option<String>,
-    /// Unix seconds until which a credential that has left may still be spent.
-    reserved_until: Option<u64>,
-    protocol: String,
-    rail: String,
-    network: String,
-    amount: AmountView,
-    payee: String,
-    transaction: Option<String>,
-    receipt: Option<Value>,
+pub(super) struct Entry {
+    #[serde(flatten)]
+    payment: PaymentView,
     role: Role,
-    agent: Option<String>,
-    payer: Option<String>,
-    url: Option<String>,
-    route: Option<String>,
-    /// Sellers: whether what was paid for was handed over.
-    delivery: Option<Delivery>,
     /// Unix seconds.
     created_at: u64,
+    payer: Option<String>,
+    /// Buyers: who spent; `null` is the owner.
+    agent: Option<String>,
+    /// Buyers: what was asked for.
+    url: Option<String>,
+    /// Sellers: what was sold.
+    route: Option<String>,
+    /// Sellers: whether it was handed over.
+    delivery: Option<Delivery>,
 }
 
-#[derive(Debug, Serialize)]
-struct AmountView {
-    atomic: String,
-    asset: String,
-    decimals: u8,
-    symbol: String,
-}
-
-impl PaymentView {
+impl Entry {
     /// Shows a payment.
-    pub(crate) fn new(payment: &Payment) -> Self {
-        let Payment { state, terms, .. } = payment;
-        let is_held = state.hold == Hold::Held;
+    pub(super) fn new(payment: &Payment) -> Self {
+        let buyer = payment.buyer.as_ref();
+        let seller = payment.seller.as_ref();
         Self {
-            id: payment.id.to_string(),
-            state: state.phase,
-            outcome: outcome(state.phase),
-            reason: state.reason.clone(),
-            reserved_until: payment.valid_before_s.filter(|_| is_held),
-            protocol: terms.protocol.clone(),
-            rail: terms.rail.clone(),
-            network: terms.network.to_string(),
-            amount: AmountView {
-                atomic: terms.amount.to_string(),
-                asset: terms.asset.reference().to_owned(),
-                decimals: terms.decimals,
-                symbol: terms.symbol.clone(),
-            },
-            payee: terms.payee.clone(),
-            transaction: state.transaction.clone().filter(|hash| !hash.is_empty()),
-            receipt: payment
-                .receipt
-                .as_deref()
-                .and_then(|text| serde_json::from_str(text).ok()),
+            payment: PaymentView::from(payment),
             role: payment.role,
-            agent: payment.buyer.as_ref().and_then(|side| side.agent.clone()),
-            payer: terms.payer.clone(),
-            url: payment.buyer.as_ref().map(|side| side.url.clone()),
-            route: payment.seller.as_ref().map(|side| side.route.clone()),
-            delivery: payment.seller.as_ref().map(|_| state.delivery),
             created_at: payment.created_ms / 1000,
+            payer: payment.terms.payer.clone(),
+            agent: buyer.and_then(|side| side.agent.clone()),
+            url: buyer.map(|side| side.url.clone()),
+            route: seller.map(|side| side.route.clone()),
+            delivery: seller.map(|_| payment.state.delivery),
         }
     }
 }
@@ -112,7 +76,7 @@ pub(super) fn row(payment: &Payment) -> Vec<String> {
 /// Everything about one payment, line by line.
 pub(super) fn details(payment: &Payment) -> String {
     let mut lines: Vec<(&str, String)> = HEADINGS.into_iter().zip(row(payment)).collect();
-    let view = PaymentView::new(payment);
+    let view = PaymentView::from(payment);
     lines.push(("cost", format!("{} USD", payment.terms.cost)));
     let more = [
         ("reason", view.reason),
@@ -122,8 +86,11 @@ pub(super) fn details(payment: &Payment) -> String {
                 .map(|time| format!("{time} (Unix seconds)")),
         ),
         ("transaction", view.transaction),
-        ("payer", view.payer),
-        ("agent", view.agent),
+        ("payer", payment.terms.payer.clone()),
+        (
+            "agent",
+            payment.buyer.as_ref().and_then(|side| side.agent.clone()),
+        ),
     ];
     lines.extend(
         more.into_iter()
@@ -152,14 +119,5 @@ fn word(value: impl Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(Value::String(text)) => text,
         _ => String::new(),
-    }
-}
-
-const fn outcome(phase: Phase) -> Option<&'static str> {
-    match phase {
-        Phase::Settled => Some("settled"),
-        Phase::Rejected => Some("rejected"),
-        Phase::Unknown => Some("unknown"),
-        Phase::Reserved | Phase::Sent | Phase::Released | Phase::Lost => None,
     }
 }

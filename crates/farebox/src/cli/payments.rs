@@ -10,7 +10,7 @@ use farebox_wallet::{Desk, ResolveReport};
 use serde::Serialize;
 
 use super::Globals;
-use super::payment_view::{HEADINGS, PaymentView, details, row};
+use super::payment_view::{Entry, HEADINGS, details, row};
 use crate::assemble;
 use crate::failure::Failure;
 use crate::output;
@@ -90,7 +90,7 @@ impl From<RoleName> for Role {
 /// What `list --json` prints.
 #[derive(Serialize)]
 struct Listed {
-    payments: Vec<PaymentView>,
+    payments: Vec<Entry>,
 }
 
 /// What `resume --json` prints.
@@ -101,7 +101,7 @@ struct Resumed {
     /// Payments whose outcome is still not known.
     still_unknown: usize,
     /// All that were asked about, as they stand now.
-    payments: Vec<PaymentView>,
+    payments: Vec<Entry>,
 }
 
 impl Payments {
@@ -145,7 +145,7 @@ impl Show {
             .await?
             .ok_or(LedgerError::NotFound(id))?;
         if globals.json {
-            output::json(&PaymentView::new(&payment))?;
+            output::json(&Entry::new(&payment))?;
         } else {
             output::line(&details(&payment))?;
         }
@@ -197,8 +197,8 @@ async fn resolve_one(desk: &Desk, id: &PaymentId) -> Result<ResolveReport, Failu
     })
 }
 
-fn views(payments: &[Payment]) -> Vec<PaymentView> {
-    payments.iter().map(PaymentView::new).collect()
+fn views(payments: &[Payment]) -> Vec<Entry> {
+    payments.iter().map(Entry::new).collect()
 }
 
 fn table(payments: &[Payment]) -> String {

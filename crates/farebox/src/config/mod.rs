@@ -14,6 +14,7 @@ pub(crate) use data_dir::{DataDir, create_private};
 pub(crate) use file::{AssetSection, Final, NetworkSection, RouteSection, Settle, Unmatched};
 pub(crate) use values::{Listen, Timespan, Usd};
 
+use farebox_buyer::Cidr;
 use farebox_core::policy::Limits;
 
 use crate::failure::Failure;
@@ -86,6 +87,19 @@ impl Config {
             total: section.total.map(|usd| usd.0),
         };
         (limits != Limits::default()).then_some(limits)
+    }
+
+    /// Private networks that agents may reach.
+    ///
+    /// # Errors
+    /// Exit 2 where one is not in CIDR form.
+    pub(crate) fn allow_private(&self) -> Result<Vec<Cidr>, Failure> {
+        let parsed = self.file.policy.allow_private.iter().map(|text| {
+            text.parse::<Cidr>().map_err(|why| {
+                Failure::config("config_invalid", format!("[policy] allow_private: {why}"))
+            })
+        });
+        parsed.collect()
     }
 
     /// How messages call the place where a missing key belongs.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use farebox_devnet_evm::{Account, Devnet, DevnetOptions};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::config::create_private;
 use crate::failure::Failure;
@@ -83,11 +84,67 @@ impl Net {
         format!("eip155:{}", self.devnet.chain_id())
     }
 
-    /// Who is paid, and the token that is paid with, for those who compare books.
-    pub(crate) fn payee(&self) -> String {
+    /// Who is paid.
+    fn payee(&self) -> String {
         self.account(PAYEE_ACCOUNT)
             .map(Account::address_hex)
             .unwrap_or_default()
+    }
+
+    /// Where the chain answers.
+    pub(crate) fn rpc_url(&self) -> String {
+        self.devnet.rpc_url()
+    }
+
+    /// What the payee has of the token now, in atomic units.
+    ///
+    /// # Errors
+    /// Exit 1 where the token does not tell.
+    pub(crate) fn payee_balance(&self) -> Result<u128, Failure> {
+        let failed = || {
+            Failure::internal(
+                "devnet_failed",
+                "the token does not tell the payee's balance",
+            )
+        };
+        let payee = self.account(PAYEE_ACCOUNT).ok_or_else(failed)?;
+        let balance = self
+            .devnet
+            .token_balance(payee.address)
+            .map_err(|_| failed())?;
+        u128::try_from(balance).map_err(|_| failed())
+    }
+
+    /// What the chain says of a transaction, asked as anybody would; `null` where it knows none.
+    ///
+    /// # Errors
+    /// Exit 1 where it does not answer.
+    pub(crate) async fn receipt(
+        &self,
+        http: &reqwest::Client,
+        transaction: &str,
+    ) -> Result<Value, Failure> {
+        let failed = |why: String| {
+            Failure::internal("devnet_failed", format!("the chain did not answer: {why}"))
+        };
+        let call = json!({
+            "jsonrpc": "2.0", "id": 1, "method": "eth_getTransactionReceipt", "params": [transaction],
+        });
+        let request = http
+            .post(self.rpc_url())
+            .header("content-type", "application/json")
+            .body(call.to_string());
+        let answer = request
+            .send()
+            .await
+            .map_err(|why| failed(why.to_string()))?;
+        let body = answer
+            .bytes()
+            .await
+            .map_err(|why| failed(why.to_string()))?;
+        let mut answer: Value =
+            serde_json::from_slice(&body).map_err(|why| failed(why.to_string()))?;
+        Ok(answer["result"].take())
     }
 
     /// The line of `--json` (DESIGN §4).

@@ -1,0 +1,230 @@
+//! `farebox fetch`: like curl, but pays a 402 within the limits.
+//!
+//! Reads flags, makes one call through the buyer's loop, and puts the answer where it was wanted.
+//! The exit code is the loop's; whatever can fail for a reason of ours is tried before anything is
+//! paid.
+
+mod arguments;
+mod sink;
+
+use std::io::IsTerminal as _;
+
+use clap::Args;
+use farebox_buyer::{Buyer, BuyerOptions, Exit, FetchError, Fetched, Report, Shown};
+use farebox_core::fault::{Blame, Fault, Kind};
+use farebox_core::payment::Phase;
+
+use super::Globals;
+use super::wallet::Passphrase;
+use crate::assemble;
+use crate::config::Usd;
+use crate::failure::{EXIT_FAILED, Failure};
+use crate::output;
+use sink::{Sink, Written};
+
+const EXAMPLES: &str = "\
+Examples:
+  farebox fetch https://api.example.com/weather/oslo
+  farebox fetch --max-cost \"0.01 USD\" -o report.pdf https://api.example.com/report
+  farebox fetch --json --dry-run https://api.example.com/report
+  farebox fetch -H \"content-type: application/json\" -d @q.json https://api.example.com/ask
+
+Exit codes: see `farebox --help`. A call that ended with 6 may be repeated: it shows the same
+payment again, and pays nothing new.";
+
+/// Fetch a URL, and pay for it within the limits if it asks for payment
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Fetch {
+    /// What to fetch
+    pub(super) url: String,
+    /// HTTP method [default: GET, with -d POST]
+    #[arg(short = 'X', long = "request", value_name = "METHOD")]
+    method: Option<String>,
+    /// A header, "Name: value"; may be repeated
+    #[arg(short = 'H', long = "header", value_name = "HEADER")]
+    headers: Vec<String>,
+    /// The request's body; @FILE reads a file, @- stdin, both byte for byte
+    #[arg(short = 'd', long = "data", value_name = "DATA")]
+    data: Option<String>,
+    /// Write the body to this file instead of stdout
+    #[arg(short = 'o', long, value_name = "FILE", conflicts_with = "remote_name")]
+    output: Option<std::path::PathBuf>,
+    /// Write the body to a file with the name that ends the URL
+    #[arg(short = 'O', long)]
+    remote_name: bool,
+    /// Print the answer's head before its body
+    #[arg(short = 'i', long)]
+    include: bool,
+    /// Follow redirects before paying; after paying none is followed
+    #[arg(short = 'L', long)]
+    location: bool,
+    /// Say nothing on stderr, not even errors
+    #[arg(short = 's', long)]
+    silent: bool,
+    /// The most that this call may cost, for instance "0.05 USD"
+    #[arg(
+        long,
+        value_name = "USD",
+        env = "FAREBOX_MAX_COST",
+        hide_env_values = true
+    )]
+    max_cost: Option<Usd>,
+    /// Pay only by this protocol: x402
+    #[arg(long, value_name = "NAME")]
+    protocol: Option<String>,
+    /// Pay only by this rail: evm
+    #[arg(long, value_name = "NAME")]
+    rail: Option<String>,
+    /// Networks, rails or symbols in order of preference, separated by commas; cost decides the rest
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    prefer: Vec<String>,
+    /// Explain the offers and the decision, and pay nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Spend as this agent: within its limits, and without private addresses
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "FAREBOX_AGENT",
+        hide_env_values = true
+    )]
+    agent: Option<String>,
+    /// What this call is for, for the log
+    #[arg(long, value_name = "TEXT")]
+    task: Option<String>,
+    /// Name of the logical call: the same name never pays twice while the first is open
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+    /// Pay anew although the same call has an open payment
+    #[arg(long = "new")]
+    fresh: bool,
+    /// How long to wait for an answer, in seconds or like "2m" [default: 60s]
+    #[arg(long, value_name = "TIME", value_parser = arguments::seconds_or_span)]
+    max_time: Option<std::time::Duration>,
+    #[command(flatten)]
+    passphrase: Passphrase,
+}
+
+impl Fetch {
+    /// Whether even errors are kept quiet.
+    pub(super) const fn is_silent(&self) -> bool {
+        self.silent
+    }
+
+    pub(super) async fn run(self, globals: &Globals) -> Result<u8, Failure> {
+        let call = self.call()?;
+        let config = globals.config()?;
+        let data_dir = globals.data_dir()?;
+        let sink = Sink::open(self.target()?, globals.json)?;
+        let ledger = assemble::ledger(&config, &data_dir).await?;
+        let passphrase = self.passphrase.passphrase.as_deref();
+        let desk = assemble::desk(&config, &data_dir, passphrase, ledger)?;
+        let options = BuyerOptions {
+            allow_private: config.allow_private()?,
+        };
+        let buyer = Buyer::new(desk, options)?;
+        if let Some(task) = &self.task {
+            tracing::info!(task, url = %call.url, "fetching");
+        }
+        match Box::pin(buyer.fetch(call)).await {
+            Ok(fetched) => self.show(fetched, sink, globals).await,
+            Err(error) => self.show_failure(&error, globals),
+        }
+    }
+
+    /// Puts the body where it was wanted, and tells the rest.
+    async fn show(
+        &self,
+        mut fetched: Fetched,
+        sink: Sink,
+        globals: &Globals,
+    ) -> Result<u8, Failure> {
+        let written = match wants_body(&fetched) {
+            true => sink.take(&mut fetched, self.include).await,
+            false => Ok(Written::Nothing),
+        };
+        let mut exit = fetched.ending.exit().code();
+        let shown = match written {
+            Ok(Written::Inline(bytes)) => Shown::Inline(bytes),
+            Ok(Written::File(path)) => Shown::File(path),
+            Ok(Written::Nothing) => Shown::Nothing,
+            Ok(Written::ReaderGone) => return Ok(exit),
+            Err(why) => {
+                let failure = output_failed(&fetched, &why);
+                exit = failure.exit;
+                self.complain(failure.fault.as_ref());
+                Shown::Nothing
+            }
+        };
+        if globals.json {
+            output::json(&Report::of(&fetched, shown))?;
+        } else if let Some(plan) = &fetched.plan {
+            output::line(&arguments::plan_text(plan))?;
+        }
+        self.complain(fetched.ending.fault().as_ref());
+        self.mention_payment(&fetched, globals);
+        Ok(exit)
+    }
+
+    fn show_failure(&self, error: &FetchError, globals: &Globals) -> Result<u8, Failure> {
+        self.complain(error.ending.fault().as_ref());
+        if globals.json {
+            output::json(&Report::failed(error))?;
+        }
+        Ok(error.ending.exit().code())
+    }
+
+    fn complain(&self, fault: Option<&Fault>) {
+        if let Some(fault) = fault.filter(|_| !self.silent) {
+            output::say(&format!("farebox: {fault}"));
+        }
+    }
+
+    /// What a person wants to know about the money, and a script only where something is open.
+    fn mention_payment(&self, fetched: &Fetched, globals: &Globals) {
+        let Some(payment) = &fetched.payment else {
+            return;
+        };
+        if self.silent || globals.quiet || fetched.ending.exit() != Exit::Done {
+            return;
+        }
+        let terms = &payment.terms;
+        if payment.state.phase != Phase::Settled {
+            output::say(&format!(
+                "farebox: the answer came without a readable receipt, so payment {} stays reserved; `farebox payments resume --all` asks the chain",
+                payment.id
+            ));
+        } else if std::io::stderr().is_terminal() {
+            output::say(&format!(
+                "farebox: paid {} {} ({})",
+                terms.amount.to_decimal_string(terms.decimals),
+                terms.symbol,
+                payment.id
+            ));
+        }
+    }
+}
+
+/// The body of a 402 that was not paid is for programs, and a dry run shows its plan instead.
+fn wants_body(fetched: &Fetched) -> bool {
+    let refused = [Exit::Refused, Exit::NoOffer, Exit::WaitingForApproval];
+    fetched.plan.is_none() && !refused.contains(&fetched.ending.exit())
+}
+
+/// The answer came and could not be kept: paid, and not delivered to where it was wanted.
+fn output_failed(fetched: &Fetched, why: &std::io::Error) -> Failure {
+    let facts = &fetched.ending.facts;
+    let exit = match facts.is_settled {
+        true => Exit::PaidNotDelivered.code(),
+        false => EXIT_FAILED,
+    };
+    let mut fault = Fault::harmless(
+        "output_failed",
+        Kind::Store,
+        Blame::User,
+        format!("the answer could not be written: {why}; make room and fetch again"),
+    );
+    fault.money_may_have_moved = facts.credential_sent;
+    Failure::new(exit, fault)
+}

@@ -1,0 +1,181 @@
+//! `farebox gate`: a reverse proxy that charges for what is behind it.
+//!
+//! Flags win over the file; everything that is missing is named at once. It serves until Ctrl-C or
+//! SIGTERM and then lets what has begun come to its end.
+
+use clap::Args;
+use farebox_wire::caip::ChainId;
+use serde_json::json;
+
+use super::{Globals, signal};
+use crate::assemble::{self, Sale};
+use crate::config::{Config, Listen, RouteSection, Settle, Usd};
+use crate::failure::Failure;
+use crate::output;
+
+const EXAMPLES: &str = "\
+Examples:
+  farebox gate --config seller.toml
+  farebox gate --config net/seller.toml --listen 127.0.0.1:8402 \\
+    --upstream http://127.0.0.1:3000 --price \"0.001 USD\"
+  farebox gate --listen 127.0.0.1:8402 \\
+    --upstream http://127.0.0.1:3000 --price \"0.001 USD\" \\
+    --network eip155:84532 --rpc eip155:84532=https://sepolia.base.org \\
+    --pay-to 0xa0Ee7A142d267C1f36714E4a8F75612F20a79720 --gas-key env:GAS_KEY";
+
+/// The path of the route that --upstream and --price append.
+const EVERYTHING: &str = "/*";
+
+/// Charge for what is behind this reverse proxy
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Gate {
+    /// Sell everything at this server, after the routes of the file
+    #[arg(
+        long,
+        value_name = "URL",
+        requires = "price",
+        env = "FAREBOX_UPSTREAM",
+        hide_env_values = true
+    )]
+    upstream: Option<String>,
+    /// What one request costs, for instance "0.001 USD"
+    #[arg(
+        long,
+        value_name = "USD",
+        requires = "upstream",
+        env = "FAREBOX_PRICE",
+        hide_env_values = true
+    )]
+    price: Option<Usd>,
+    /// Collect on this chain, for instance eip155:84532; may be repeated
+    #[arg(
+        long,
+        value_name = "CHAIN",
+        value_delimiter = ',',
+        env = "FAREBOX_NETWORK",
+        hide_env_values = true
+    )]
+    network: Vec<ChainId>,
+    /// JSON-RPC address of a chain; may be repeated
+    #[arg(long, value_name = "CHAIN=URL", value_parser = chain_and_url, env = "FAREBOX_RPC", hide_env_values = true)]
+    rpc: Vec<(ChainId, String)>,
+    /// Address that is paid
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "FAREBOX_PAY_TO",
+        hide_env_values = true
+    )]
+    pay_to: Option<String>,
+    /// Key that pays for gas: env:NAME or file:PATH
+    #[arg(long, value_name = "REF")]
+    gas_key: Option<String>,
+    /// Origin in offers and receipts; needed beyond loopback
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "FAREBOX_PUBLIC_URL",
+        hide_env_values = true
+    )]
+    public_url: Option<String>,
+    /// Where to listen [default: 127.0.0.1:8402]; port 0 takes a free one
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "FAREBOX_LISTEN",
+        hide_env_values = true
+    )]
+    listen: Option<Listen>,
+}
+
+impl Gate {
+    pub(super) async fn run(self, globals: &Globals) -> Result<u8, Failure> {
+        let stop = signal::stop()?;
+        let config = globals.config()?;
+        let sale = self.sale(config, globals)?;
+        let gate = assemble::gate(sale).await?;
+        let address = format!("http://{}", gate.address);
+        if globals.json {
+            output::json(&json!({"listening": address}))?;
+        } else if !globals.quiet {
+            output::say(&format!(
+                "farebox: the gate is open at {address}; Ctrl-C closes it"
+            ));
+        }
+        gate.serve(stop).await?;
+        Ok(0)
+    }
+
+    /// The file with the flags over it.
+    fn sale(self, config: Config, globals: &Globals) -> Result<Sale, Failure> {
+        let ledger = config.ledger_path(&globals.data_dir()?)?;
+        let file = config.name();
+        let Config {
+            file: written,
+            base,
+            ..
+        } = config;
+        let mut networks = written.network;
+        if !self.network.is_empty() {
+            networks.retain(|chain, _| self.network.contains(chain));
+            for chain in &self.network {
+                networks.entry(chain.clone()).or_default();
+            }
+        }
+        for (chain, url) in self.rpc {
+            if !self.network.is_empty() && !networks.contains_key(&chain) {
+                return Err(Failure::config(
+                    "usage",
+                    format!("--rpc {chain}=… names a chain that --network does not"),
+                ));
+            }
+            networks.entry(chain).or_default().rpc = vec![url];
+        }
+        let mut routes = written.route;
+        if let (Some(upstream), Some(price)) = (self.upstream, self.price) {
+            routes.push(catch_all(upstream, price));
+        }
+        // A path in a flag is relative to the current folder, one in the file to the file.
+        let flagged = self
+            .gas_key
+            .map(|reference| (reference, std::path::PathBuf::new()));
+        Ok(Sale {
+            listen: self.listen.or(written.listen),
+            public_url: self.public_url.or(written.public_url),
+            networks,
+            pay_to: self.pay_to.or(written.pay_to.evm),
+            gas_key: flagged.or(written
+                .facilitator
+                .signer
+                .evm
+                .map(|reference| (reference, base))),
+            routes,
+            unmatched: written.unmatched,
+            ledger,
+            file,
+        })
+    }
+}
+
+fn catch_all(upstream: String, price: Usd) -> RouteSection {
+    RouteSection {
+        matcher: EVERYTHING.to_owned(),
+        upstream,
+        price,
+        accept: None,
+        settle: Settle::default(),
+        max_timeout: None,
+        description: None,
+        mime_type: None,
+    }
+}
+
+/// Reads `eip155:84532=http://…`.
+fn chain_and_url(text: &str) -> Result<(ChainId, String), String> {
+    let (chain, url) = text
+        .split_once('=')
+        .ok_or_else(|| format!("{text:?} is not of the form eip155:84532=URL"))?;
+    let chain = chain.parse::<ChainId>().map_err(|why| why.to_string())?;
+    Ok((chain, url.to_owned()))
+}

@@ -1,0 +1,161 @@
+//! Sets the stage: chain, API, gate and buyer, with their files in a folder that is removed
+//! afterwards; and runs the play on it.
+
+use std::sync::Arc;
+
+use farebox_buyer::{Buyer, BuyerOptions, Call};
+use farebox_core::ledger::Ledger;
+use farebox_core::policy::Limits;
+use farebox_wire::money::UsdMicros;
+use http::Method;
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::api::Api;
+use super::net::{Net, Options};
+use super::report::Teller;
+use super::steps;
+use crate::assemble::{self, Sale};
+use crate::config::{Config, DataDir, Listen, RouteSection, Settle, Unmatched, Usd};
+use crate::failure::Failure;
+
+/// Who buys: somebody with limits of its own, and without private addresses but those allowed.
+pub(super) const AGENT: &str = "demo";
+/// What the agent may spend on one payment, and ever.
+const AGENT_LIMITS: Limits = Limits {
+    per_payment: Some(UsdMicros(50_000)),
+    per_day: None,
+    total: Some(UsdMicros(1_000_000)),
+};
+/// What is sold, and for how much.
+const PRICES: [(&str, UsdMicros); 3] = [
+    ("GET /", UsdMicros(0)),
+    ("GET /weather/*", UsdMicros(1_000)),
+    ("GET /report", UsdMicros(5_000_000)),
+];
+
+/// Everything that runs.
+pub(super) struct Stage {
+    pub(super) net: Net,
+    pub(super) api: Api,
+    pub(super) buyer: Buyer,
+    /// The buyer's books.
+    pub(super) buyer_ledger: Arc<dyn Ledger>,
+    /// The seller's books, as a second reader sees them.
+    pub(super) seller_ledger: Arc<dyn Ledger>,
+    /// For requests that no buyer makes: a look at the 402, and a thief's replay.
+    pub(super) http: reqwest::Client,
+    /// Where the gate listens.
+    pub(super) gate: String,
+    close: oneshot::Sender<()>,
+    closed: JoinHandle<Result<(), Failure>>,
+    /// Last, so that it goes when everything that writes into it has gone.
+    _dir: TempDir,
+}
+
+/// Shows the main job. Returns whether every step held.
+///
+/// # Errors
+/// Where the stage cannot be set, or stdout cannot be written.
+pub(crate) async fn run(json: bool) -> Result<bool, Failure> {
+    let stage = Box::pin(Stage::set()).await?;
+    let mut teller = Teller::new(json);
+    let played = Box::pin(steps::play(&stage, &mut teller)).await;
+    stage.clear().await?;
+    played?;
+    teller.close(steps::COUNT)
+}
+
+impl Stage {
+    async fn set() -> Result<Self, Failure> {
+        let broken = |error: std::io::Error| Failure::internal("demo_failed", error.to_string());
+        let dir = tempfile::Builder::new()
+            .prefix("farebox-demo-")
+            .tempdir()
+            .map_err(broken)?;
+        let net = Net::start(Options {
+            port: 0,
+            block_time: None,
+            gas_limit: None,
+        })?;
+        net.write(dir.path())?;
+        let api = Api::start().await.map_err(broken)?;
+        let data_dir = DataDir::new(Some(dir.path()))?;
+        let seller = Config::load(Some(&dir.path().join("seller.toml")))?;
+        let seller_ledger = assemble::ledger(&seller, &data_dir).await?;
+        let gate = assemble::gate(sale(seller, &data_dir, &api.url())?).await?;
+        let address = format!("http://{}", gate.address);
+        let (close, closing) = oneshot::channel();
+        let closed = tokio::spawn(gate.serve(async {
+            // An error means that the stage is gone, which closes the gate too.
+            let _ = closing.await;
+        }));
+        let config = Config::load(Some(&dir.path().join("buyer.toml")))?;
+        let buyer_ledger = assemble::ledger(&config, &data_dir).await?;
+        buyer_ledger.set_budget(Some(AGENT), AGENT_LIMITS).await?;
+        let desk = assemble::desk(&config, &data_dir, None, Arc::clone(&buyer_ledger))?;
+        let options = BuyerOptions {
+            allow_private: config.allow_private()?,
+        };
+        Ok(Self {
+            net,
+            api,
+            buyer: Buyer::new(desk, options)?,
+            buyer_ledger,
+            seller_ledger,
+            http: reqwest::Client::new(),
+            gate: address,
+            close,
+            closed,
+            _dir: dir,
+        })
+    }
+
+    /// A call of the agent's.
+    pub(super) fn call(&self, path: &str) -> Result<Call, Failure> {
+        let mut call = Call::new(Method::GET, &format!("{}{path}", self.gate))?;
+        call.agent = Some(AGENT.to_owned());
+        Ok(call)
+    }
+
+    async fn clear(self) -> Result<(), Failure> {
+        // An error means that the gate has ended by itself; what it said comes next.
+        let _ = self.close.send(());
+        let closed = self.closed.await;
+        self.net.stop().await;
+        closed.map_err(|why| Failure::internal("demo_failed", why.to_string()))?
+    }
+}
+
+fn sale(config: Config, data_dir: &DataDir, upstream: &str) -> Result<Sale, Failure> {
+    let routes = PRICES.map(|(matcher, price)| RouteSection {
+        matcher: matcher.to_owned(),
+        upstream: upstream.to_owned(),
+        price: Usd(price),
+        accept: None,
+        settle: Settle::After,
+        max_timeout: None,
+        description: None,
+        mime_type: Some("application/json".to_owned()),
+    });
+    let listen: Listen = "127.0.0.1:0"
+        .parse()
+        .map_err(|why: String| Failure::internal("demo_failed", why))?;
+    Ok(Sale {
+        ledger: config.ledger_path(data_dir)?,
+        file: config.name(),
+        listen: Some(listen),
+        public_url: None,
+        networks: config.file.network,
+        pay_to: config.file.pay_to.evm,
+        gas_key: config
+            .file
+            .facilitator
+            .signer
+            .evm
+            .map(|reference| (reference, config.base)),
+        routes: routes.into(),
+        unmatched: Unmatched::NotFound,
+    })
+}

@@ -1,0 +1,292 @@
+//! The play, step by step. Each step says what it saw and holds only if all of it is as claimed:
+//! on the wire, at the API, in the ledgers and on the chain.
+
+use farebox_buyer::{Exit, Fetched};
+use farebox_core::ledger::{Ledger, PaymentId};
+use farebox_core::payment::Phase;
+use farebox_wire::challenge::{self, Offer};
+use serde_json::{Map, Value, json};
+
+use super::report::{Books, Step, Teller};
+use super::stage::{AGENT, Stage};
+use crate::failure::Failure;
+
+/// How many steps there are.
+pub(super) const COUNT: usize = 6;
+
+const FREE: &str = "/";
+const PRICED: &str = "/weather/oslo";
+const EXPENSIVE: &str = "/report";
+
+/// Plays all steps; one that breaks is a step that did not hold, and the rest goes on.
+pub(super) async fn play(stage: &Stage, teller: &mut Teller) -> Result<(), Failure> {
+    let before = stage.net.payee_balance()?;
+    teller.open(&[
+        (
+            "chain",
+            format!("{} {}", stage.net.rpc_url(), stage.net.network()),
+        ),
+        ("API", stage.api.url()),
+        ("gate", stage.gate.clone()),
+        (
+            "buyer",
+            format!("agent {AGENT:?}: 0.05 USD per payment, 1 USD in total"),
+        ),
+    ])?;
+    teller.step(
+        free(stage)
+            .await
+            .unwrap_or_else(|why| broken("free_call", "A free call", &why)),
+    )?;
+    let asked = challenged(stage).await;
+    teller.step(asked.unwrap_or_else(|why| broken("challenge", "The price", &why)))?;
+    let (step, paid) = match Box::pin(paid(stage)).await {
+        Ok((step, paid)) => (step, Some(paid)),
+        Err(why) => (broken("paid_call", "The paid call", &why), None),
+    };
+    teller.paid_by(paid.as_ref().and_then(|paid| paid.transaction.clone()));
+    teller.step(step)?;
+    let replayed = replayed(stage, paid.map(|paid| paid.id)).await;
+    teller
+        .step(replayed.unwrap_or_else(|why| broken("replay", "The same credential again", &why)))?;
+    let refused = Box::pin(refused(stage)).await;
+    teller
+        .step(refused.unwrap_or_else(|why| broken("over_limit", "A call above the limit", &why)))?;
+    match books(stage, before).await {
+        Ok((step, books)) => {
+            teller.books(books);
+            teller.step(step)
+        }
+        Err(why) => teller.step(broken("books", "The books", &why)),
+    }
+}
+
+/// A payment that was made.
+struct Paid {
+    id: PaymentId,
+    transaction: Option<String>,
+}
+
+async fn free(stage: &Stage) -> Result<Step, Failure> {
+    let (fetched, body) = fetch(stage, FREE).await?;
+    let status = fetched.status.as_u16();
+    Ok(Step {
+        name: "free_call",
+        title: "A free call",
+        ok: status == 200 && fetched.payment.is_none() && stage.api.calls() == 1,
+        seen: vec![format!("GET {FREE}  {status}  {body}")],
+        detail: detail([("status", json!(status))]),
+    })
+}
+
+async fn challenged(stage: &Stage) -> Result<Step, Failure> {
+    let calls = stage.api.calls();
+    let url = format!("{}{PRICED}", stage.gate);
+    let answer = stage.http.get(url).send().await.map_err(http_failed)?;
+    let status = answer.status().as_u16();
+    let headers = answer.headers().clone();
+    let body = answer.bytes().await.map_err(http_failed)?;
+    let header = |name: &str| headers.get(name).map(http::HeaderValue::as_bytes);
+    let challenge = challenge::read(header, &body)
+        .map_err(|why| Failure::internal("demo_failed", why.to_string()))?;
+    let mut seen = vec![format!("GET {PRICED}  {status}")];
+    let mut offers = Vec::new();
+    for offer in &challenge.offers {
+        let Offer::X402(offer) = offer;
+        let asked = &offer.requirements;
+        seen.push(format!(
+            "offer: {} {} of token {} on {} to {}",
+            asked.scheme, asked.amount, asked.asset, asked.network, asked.pay_to
+        ));
+        offers.push(offer.raw.clone());
+    }
+    Ok(Step {
+        name: "challenge",
+        title: "The price",
+        ok: status == 402 && !offers.is_empty() && stage.api.calls() == calls,
+        seen,
+        detail: detail([("status", json!(status)), ("offers", json!(offers))]),
+    })
+}
+
+async fn paid(stage: &Stage) -> Result<(Step, Paid), Failure> {
+    let calls = stage.api.calls();
+    let (fetched, body) = fetch(stage, PRICED).await?;
+    let status = fetched.status.as_u16();
+    let payment = fetched.payment.as_ref().ok_or_else(|| {
+        Failure::internal(
+            "demo_failed",
+            format!("GET {PRICED} was answered {status} without a payment"),
+        )
+    })?;
+    let transaction = payment.state.transaction.clone();
+    let receipt = stage
+        .net
+        .receipt(&stage.http, transaction.as_deref().unwrap_or_default())
+        .await?;
+    let settled = payment.state.phase == Phase::Settled;
+    let mined = receipt["status"] == "0x1";
+    let terms = &payment.terms;
+    let amount = format!(
+        "{} {}",
+        terms.amount.to_decimal_string(terms.decimals),
+        terms.symbol
+    );
+    let step = Step {
+        name: "paid_call",
+        title: "The paid call",
+        ok: status == 200 && settled && mined && stage.api.calls() == calls + 1,
+        seen: vec![
+            format!("GET {PRICED}  {status}  {body}"),
+            format!("paid {amount} to {}", terms.payee),
+            format!("transaction {}", transaction.as_deref().unwrap_or("none")),
+            format!(
+                "receipt on the chain: block {}, status {}, gas {}",
+                number(&receipt["blockNumber"]),
+                number(&receipt["status"]),
+                number(&receipt["gasUsed"])
+            ),
+        ],
+        detail: detail([
+            ("status", json!(status)),
+            ("payment", json!(payment.id)),
+            ("amount", json!(terms.amount)),
+            ("transaction", json!(transaction)),
+            ("block", json!(number(&receipt["blockNumber"]))),
+        ]),
+    };
+    let id = payment.id.clone();
+    Ok((step, Paid { id, transaction }))
+}
+
+async fn replayed(stage: &Stage, paid: Option<PaymentId>) -> Result<Step, Failure> {
+    let nothing = || Failure::internal("demo_failed", "there is no credential to show again");
+    let id = paid.ok_or_else(nothing)?;
+    let payment = stage.buyer_ledger.payment(&id).await?;
+    let credential = payment
+        .and_then(|payment| payment.buyer?.credential)
+        .ok_or_else(nothing)?;
+    let calls = stage.api.calls();
+    let mut statuses = Vec::new();
+    let mut seen = Vec::new();
+    // The same request again, and another one: neither may be served.
+    for path in [PRICED, "/weather/paris"] {
+        let request = stage.http.get(format!("{}{path}", stage.gate));
+        let shown = request.header(credential.header.as_str(), credential.value.as_str());
+        let status = shown.send().await.map_err(http_failed)?.status().as_u16();
+        seen.push(format!("GET {path}  {status}"));
+        statuses.push(status);
+    }
+    let reached = stage.api.calls() - calls;
+    seen.push(format!("the API was reached {reached} times"));
+    Ok(Step {
+        name: "replay",
+        title: "The same credential again",
+        ok: statuses.iter().all(|status| matches!(status, 402 | 409)) && reached == 0,
+        seen,
+        detail: detail([
+            ("statuses", json!(statuses)),
+            ("upstream_reached", json!(reached)),
+        ]),
+    })
+}
+
+async fn refused(stage: &Stage) -> Result<Step, Failure> {
+    let calls = stage.api.calls();
+    let (fetched, _) = fetch(stage, EXPENSIVE).await?;
+    let exit = fetched.ending.exit();
+    let fault = fetched.ending.fault();
+    let code = fault.as_ref().map(|fault| fault.code);
+    let message = fault.map(|fault| fault.message).unwrap_or_default();
+    Ok(Step {
+        name: "over_limit",
+        title: "A call above the limit",
+        ok: exit == Exit::Refused && fetched.payment.is_none() && stage.api.calls() == calls,
+        seen: vec![format!("GET {EXPENSIVE}  refused: {message}")],
+        detail: detail([("exit", json!(exit.code())), ("code", json!(code))]),
+    })
+}
+
+async fn books(stage: &Stage, before: u128) -> Result<(Step, Books), Failure> {
+    let spent = sum_of(&*stage.buyer_ledger, "buyer/spent/").await?;
+    let earned = sum_of(&*stage.seller_ledger, "seller/revenue/").await?;
+    let moved = stage.net.payee_balance()?.checked_sub(before);
+    let moved =
+        moved.ok_or_else(|| Failure::internal("demo_failed", "the payee has lost money"))?;
+    stage.buyer_ledger.verify(true).await?;
+    stage.seller_ledger.verify(true).await?;
+    let chain = moved.to_string();
+    let step = Step {
+        name: "books",
+        title: "The books",
+        ok: moved > 0 && spent == chain && earned == chain,
+        seen: vec![
+            format!("the buyer's ledger   spent   {spent}"),
+            format!("the seller's ledger  earned  {earned}"),
+            format!("the chain            moved   {chain}   (atomic units)"),
+        ],
+        detail: detail([
+            ("buyer", json!(spent)),
+            ("seller", json!(earned)),
+            ("chain", json!(chain)),
+        ]),
+    };
+    let books = Books {
+        ledger: earned,
+        chain,
+    };
+    Ok((step, books))
+}
+
+/// What the accounts of that name hold together, in atomic units.
+async fn sum_of(ledger: &dyn Ledger, account: &str) -> Result<String, Failure> {
+    let books = ledger.books().await?;
+    let balances = books
+        .iter()
+        .filter(|line| line.account.starts_with(account));
+    let sum = balances
+        .map(|line| line.balance)
+        .try_fold(0_i128, i128::checked_add);
+    let sum = sum.ok_or_else(|| Failure::internal("demo_failed", "the sums do not fit"))?;
+    Ok(sum.to_string())
+}
+
+async fn fetch(stage: &Stage, path: &str) -> Result<(Fetched, String), Failure> {
+    let fetched = stage.buyer.fetch(stage.call(path)?).await;
+    let mut fetched = fetched.map_err(|why| Failure::internal("demo_failed", why.to_string()))?;
+    let body = fetched.collect().await?;
+    Ok((fetched, String::from_utf8_lossy(&body).into_owned()))
+}
+
+fn broken(name: &'static str, title: &'static str, why: &Failure) -> Step {
+    let message = why
+        .fault
+        .as_ref()
+        .map(|fault| fault.message.clone())
+        .unwrap_or_default();
+    Step {
+        name,
+        title,
+        ok: false,
+        detail: detail([("error", json!(message))]),
+        seen: vec![message],
+    }
+}
+
+fn detail<const N: usize>(pairs: [(&str, Value); N]) -> Map<String, Value> {
+    pairs
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+/// A quantity of JSON-RPC in decimal, for people.
+fn number(value: &Value) -> String {
+    let digits = value.as_str().and_then(|text| text.strip_prefix("0x"));
+    let number = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    number.map_or_else(|| "?".to_owned(), |number| number.to_string())
+}
+
+fn http_failed(why: reqwest::Error) -> Failure {
+    Failure::internal("demo_failed", why.to_string())
+}
