@@ -56,28 +56,13 @@ async fn look_at(desk: &Desk, payment: &Payment) -> Result<Look, Fault> {
         // events comes first and the other is refused.
         Phase::Reserved => {
             let reason = resolve::OWNER_LOST.to_owned();
-            move_on(desk, payment, Event::Abandoned { reason }).await
+            let event = Event::Abandoned { reason };
+            apply(desk, payment, event).await.map(|_| Look::Again)
         }
-        Phase::Sent => {
-            let reason = resolve::OWNER_LOST.to_owned();
-            move_on(desk, payment, Event::NoReply { reason }).await
-        }
-        Phase::Unknown => take_over(desk, payment, side).await,
+        Phase::Sent | Phase::Unknown => take_over(desk, payment, side).await,
         Phase::Settled | Phase::Rejected | Phase::Released | Phase::Lost => {
             Ok(Look::Done(Standing::Nothing))
         }
-    }
-}
-
-async fn move_on(desk: &Desk, payment: &Payment, event: Event) -> Result<Look, Fault> {
-    let now_ms = desk.clock.now_ms();
-    let applied = desk
-        .ledger
-        .apply(&payment.id, event, Attach::default(), now_ms)
-        .await;
-    match applied {
-        Ok(_) | Err(LedgerError::Illegal(_)) => Ok(Look::Again),
-        Err(other) => Err(ledger_fault(other)),
     }
 }
 
@@ -93,28 +78,33 @@ async fn take_over(desk: &Desk, payment: &Payment, side: &BuyerSide) -> Result<L
         return Ok(Look::Again);
     }
     let now_s = desk.clock.now_s();
-    let alive = payment.valid_before_s.is_some_and(|until| now_s < until);
-    match &side.credential {
-        Some(credential) if alive => {
-            let sending = Event::Sending { hash: None };
-            let now_ms = desk.clock.now_ms();
-            let applied = desk
-                .ledger
-                .apply(&payment.id, sending, Attach::default(), now_ms)
-                .await;
-            match applied {
-                Ok(applied) if applied.payment.state.phase == Phase::Sent => {
-                    Ok(Look::Done(Standing::RePresent(Box::new(Ticket {
-                        payment: applied.payment,
-                        credential: credential.clone(),
-                    }))))
-                }
-                // A slow owner or `payments resume` has decided it meanwhile.
-                Ok(_) | Err(LedgerError::Illegal(_)) => Ok(Look::Again),
-                Err(other) => Err(ledger_fault(other)),
-            }
+    let is_valid = payment.valid_before_s.is_some_and(|until| now_s < until);
+    let Some(credential) = side.credential.as_ref().filter(|_| is_valid) else {
+        return after_expiry(desk, payment).await;
+    };
+    match apply(desk, payment, Event::Sending { hash: None }).await? {
+        Some(payment) if payment.state.phase == Phase::Sent => {
+            Ok(Look::Done(Standing::RePresent(Box::new(Ticket {
+                payment,
+                credential: credential.clone(),
+            }))))
         }
-        _ => after_expiry(desk, payment).await,
+        // A slow owner or `payments resume` has decided it meanwhile.
+        _ => Ok(Look::Again),
+    }
+}
+
+/// Applies an event; `None` where the payment has moved on and does not allow it any more.
+async fn apply(desk: &Desk, payment: &Payment, event: Event) -> Result<Option<Payment>, Fault> {
+    let now_ms = desk.clock.now_ms();
+    let applied = desk
+        .ledger
+        .apply(&payment.id, event, Attach::default(), now_ms)
+        .await;
+    match applied {
+        Ok(applied) => Ok(Some(applied.payment)),
+        Err(LedgerError::Illegal(_)) => Ok(None),
+        Err(other) => Err(ledger_fault(other)),
     }
 }
 
