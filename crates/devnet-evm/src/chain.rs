@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 
 use alloy_consensus::Transaction as _;
 use alloy_primitives::{Address, B256};
-use revm::context::BlockEnv;
 use revm::state::AccountInfo;
 use tokio::sync::broadcast;
 
@@ -145,13 +144,11 @@ impl Chain {
             .collect();
         self.announce_removed(removed);
         for _ in 0..depth {
-            let (env, block) = {
+            let block = {
                 let world = self.world();
-                let env = world.next_env();
-                let block = world.seal(&env, Vec::new());
-                (env, block)
+                world.seal(&world.next_env(), Vec::new())
             };
-            self.append(&env, block, Executed::default());
+            self.append(block, Executed::default());
         }
         if requeue {
             let mut pool = self.pool();
@@ -170,36 +167,37 @@ impl Chain {
         if ready.is_empty() && !empty {
             return None;
         }
-        let (env, block, executed) = {
+        let (block, executed) = {
             let world = self.world();
             let env = world.next_env();
             let mut executed = exec::block(world.latest(), &env, self.options.chain_id, &ready);
             let block = world.seal(&env, std::mem::take(&mut executed.mined));
-            (env, block, executed)
+            (block, executed)
         };
         if block.transactions.is_empty() && !empty {
             self.forget_refused(&executed);
             return None;
         }
-        Some(self.append(&env, block, executed))
+        Some(self.append(block, executed))
     }
 
-    fn append(&self, env: &BlockEnv, block: Block, mut executed: Executed) -> Arc<Block> {
+    fn append(&self, block: Block, mut executed: Executed) -> Arc<Block> {
         let changes = std::mem::take(&mut executed.changes);
         let block = self.world_mut().append(block, changes);
+        tracing::debug!(
+            number = block.number(),
+            transactions = block.transactions.len(),
+            "block mined"
+        );
         self.forget_refused(&executed);
-        {
-            let world = self.world();
-            let mut pool = self.pool();
-            for tx in &block.transactions {
-                pool.prune(
-                    tx.signed.sender,
-                    world.latest().account(tx.signed.sender).nonce,
-                );
-            }
-        }
-        tracing::debug!(number = %env.number, transactions = block.transactions.len(), "block mined");
+        let world = self.world();
+        let mut pool = self.pool();
+        // Subscribers hear of the block before those who wait for its transactions get their replies.
         let _ = self.events.send(ChainEvent::Mined(Arc::clone(&block)));
+        for tx in &block.transactions {
+            let sender = tx.signed.sender;
+            pool.prune(sender, world.latest().account(sender).nonce);
+        }
         block
     }
 

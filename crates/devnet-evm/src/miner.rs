@@ -66,7 +66,7 @@ impl Schedule {
         schedule
     }
 
-    /// Says that a transaction is ready. `true` if it is about to be mined without anyone asking.
+    /// Says that a transaction may be ready. `true` if it is then mined without anyone asking.
     pub(crate) fn wake(&self) -> bool {
         let mut inner = self.lock();
         inner.work = true;

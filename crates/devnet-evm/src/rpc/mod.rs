@@ -16,6 +16,7 @@ mod ws;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::chain::Chain;
@@ -84,9 +85,11 @@ impl Rpc {
         if batch.len() > MAX_BATCH {
             return refused(&format!("batch too large: at most {MAX_BATCH} calls"));
         }
+        // Started in order and awaited together, so that the transactions of a batch can share a block.
+        let answers = join_all(batch.iter().map(|request| self.single(request))).await;
         let mut replies = Vec::with_capacity(batch.len());
-        for request in &batch {
-            match self.single(request).await {
+        for answer in answers {
+            match answer {
                 Reply::Json(reply) => replies.push(reply),
                 Reply::Nothing => {}
                 // A fault of one call spoils the reply that they share.

@@ -61,6 +61,32 @@ async fn transactions_that_arrive_together_share_a_block_in_order_of_arrival() {
 }
 
 #[tokio::test]
+async fn a_batch_of_transactions_is_answered_in_order_once_all_are_mined() {
+    let (devnet, client) = quiet();
+    let account = &devnet.accounts()[0];
+    let send = |nonce: u64| {
+        let raw = sign_transaction(account, gift(&client, nonce));
+        json!({"jsonrpc": "2.0", "id": nonce, "method": "eth_sendRawTransaction", "params": [raw]})
+    };
+    let batch: Vec<_> = (0..20).map(send).collect();
+    let (_, body) = client
+        .post(json!(batch).to_string())
+        .await
+        .expect("the devnet answers");
+    let replies: Vec<Value> = serde_json::from_slice(&body).expect("the reply is a batch");
+    let ids: Vec<_> = replies.iter().map(|reply| reply["id"].as_u64()).collect();
+    assert_eq!(ids, (0..20).map(Some).collect::<Vec<_>>());
+    assert!(
+        replies.iter().all(|reply| reply["result"].is_string()),
+        "{replies:?}"
+    );
+    assert_eq!(
+        (devnet.nonce(account.address), devnet.waiting_transactions()),
+        (20, 0)
+    );
+}
+
+#[tokio::test]
 async fn a_block_holds_no_more_than_its_gas_limit() {
     let options = DevnetOptions {
         gas_limit: 1_000_000,
