@@ -45,7 +45,7 @@ mod apply;
 mod blob;
 mod budget;
 mod buyer;
-#[cfg(feature = "conformance")]
+#[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod error;
 mod lock;

@@ -19,6 +19,8 @@ impl SellerLock {
     /// [`LedgerError::Busy`] where another process has it; [`LedgerError::Store`] where the file
     /// cannot be made.
     pub fn acquire(ledger: &Path) -> Result<Self, LedgerError> {
+        // Through a link it is the same ledger. Where there is none yet, there is no link to it.
+        let ledger = ledger.canonicalize().unwrap_or_else(|_| ledger.to_owned());
         let mut name = ledger.as_os_str().to_owned();
         name.push(".seller.lock");
         let file = OpenOptions::new()

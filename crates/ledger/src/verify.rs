@@ -80,3 +80,7 @@ fn add(sum: &mut i128, amount: i128) -> Result<(), LedgerError> {
 fn damaged(text: String) -> LedgerError {
     LedgerError::Damaged(text)
 }
+
+#[cfg(test)]
+#[path = "verify_tests.rs"]
+mod tests;

@@ -134,3 +134,7 @@ fn run_all(connection: &Connection, batch: &mut [Box<dyn Job>]) -> Result<(), Le
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;

@@ -107,6 +107,18 @@ async fn a_write_waits_while_another_process_writes() {
     assert!(matches!(answer, Claimed::First(_)));
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_link_to_a_ledger_has_the_lock_of_the_ledger() {
+    let folder = Folder::empty();
+    drop(folder.open().await);
+    let link = folder.path().with_file_name("link.db");
+    std::os::unix::fs::symlink(folder.path(), &link).expect("a link");
+    let _first = SellerLock::acquire(&folder.path()).expect("a lock");
+    let second = SellerLock::acquire(&link).expect_err("a refusal");
+    assert!(matches!(second, LedgerError::Busy(_)), "{second}");
+}
+
 #[test]
 fn one_gate_works_on_a_ledger() {
     let folder = Folder::empty();

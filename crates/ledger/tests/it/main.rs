@@ -5,5 +5,6 @@ mod conformance;
 mod damage;
 mod files;
 mod folder;
+mod journal;
 mod processes;
 mod prune;
