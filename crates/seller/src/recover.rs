@@ -74,7 +74,7 @@ impl Seller {
 
     /// Watches until `shutdown`: settles again what has not arrived while its credential lives,
     /// gives back what never will, and sees settlements through to finality.
-    pub async fn watch(&self, shutdown: impl Future<Output = ()>) {
+    pub async fn watch(self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = std::pin::pin!(shutdown);
         let mut suspects = HashSet::new();
         let mut ticks = tokio::time::interval(self.shop.watch_every);

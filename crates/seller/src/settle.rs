@@ -44,6 +44,11 @@ impl Attempt<'_> {
             Outcome::Rejected(refusal) if refusal.is_ours && !has_sent => {
                 self.unsent(refusal.reason.code(), refusal.message).await
             }
+            // Our own trouble must not burn a good credential: it stays pending, and the watch
+            // settles it when the trouble is over.
+            Outcome::Rejected(refusal) if refusal.is_ours => {
+                self.unknown(refusal.reason.code().to_owned()).await
+            }
             Outcome::Rejected(refusal) => self.rejected(refusal).await,
             Outcome::Unknown { reason } if !has_sent => {
                 let message = "the payment could not be settled; nothing was sent or charged";

@@ -192,7 +192,7 @@ async fn a_final_settlement_is_not_asked_about_again() {
             is_final: true,
         },
     );
-    let watching = world.seller.watch(std::future::pending());
+    let watching = world.seller.clone().watch(std::future::pending());
     let is_final = crate::support::eventually(|| async { world.payment().await.state.is_final });
     tokio::select! { () = watching => {}, () = is_final => {} }
     assert!(world.payment().await.state.is_final);

@@ -2,9 +2,10 @@
 
 use axum::body::Body;
 use farebox_core::payment::{Delivery, Phase};
+use farebox_core::rail::Finding;
 use http::{Response, StatusCode};
 
-use crate::support::{Plan, World};
+use crate::support::{Plan, World, eventually};
 
 #[tokio::test]
 async fn an_upstream_that_answers_with_an_error_charges_nobody() {
@@ -103,4 +104,19 @@ async fn before_passes_a_failure_on_with_its_receipt_and_lets_through_once_more(
     let third = world.buy("/dear/x", "1").await;
     assert_eq!(third.status, StatusCode::CONFLICT);
     assert_eq!(world.goods.calls(), 2);
+}
+
+#[tokio::test]
+async fn trouble_of_our_own_after_the_journal_never_burns_a_good_credential() {
+    let world = World::new();
+    world.rail.plan(Plan::OutOfGas);
+    let seen = world.buy("/weather/x", "1").await;
+    seen.assert_unsettled("settlement_pending");
+    assert_eq!(world.phase().await, Phase::Unknown);
+    world.rail.chain_says("1", Finding::Open);
+    world.rail.plan(Plan::Settle);
+    let watching = world.seller.clone().watch(std::future::pending());
+    let settled = eventually(|| async { world.phase().await == Phase::Settled });
+    tokio::select! { () = watching => {}, () = settled => {} }
+    world.buy("/weather/x", "1").await.assert_served();
 }

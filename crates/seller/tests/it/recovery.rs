@@ -21,7 +21,7 @@ fn settled(nonce: &str, is_final: bool) -> Finding {
 /// Watches until `done`.
 async fn watch_until<F: Future<Output = bool>>(world: &World, done: impl FnMut() -> F) {
     tokio::select! {
-        () = world.seller.watch(std::future::pending()) => {}
+        () = world.seller.clone().watch(std::future::pending()) => {}
         () = eventually(done) => {}
     }
 }

@@ -122,7 +122,7 @@ async fn a_pending_credential_is_pending_until_the_chain_tells_then_served_once(
             is_final: true,
         },
     );
-    let watching = world.seller.watch(std::future::pending());
+    let watching = world.seller.clone().watch(std::future::pending());
     let settled = crate::support::eventually(|| async { world.phase().await == Phase::Settled });
     tokio::select! { () = watching => {}, () = settled => {} }
 

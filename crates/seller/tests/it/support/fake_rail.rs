@@ -31,6 +31,8 @@ pub(crate) enum Plan {
     Revert,
     /// Cannot send: the node is away.
     Unreachable,
+    /// Writes the journal, then cannot send: the gas key is empty.
+    OutOfGas,
 }
 
 /// See the module.
@@ -206,7 +208,7 @@ impl CollectRail for FakeRail {
             Plan::Unreachable => {
                 return Outcome::Rejected(refusal(Reason::UnexpectedSettle, true));
             }
-            Plan::Settle | Plan::GoSilent | Plan::Revert => {}
+            Plan::Settle | Plan::GoSilent | Plan::Revert | Plan::OutOfGas => {}
         }
         let transaction = hash_of(&handle.0);
         if let Err(error) = journal.sending(&transaction).await {
@@ -227,6 +229,7 @@ impl CollectRail for FakeRail {
                 }
             }
             Plan::Revert => Outcome::Rejected(refusal(Reason::TransactionFailed, false)),
+            Plan::OutOfGas => Outcome::Rejected(refusal(Reason::UnexpectedSettle, true)),
             _ => Outcome::Unknown {
                 reason: "no_receipt".to_owned(),
             },

@@ -1,0 +1,146 @@
+//! Requests that two servers could read in two ways, over raw sockets.
+
+use axum::Router;
+use axum::body::Body;
+use axum::routing::any;
+use http::Request;
+use http_body_util::BodyExt;
+
+use crate::support::{Plan, Town};
+
+async fn town() -> Town {
+    let app = Router::new().fallback(any(|request: Request<Body>| async move {
+        let length = request.headers().contains_key("content-length");
+        let body = request.into_body().collect().await.expect("a body");
+        format!("length={length} body={:?}", body.to_bytes())
+    }));
+    Plan::app(app).await.open().await
+}
+
+fn status(answer: &str) -> &str {
+    answer.get(9..12).unwrap_or(answer)
+}
+
+#[tokio::test]
+async fn ambiguous_targets_are_refused_and_never_forwarded() {
+    let town = town().await;
+    for target in [
+        "/free%2fx",
+        "/free/%2e%2e/weather",
+        "/free/../weather",
+        "/free/./x",
+        "//free/x",
+        "/free//x",
+        "/free\\x",
+        "/free/%5cx",
+        "/free/%zz",
+        "/free/%",
+        "/fr%65e/x",
+        "/free/%00",
+        "/free/..;/weather",
+        "*",
+        "free/x",
+    ] {
+        let request = format!("GET {target} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        let answer = town.raw(request.as_bytes()).await;
+        assert_eq!(status(&answer), "400", "{target}: {answer}");
+    }
+    for request in [
+        "GET http://evil.example/free/x HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+        "CONNECT evil.example:443 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+    ] {
+        let answer = town.raw(request.as_bytes()).await;
+        assert_eq!(status(&answer), "400", "{answer}");
+    }
+    assert_eq!(town.visits.count(), 0);
+}
+
+#[tokio::test]
+async fn broken_framing_is_refused_and_never_forwarded() {
+    let town = town().await;
+    for head in [
+        "content-length: 1\r\ncontent-length: 2",
+        "content-length: +1",
+        "content-length: -1",
+        "content-length: 1, 2",
+        "transfer-encoding: gzip",
+        "transfer-encoding: chunked, gzip",
+        "transfer-encoding : chunked",
+        "x-a: 1\r\n folded: 2",
+        "x a: 1",
+        "x-a: \0",
+    ] {
+        let request = format!("POST /free/x HTTP/1.1\r\nhost: a\r\n{head}\r\n\r\n0\r\n\r\n");
+        let answer = town.raw(request.as_bytes()).await;
+        assert_eq!(status(&answer), "400", "{head:?}: {answer}");
+    }
+    assert_eq!(town.visits.count(), 0);
+}
+
+#[tokio::test]
+async fn a_length_beside_chunks_is_dropped_and_the_connection_closed_after_it() {
+    let town = town().await;
+    let smuggled = "GET /free/smuggled HTTP/1.1\r\nhost: a\r\n\r\n";
+    for head in [
+        "content-length: 4\r\ntransfer-encoding: chunked",
+        "transfer-encoding: chunked\r\ncontent-length: 4",
+    ] {
+        let visits = town.visits.count();
+        let request =
+            format!("POST /free/x HTTP/1.1\r\nhost: a\r\n{head}\r\n\r\n0\r\n\r\n{smuggled}");
+        let answer = town.raw(request.as_bytes()).await;
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+        assert!(answer.ends_with("length=false body=b\"\""), "{answer}");
+        assert_eq!(town.visits.count(), visits + 1);
+    }
+}
+
+#[tokio::test]
+async fn two_payment_headers_are_refused() {
+    let town = town().await;
+    for (first, second) in [
+        ("PAYMENT-SIGNATURE", "payment-signature"),
+        ("payment-signature", "x-payment"),
+    ] {
+        for path in ["/weather", "/free/x"] {
+            let request = format!(
+                "GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{first}: a\r\n{second}: b\r\n\r\n"
+            );
+            let answer = town.raw(request.as_bytes()).await;
+            assert_eq!(status(&answer), "400", "{answer}");
+            assert!(answer.contains("several_payment_headers"));
+        }
+    }
+    assert_eq!(town.visits.count(), 0);
+}
+
+#[tokio::test]
+async fn headers_and_targets_over_the_limits_are_refused() {
+    let town = town().await;
+    let head = |line: &str| format!("GET /free/x HTTP/1.1\r\nhost: a\r\n{line}\r\n\r\n");
+    let megabyte = head(&format!("payment-signature: {}", "A".repeat(1 << 20)));
+    assert_eq!(status(&town.raw(megabyte.as_bytes()).await), "431");
+    let many = head(&vec!["x-a: 1"; 200].join("\r\n"));
+    assert_eq!(status(&town.raw(many.as_bytes()).await), "431");
+    let between = format!(
+        "GET /weather HTTP/1.1\r\nhost: a\r\nconnection: close\r\npayment-signature: {}\r\n\r\n",
+        "A".repeat(40 * 1024)
+    );
+    let answer = town.raw(between.as_bytes()).await;
+    assert_eq!(status(&answer), "431");
+    assert!(answer.contains("payment_header_too_long"));
+    let long = format!(
+        "GET /free/{} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+        "a".repeat(10 * 1024)
+    );
+    assert_eq!(status(&town.raw(long.as_bytes()).await), "414");
+    assert_eq!(town.visits.count(), 0);
+}
+
+#[tokio::test]
+async fn junk_in_place_of_http_is_refused() {
+    let town = town().await;
+    let answer = town.raw(b"\x16\x03\x01\x02\x00junk\r\n\r\n").await;
+    assert_eq!(status(&answer), "400", "{answer}");
+    assert_eq!(town.visits.count(), 0);
+}
