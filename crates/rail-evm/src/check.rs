@@ -210,26 +210,23 @@ async fn read_ending(
     Ok(None)
 }
 
-/// What `account` has of every known token, one answer per token, or per chain that cannot be
-/// asked.
+/// What `account` has of every known token: one answer per token, or one per chain that does not
+/// answer. Chains without an endpoint are left out.
 pub(crate) async fn holdings(
     chains: &[Arc<Chain>],
     account: EvmAddress,
 ) -> Vec<Result<Holding, RailError>> {
     let mut holdings = Vec::new();
     for chain in chains {
+        let Ok(rpc) = chain.rpc() else { continue };
         let calls: Vec<Call> = chain
             .tokens()
             .map(|t| Call::view(t.asset.address, &abi::balance_of(account), "latest"))
             .collect();
-        let results = match chain.rpc() {
-            Ok(rpc) => rpc.batch(&calls).await.map_err(RailError::from),
-            Err(e) => Err(e),
-        };
-        let results = match results {
+        let results = match rpc.batch(&calls).await {
             Ok(results) => results,
             Err(e) => {
-                holdings.push(Err(e));
+                holdings.push(Err(e.into()));
                 continue;
             }
         };

@@ -1,12 +1,13 @@
 //! Hashes and signatures against those of the official SDKs.
 
 use farebox_wire::money::Amount;
+use farebox_wire::x402::exact_evm::ExactEvmPayload;
+use serde_json::Value;
 
 use super::*;
 use crate::key::EvmKey;
 
 const USDC: &str = "0x036cbd53842c5426634e7929541ec2318f3dcf7e";
-const ANVIL_0: &str = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 
 fn vector() -> Eip3009Authorization {
     Eip3009Authorization {
@@ -28,34 +29,29 @@ fn domain() -> Word {
 }
 
 #[test]
-fn the_type_hash_is_that_of_eip_3009() {
-    assert_eq!(
-        keccak256(TRANSFER_TYPE).to_string(),
-        "0x7c7c6cdb67a18743f49ec6fa9b35f50d52ed05cbed4cc592e13b44501c1a2267"
-    );
-}
-
-#[test]
-fn the_domain_of_base_sepolia_usdc_is_the_official_one() {
-    assert_eq!(
-        domain().to_string(),
-        "0x71f17a3b2ff373b803d70a5a07c046c1a2bc8e89c09ef722fcb047abe94c9818"
-    );
-}
-
-#[test]
-fn digest_and_signature_equal_the_official_sdks() {
-    let digest = transfer_digest(&domain(), &vector());
-    assert_eq!(
-        digest.to_string(),
-        "0x508c5b65aa60d76ff72b7902910712a269c3d3cd08eb40b286244edae4d70df4"
-    );
-    let signature = EvmKey::from_hex(ANVIL_0).unwrap().sign(&digest);
-    assert_eq!(
-        alloy_primitives::hex::encode_prefixed(signature.to_bytes()),
-        "0xd6f621c8795d5a591106925400f9e441cd7b3237689fa98325e2a246548254895f4ae3e2a584ec5139873aaed8433bae4fd80ced953eb81b087707c10464189a1c"
-    );
-    assert_eq!(signature.recover(&digest), Ok(vector().from));
+fn digests_and_signatures_equal_the_official_sdks() {
+    let file = include_str!("../../../conformance/x402/exact-evm.json");
+    let file: Value = serde_json::from_str(file).unwrap();
+    let cases = file["cases"].as_array().unwrap();
+    assert!(!cases.is_empty());
+    for case in cases {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        assert_eq!(keccak256(TRANSFER_TYPE).to_string(), case["typeHash"]);
+        let domain = domain_separator(
+            &text(&case["domain"]["name"]),
+            &text(&case["domain"]["version"]),
+            case["domain"]["chainId"].as_u64().unwrap(),
+            text(&case["domain"]["verifyingContract"]).parse().unwrap(),
+        );
+        assert_eq!(domain.to_string(), case["domainSeparator"]);
+        let payload: ExactEvmPayload = serde_json::from_value(case["payload"].clone()).unwrap();
+        let digest = transfer_digest(&domain, &payload.authorization);
+        assert_eq!(digest.to_string(), case["digest"]);
+        let key = EvmKey::from_hex(&text(&case["privateKey"])).unwrap();
+        let signature = key.sign(&digest);
+        assert_eq!(signature.to_bytes().as_slice(), payload.signature.0);
+        assert_eq!(signature.recover(&digest), Ok(payload.authorization.from));
+    }
 }
 
 #[test]

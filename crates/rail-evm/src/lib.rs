@@ -33,6 +33,9 @@ mod rpc;
 mod settle;
 mod verify;
 
+use farebox_core::rail::{Holding, RailError};
+use farebox_wire::evm::EvmAddress;
+
 pub use address::{ParseAddressError, checksummed, parse_address};
 pub use assets::{Asset, TransferMethod};
 pub use collector::EvmCollector;
@@ -50,11 +53,8 @@ const RAIL: &str = "evm";
 /// See [`EvmPayer::new`]; a chain that does not answer is an error of its own in the list.
 pub async fn holdings(
     networks: Vec<Network>,
-    account: farebox_wire::evm::EvmAddress,
-) -> Result<
-    Vec<Result<farebox_core::rail::Holding, farebox_core::rail::RailError>>,
-    farebox_core::rail::RailError,
-> {
+    account: EvmAddress,
+) -> Result<Vec<Result<Holding, RailError>>, RailError> {
     let chains = network::index(networks)?;
     Ok(check::holdings(&chains, account).await)
 }

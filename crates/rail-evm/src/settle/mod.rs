@@ -5,18 +5,21 @@
 //! its time is up, and everything after is found by `check`.
 
 mod fees;
+mod fill;
+mod judge;
 mod nonces;
 mod refusal;
 mod seats;
+mod send;
 mod tx;
 mod watcher;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use farebox_core::clock::Clock;
-use farebox_core::rail::{Finding, Journal, Outcome, RailError, Refusal};
+use farebox_core::rail::{Journal, Outcome, RailError, Refusal};
 use farebox_wire::evm::EvmAddress;
 use farebox_wire::x402::reason::Reason;
 use serde_json::json;
@@ -24,20 +27,17 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
 use crate::abi;
-use crate::check::{self, is_used_at};
-use crate::events::carries_out;
-use crate::examine::refusal as refused;
 use crate::handle::EvmHandle;
 use crate::key::EvmKey;
-use crate::network::{Chain, Finality};
-use crate::rpc::{Call, Quantity, Receipt, Rpc, RpcError, SendError, decode};
+use crate::network::Chain;
+use crate::rpc::{Call, Quantity, Rpc, decode};
 
-use fees::{Fee, Fees};
-use nonces::{Lease, Nonces};
-use refusal::{NotTaken, not_taken, reverted};
+use fees::Fees;
+use nonces::Nonces;
 use seats::{Ending, Place, Seat, Seats};
-use tx::{Action, SignedTx, sign};
-use watcher::{Fate, Watcher};
+use send::Handed;
+use tx::{Action, sign};
+use watcher::Watcher;
 
 /// Tries to hand one payment over; each costs a new signature and a line in the journal.
 const SEND_TRIES: u32 = 5;
@@ -45,10 +45,6 @@ const SEND_TRIES: u32 = 5;
 const GAS_MAX: u64 = 1_000_000;
 /// Room over the estimate, in hundredths: balances and storage change until the block is made.
 const GAS_ROOM_PERCENT: u64 = 125;
-/// What a transfer of nothing costs on most chains.
-const GAS_CANCEL: u64 = 21_000;
-/// How long a gap among the nonces may wait for a payment to fill it.
-const GAP_PATIENCE: Duration = Duration::from_millis(250);
 
 /// Settles on one chain with one gas key.
 pub(crate) struct Settler {
@@ -64,16 +60,6 @@ pub(crate) struct Settler {
 
 /// A step that ended a settlement.
 struct Stop(Outcome);
-
-/// How handing over ended.
-enum Handed {
-    /// A node has the transaction, or may have it.
-    Over,
-    /// Nothing left; try again with another nonce or fee.
-    Again(Seat),
-    /// Nothing left, and it is no use to try again.
-    Refused(Refusal),
-}
 
 impl Settler {
     pub(crate) fn new(
@@ -105,6 +91,7 @@ impl Settler {
     }
 
     /// Settles, or joins the settlement of the same authorization that is under way.
+    #[tracing::instrument(name = "settle", skip_all, fields(identity = %handle.identity()))]
     pub(crate) async fn settle(
         self: &Arc<Self>,
         handle: EvmHandle,
@@ -219,208 +206,9 @@ impl Settler {
         Ok(limit)
     }
 
-    /// Hands the transaction over in a task of its own, so that a caller who goes away leaves
-    /// nothing half sent.
-    async fn send(
-        self: &Arc<Self>,
-        tx: SignedTx,
-        lease: Lease,
-        seat: Seat,
-        handle: EvmHandle,
-    ) -> Handed {
-        let settler = Arc::clone(self);
-        let task = tokio::spawn(async move { settler.send_now(tx, lease, seat, handle).await });
-        match task.await {
-            Ok(handed) => handed,
-            // Only at shutdown: it may have left.
-            Err(_) => Handed::Over,
-        }
-    }
-
-    async fn send_now(
-        self: Arc<Self>,
-        tx: SignedTx,
-        mut lease: Lease,
-        seat: Seat,
-        handle: EvmHandle,
-    ) -> Handed {
-        let valid_before_s = handle.transfer.valid_before;
-        let told = self.watcher.register(tx.clone(), valid_before_s);
-        match self.rpc.send_raw(&tx.raw).await {
-            Ok(()) => tracing::info!(hash = %tx.hash, nonce = lease.nonce(), "sent"),
-            // A lost reply: it is watched and sent again as if it had arrived.
-            Err(SendError::MayBeSent(error)) => {
-                tracing::warn!(hash = %tx.hash, %error, "sent, but without an answer");
-            }
-            Err(SendError::NotSent(error)) => {
-                self.watcher.forget(&tx.hash);
-                return Handed::Refused(ours(&error));
-            }
-            Err(SendError::Refused { message }) => {
-                self.watcher.forget(&tx.hash);
-                return self.not_taken(&message, lease, seat).await;
-            }
-        }
-        lease.mark_used();
-        self.watcher.sent(&tx.hash);
-        let settler = Arc::clone(&self);
-        tokio::spawn(async move {
-            let fate = told.await;
-            settler.follow(fate.ok(), tx.fee, lease, seat, handle).await;
-        });
-        Handed::Over
-    }
-
-    async fn not_taken(&self, message: &str, mut lease: Lease, seat: Seat) -> Handed {
-        tracing::warn!(
-            message,
-            nonce = lease.nonce(),
-            "the node did not take a transaction"
-        );
-        match not_taken(message) {
-            NotTaken::NonceUsed => {
-                lease.mark_used();
-                let count = self.rpc.one::<Quantity>(self.count_call()).await;
-                let count = count.ok().and_then(|q| u64::try_from(q.0).ok());
-                self.nonces
-                    .skip_to(lease.nonce(), count.unwrap_or_default());
-                Handed::Again(seat)
-            }
-            NotTaken::Underpriced => {
-                self.fees.forget().await;
-                Handed::Again(seat)
-            }
-            NotTaken::Unfunded => Handed::Refused(ours(&format!(
-                "the gas key's account {} on {} cannot pay for gas; send it some of the chain's own coin",
-                self.key.address(),
-                self.chain.network.chain
-            ))),
-            NotTaken::Other => Handed::Refused(ours(&format!("the node says: {message}"))),
-        }
-    }
-
-    /// Waits for a transaction's fate, however long, and tells everybody.
-    async fn follow(
-        &self,
-        fate: Option<Fate>,
-        fee: Fee,
-        lease: Lease,
-        seat: Seat,
-        handle: EvmHandle,
-    ) {
-        let outcome = match fate {
-            Some(Fate::Mined { receipt, head }) => self.judge(&handle, &receipt, head).await,
-            Some(Fate::Displaced) | None => self.ask(&handle).await.unwrap_or_else(pending),
-            Some(Fate::Expired) => {
-                seat.publish(pending());
-                // The payment is over, but everything behind its nonce waits for it.
-                self.cancel(lease, Some(fee)).await;
-                return;
-            }
-        };
-        tracing::info!(identity = %handle.identity(), ?outcome, "settlement ended");
-        drop(lease);
-        seat.publish(outcome);
-    }
-
-    async fn judge(&self, handle: &EvmHandle, receipt: &Receipt, head: u64) -> Outcome {
-        if carries_out(receipt, handle.token, &handle.transfer) {
-            let above = head.saturating_sub(receipt.block_number);
-            return Outcome::Settled {
-                transaction: receipt.transaction_hash.to_string(),
-                is_final: match self.chain.network.finality {
-                    Finality::Blocks(depth) => above >= depth,
-                    // Not before the chain says so, which takes minutes.
-                    Finality::Finalized => false,
-                },
-            };
-        }
-        if receipt.status == 1 {
-            return Outcome::Rejected(refused(
-                Reason::TransferEventMismatch,
-                format!("transaction {} moved no money", receipt.transaction_hash),
-            ));
-        }
-        // Ours reverted: because somebody else's came first, or because it cannot work.
-        self.ask(handle).await.unwrap_or_else(|| {
-            Outcome::Rejected(refused(
-                Reason::TransactionFailed,
-                format!("transaction {} was reverted", receipt.transaction_hash),
-            ))
-        })
-    }
-
-    /// A transfer that would revert: paid by somebody else already, or refused by the token.
-    async fn would_revert(&self, handle: &EvmHandle, error: &RpcError) -> Outcome {
-        self.ask(handle)
-            .await
-            .unwrap_or_else(|| Outcome::Rejected(refused(reverted(error), error.to_string())))
-    }
-
-    /// Asks the token; `None` where the authorization is provably unused now.
-    async fn ask(&self, handle: &EvmHandle) -> Option<Outcome> {
-        match is_used_at(&self.rpc, handle, "latest").await {
-            Ok(true) => {}
-            Ok(false) => return None,
-            Err(_) => return Some(pending()),
-        }
-        Some(match check::ask(&self.chain, &self.rpc, handle).await {
-            Ok(Finding::Settled {
-                transaction,
-                is_final,
-            }) => Outcome::Settled {
-                transaction,
-                is_final,
-            },
-            Ok(Finding::NeverWill) => Outcome::Rejected(refused(
-                Reason::NonceAlreadyUsed,
-                "the authorization was cancelled, or used for something else",
-            )),
-            Ok(Finding::Open | Finding::CannotTell { .. }) | Err(_) => pending(),
-        })
-    }
-
-    /// Uses up a nonce that nothing else will, so that those above it can move on.
-    async fn cancel(&self, mut lease: Lease, replaced: Option<Fee>) {
-        let own = self.key.address();
-        let Ok(mut fee) = self.fees.current(&self.rpc).await else {
-            return;
-        };
-        if let Some(replaced) = replaced {
-            fee = replaced.to_replace(fee);
-        }
-        let estimate = self.rpc.one::<Quantity>(self.estimate_call(own, &[])).await;
-        let gas_limit = estimate
-            .ok()
-            .and_then(|q| u64::try_from(q.0).ok())
-            .map_or(GAS_CANCEL, |gas| gas.clamp(GAS_CANCEL, GAS_MAX));
-        let action = Action {
-            to: own,
-            data: Vec::new(),
-            gas_limit,
-        };
-        let tx = sign(&self.key, self.chain.number, lease.nonce(), fee, action);
-        let told = self.watcher.register(tx.clone(), u64::MAX);
-        match self.rpc.send_raw(&tx.raw).await {
-            Ok(()) | Err(SendError::MayBeSent(_)) => {
-                lease.mark_used();
-                self.watcher.sent(&tx.hash);
-                tracing::warn!(nonce = lease.nonce(), hash = %tx.hash, "nonce filled");
-                let _ = told.await;
-            }
-            Err(error) => {
-                self.watcher.forget(&tx.hash);
-                if replaced.is_some() {
-                    lease.mark_used();
-                }
-                tracing::warn!(nonce = lease.nonce(), ?error, "nonce not filled");
-            }
-        }
-    }
-
     fn ensure_running(self: &Arc<Self>) {
         self.tasks.get_or_init(|| {
-            let filler = fill_gaps(Arc::clone(&self.nonces), Arc::downgrade(self));
+            let filler = fill::fill_gaps(Arc::clone(&self.nonces), Arc::downgrade(self));
             vec![
                 tokio::spawn(Arc::clone(&self.watcher).run()).abort_handle(),
                 tokio::spawn(filler).abort_handle(),
@@ -452,20 +240,6 @@ impl Drop for Settler {
     fn drop(&mut self) {
         for task in self.tasks.get().into_iter().flatten() {
             task.abort();
-        }
-    }
-}
-
-/// Fills gaps among the nonces that no payment fills in time.
-async fn fill_gaps(nonces: Arc<Nonces>, settler: Weak<Settler>) {
-    loop {
-        nonces.gap_appeared().await;
-        tokio::time::sleep(GAP_PATIENCE).await;
-        while let Some(lease) = nonces.lease_gap() {
-            let Some(settler) = settler.upgrade() else {
-                return;
-            };
-            settler.cancel(lease, None).await;
         }
     }
 }

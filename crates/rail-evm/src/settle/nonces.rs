@@ -147,6 +147,11 @@ impl Lease {
     pub(crate) const fn mark_used(&mut self) {
         self.is_used = true;
     }
+
+    /// Whatever had this nonce has lost its purpose: it may be used for something else.
+    pub(crate) const fn mark_unused(&mut self) {
+        self.is_used = false;
+    }
 }
 
 impl Drop for Lease {

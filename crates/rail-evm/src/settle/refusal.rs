@@ -12,8 +12,10 @@ use crate::rpc::RpcError;
 /// Why a node did not take a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NotTaken {
-    /// The nonce is used, or waits in another transaction.
+    /// The nonce is in a block already.
     NonceUsed,
+    /// The nonce waits in another transaction, which pays as much.
+    Occupied,
     /// The fee is below what the chain asks for now.
     Underpriced,
     /// The gas key has no money.
@@ -26,8 +28,10 @@ pub(crate) enum NotTaken {
 pub(crate) fn not_taken(message: &str) -> NotTaken {
     let message = message.to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|words| message.contains(words));
-    if is_nonce_used(&message) || says(&["replacement transaction", "replace existing"]) {
+    if is_nonce_used(&message) {
         NotTaken::NonceUsed
+    } else if says(&["replacement transaction", "replace existing"]) {
+        NotTaken::Occupied
     } else if says(&[
         "insufficient funds",
         "insufficient balance",

@@ -18,8 +18,8 @@ fn the_words_of_every_common_node_are_understood() {
             NotTaken::NonceUsed,
         ),
         ("OldNonce", NotTaken::NonceUsed),
-        ("replacement transaction underpriced", NotTaken::NonceUsed),
-        ("Could not replace existing tx", NotTaken::NonceUsed),
+        ("replacement transaction underpriced", NotTaken::Occupied),
+        ("Could not replace existing tx", NotTaken::Occupied),
         ("transaction underpriced", NotTaken::Underpriced),
         (
             "max fee per gas less than block base fee: address 0x",

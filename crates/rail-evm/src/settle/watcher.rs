@@ -27,7 +27,9 @@ const QUESTIONS_PER_BLOCK: u32 = 8;
 /// The longest pause while the node fails.
 const PAUSE_FAILING_MAX: Duration = Duration::from_secs(5);
 /// A transaction that is in no block after this long may have been lost.
-const RESEND_AFTER: Duration = Duration::from_secs(5);
+const RESEND_AFTER: Duration = Duration::from_secs(2);
+/// Each further time takes twice as long, up to this: on a slow chain most are only waiting.
+const RESEND_PAUSE_MAX: Duration = Duration::from_secs(32);
 /// Receipts per request.
 const RECEIPTS_PER_REQUEST: usize = 100;
 
@@ -61,6 +63,7 @@ struct Waiting {
     valid_before_s: u64,
     /// `None` until it has been sent.
     resend_at: Option<Instant>,
+    resend_pause: Duration,
     fate: oneshot::Sender<Fate>,
 }
 
@@ -82,6 +85,7 @@ impl Watcher {
             tx: tx.clone(),
             valid_before_s,
             resend_at: None,
+            resend_pause: RESEND_AFTER,
             fate,
         };
         self.lock().insert(tx.hash, waiting);
@@ -148,8 +152,13 @@ impl Watcher {
                 .iter()
                 .map(|hash| Call::new("eth_getTransactionReceipt", json!([hash])))
                 .collect();
-            for result in self.rpc.batch(&calls).await? {
-                let result = result?;
+            let results = self.rpc.batch(&calls).await?;
+            for (call, result) in calls.into_iter().zip(results) {
+                let result = match result {
+                    // Some nodes take smaller batches only.
+                    Err(RpcError::Refused { .. }) => self.rpc.one(call).await?,
+                    result => result?,
+                };
                 if result != Value::Null {
                     self.mined(decode(result)?, head);
                 }
@@ -172,7 +181,7 @@ impl Watcher {
     /// Sends again what is in no block, and gives up what is no longer worth sending.
     async fn resend(&self, head: u64) {
         for (tx, valid_before_s) in self.due() {
-            if self.clock.now_s() > valid_before_s {
+            if self.clock.now_s() > valid_before_s && !self.is_mined(&tx.hash).await {
                 self.tell(&tx.hash, Fate::Expired);
                 continue;
             }
@@ -203,7 +212,8 @@ impl Watcher {
         let mut due = Vec::new();
         for waiting in self.lock().values_mut() {
             if waiting.resend_at.is_some_and(|at| at <= now) {
-                waiting.resend_at = Some(now + RESEND_AFTER);
+                waiting.resend_pause = (waiting.resend_pause * 2).min(RESEND_PAUSE_MAX);
+                waiting.resend_at = Some(now + waiting.resend_pause);
                 due.push((waiting.tx.clone(), waiting.valid_before_s));
             }
         }
@@ -244,12 +254,10 @@ impl Pace {
     }
 
     fn looked(&mut self, has_changed: bool) {
-        if has_changed {
-            if let Some(before) = self.last_block.replace(Instant::now()) {
-                let fraction = before.elapsed() / QUESTIONS_PER_BLOCK;
-                // Half old, half new: one early block does not set the pace.
-                self.pause = (self.pause + fraction) / 2;
-            }
+        if has_changed && let Some(before) = self.last_block.replace(Instant::now()) {
+            let fraction = before.elapsed() / QUESTIONS_PER_BLOCK;
+            // Half old, half new: one early block does not set the pace.
+            self.pause = (self.pause + fraction) / 2;
         }
         self.pause = self.pause.clamp(PAUSE_MIN, self.pause_max);
     }

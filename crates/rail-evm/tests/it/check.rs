@@ -1,1 +1,157 @@
+//! Checking: what the chain can take back, and what it cannot.
 
+use std::time::Duration;
+
+use farebox_core::rail::{Finding, Handle};
+use farebox_devnet_evm::DevnetOptions;
+use farebox_rail_evm::Finality;
+use serde_json::{Value, json};
+
+use crate::conformance::{Fixture, Recorder, WAIT_MS, signed, transaction};
+use crate::evm::Evm;
+
+/// The same handle with something else in it.
+fn changed(handle: &Handle, change: impl FnOnce(&mut Value)) -> Handle {
+    let mut json: Value = serde_json::from_str(&handle.0).unwrap();
+    change(&mut json);
+    Handle(json.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reorg_that_forgets_the_settlement_opens_it_again() {
+    let evm = Evm::start().await;
+    let (handle, examined) = signed(evm.payer(), &*evm.collector()).await;
+    let journal = Recorder::default();
+    let first = evm
+        .collector()
+        .settle(&examined.handle, &journal, WAIT_MS)
+        .await;
+    transaction(&first);
+    evm.net.reorg(1, false).unwrap();
+    assert_eq!(evm.payer().check(&handle).await, Finding::Open);
+    // It can be sent again while it is valid.
+    let again = evm
+        .restarted()
+        .await
+        .settle(&examined.handle, &journal, WAIT_MS)
+        .await;
+    transaction(&again);
+    assert!(matches!(
+        evm.payer().check(&handle).await,
+        Finding::Settled { .. }
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn expired_is_not_over_before_a_final_block_says_so() {
+    let evm = Evm::with(DevnetOptions::quiet(), |n| n.finality = Finality::Blocks(3)).await;
+    let (handle, _) = signed(evm.payer(), &*evm.collector()).await;
+    evm.net.increase_time(Duration::from_secs(3600));
+    for _ in 0..3 {
+        evm.net.mine();
+        assert_eq!(evm.payer().check(&handle).await, Finding::Open);
+    }
+    evm.net.mine();
+    assert_eq!(evm.payer().check(&handle).await, Finding::NeverWill);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_chains_own_word_for_final_is_used() {
+    let options = DevnetOptions {
+        finality_blocks: 2,
+        ..DevnetOptions::quiet()
+    };
+    let evm = Evm::with(options, |n| n.finality = Finality::Finalized).await;
+    let (handle, examined) = signed(evm.payer(), &*evm.collector()).await;
+    transaction(
+        &evm.collector()
+            .settle(&examined.handle, &Recorder::default(), WAIT_MS)
+            .await,
+    );
+    for expected in [false, false, true] {
+        let finding = evm.payer().check(&handle).await;
+        assert!(
+            matches!(finding, Finding::Settled { is_final, .. } if is_final == expected),
+            "{finding:?}"
+        );
+        evm.net.mine();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nonce_used_for_something_else_never_will_settle() {
+    let evm = Evm::start().await;
+    let (handle, examined) = signed(evm.payer(), &*evm.collector()).await;
+    transaction(
+        &evm.collector()
+            .settle(&examined.handle, &Recorder::default(), WAIT_MS)
+            .await,
+    );
+    for change in [
+        |json: &mut Value| json["transfer"]["value"] = json!("999"),
+        |json: &mut Value| json["transfer"]["to"] = json!(format!("0x{}", "77".repeat(20))),
+    ] {
+        let twin = changed(&handle, change);
+        assert_eq!(evm.payer().check(&twin).await, Finding::NeverWill);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_older_than_one_request_are_found() {
+    let evm = Evm::start().await;
+    let (handle, examined) = signed(evm.payer(), &*evm.collector()).await;
+    let outcome = evm
+        .collector()
+        .settle(&examined.handle, &Recorder::default(), WAIT_MS)
+        .await;
+    for _ in 0..2_100 {
+        evm.net.mine();
+    }
+    let finding = evm.payer().check(&handle).await;
+    assert!(
+        matches!(&finding, Finding::Settled { transaction: t, .. } if *t == transaction(&outcome)),
+        "{finding:?}"
+    );
+    assert!(evm.net.faults().calls("eth_getLogs") >= 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_search_for_logs_ends_where_the_payment_was_first_seen() {
+    let evm = Evm::start().await;
+    let (handle, examined) = signed(evm.payer(), &*evm.collector()).await;
+    transaction(
+        &evm.collector()
+            .settle(&examined.handle, &Recorder::default(), WAIT_MS)
+            .await,
+    );
+    for _ in 0..2_100 {
+        evm.net.mine();
+    }
+    // First seen an hour from now: the log is older, so it is not this payment's.
+    let later = changed(&handle, |json| {
+        json["seen_s"] = json!(json["seen_s"].as_u64().unwrap() + 3600);
+    });
+    assert!(matches!(
+        evm.payer().check(&later).await,
+        Finding::CannotTell { .. }
+    ));
+    assert_eq!(evm.net.faults().calls("eth_getLogs"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn balances_are_those_of_the_chain() {
+    let evm = Evm::start().await;
+    let holdings = evm.payer().balances().await;
+    let holding = holdings[0].as_ref().unwrap();
+    assert_eq!(holding.symbol, "USDC");
+    assert_eq!(
+        holding.amount.to_decimal_string(holding.decimals),
+        "1000000"
+    );
+    evm.cut_off(true);
+    let holdings = evm.payer().balances().await;
+    assert_eq!(
+        holdings[0].as_ref().err().map(|e| e.code),
+        Some("rpc_no_answer")
+    );
+}

@@ -123,7 +123,7 @@ pub(crate) async fn what_is_offered_can_be_paid_and_both_sides_see_it(f: &impl F
     let journal = Recorder::default();
     let outcome = collector.settle(&examined.handle, &journal, WAIT_MS).await;
     let hash = transaction(&outcome);
-    assert_eq!(journal.lines(), [hash.clone()]);
+    assert_eq!(journal.lines(), std::slice::from_ref(&hash));
     assert_eq!(f.revenue() - before, examined.terms.amount.atomic());
     for finding in [
         f.payer().check(&handle).await,

@@ -1,11 +1,12 @@
 //! The fixture: a devnet with this rail on both sides.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use alloy_primitives::Address;
 use async_trait::async_trait;
-use farebox_core::clock::SystemClock;
+use farebox_core::clock::{Clock, SystemClock};
 use farebox_core::rail::{CollectRail, PayRail};
 use farebox_devnet_evm::{ANY_METHOD, Devnet, DevnetOptions, Fault};
 use farebox_rail_evm::{EvmCollector, EvmKey, EvmPayer, Finality, Network};
@@ -23,10 +24,31 @@ pub(crate) struct Evm {
     payer: EvmPayer,
     pauper: EvmPayer,
     collector: Arc<EvmCollector>,
+    /// The collector's.
+    pub(crate) clock: Arc<TestClock>,
 }
 
 pub(crate) fn key(hex: &str) -> Arc<EvmKey> {
     Arc::new(EvmKey::from_hex(hex).unwrap())
+}
+
+/// The computer's clock, which a test may put forward.
+#[derive(Default)]
+pub(crate) struct TestClock {
+    ahead_ms: AtomicU64,
+}
+
+impl TestClock {
+    pub(crate) fn advance(&self, by: Duration) {
+        let by_ms = u64::try_from(by.as_millis()).unwrap();
+        self.ahead_ms.fetch_add(by_ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn now_ms(&self) -> u64 {
+        SystemClock.now_ms() + self.ahead_ms.load(Ordering::SeqCst)
+    }
 }
 
 impl Evm {
@@ -40,12 +62,13 @@ impl Evm {
         network.rpc = vec![net.rpc_url()];
         network.finality = Finality::Blocks(0);
         change(&mut network);
-        let clock = || Arc::new(SystemClock);
-        let payer = |key| EvmPayer::new(vec![network.clone()], key, clock()).unwrap();
+        let clock = Arc::new(TestClock::default());
+        let payer = |key| EvmPayer::new(vec![network.clone()], key, Arc::new(SystemClock)).unwrap();
         let evm = Self {
             payer: payer(key(&net.accounts()[1].key_hex())),
             pauper: payer(key(PAUPER_KEY)),
-            collector: Arc::new(collector(&net, &network)),
+            collector: Arc::new(collector(&net, &network, Arc::clone(&clock))),
+            clock,
             network: network.clone(),
             net,
         };
@@ -58,11 +81,11 @@ impl Evm {
     }
 }
 
-pub(crate) fn collector(net: &Devnet, network: &Network) -> EvmCollector {
+pub(crate) fn collector(net: &Devnet, network: &Network, clock: Arc<TestClock>) -> EvmCollector {
     let accounts = net.accounts();
     let payee = EvmAddress(accounts[9].address.into_array());
     let gas = key(&accounts[0].key_hex());
-    EvmCollector::new(vec![network.clone()], payee, gas, Arc::new(SystemClock)).unwrap()
+    EvmCollector::new(vec![network.clone()], payee, gas, clock).unwrap()
 }
 
 #[async_trait]
@@ -80,14 +103,14 @@ impl Fixture for Evm {
     }
 
     async fn restarted(&self) -> Arc<dyn CollectRail> {
-        let collector = collector(&self.net, &self.network);
+        let collector = collector(&self.net, &self.network, Arc::clone(&self.clock));
         collector.start().await.unwrap();
         Arc::new(collector)
     }
 
     fn revenue(&self) -> u128 {
         let payee = self.net.accounts()[9].address;
-        self.net.token_balance(payee).to::<u128>()
+        self.net.token_balance(payee).unwrap().to::<u128>()
     }
 
     fn expire(&self) {

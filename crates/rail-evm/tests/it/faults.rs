@@ -1,1 +1,202 @@
+//! An RPC that hangs, lies, loses answers or belongs to another chain.
 
+use std::time::Duration;
+
+use farebox_core::rail::{Finding, Outcome};
+use farebox_devnet_evm::{ANY_METHOD, Devnet, DevnetOptions, Fault};
+use farebox_rail_evm::Network;
+use farebox_wire::x402::reason::Reason;
+
+use crate::conformance::{Fixture, Recorder, WAIT_MS, signed, transaction};
+use crate::evm::{Evm, collector};
+
+const SEND: &str = "eth_sendRawTransaction";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_reply_to_a_sent_transaction_pays_once() {
+    let evm = Evm::start().await;
+    let before = evm.revenue();
+    let (_, examined) = signed(evm.payer(), &*evm.collector()).await;
+    evm.net.faults().set_times(SEND, Fault::LoseReply, 1);
+    let journal = Recorder::default();
+    let outcome = evm
+        .collector()
+        .settle(&examined.handle, &journal, WAIT_MS)
+        .await;
+    assert_eq!(journal.lines(), [transaction(&outcome)]);
+    assert_eq!(evm.revenue() - before, examined.terms.amount.atomic());
+    assert_eq!(evm.net.nonce(evm.gas_account()), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_never_arrived_is_sent_again() {
+    let evm = Evm::start().await;
+    let (_, examined) = signed(evm.payer(), &*evm.collector()).await;
+    evm.net.faults().set_times(SEND, Fault::Disconnect, 1);
+    let journal = Recorder::default();
+    let outcome = evm
+        .collector()
+        .settle(&examined.handle, &journal, WAIT_MS)
+        .await;
+    assert_eq!(journal.lines(), [transaction(&outcome)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_hangs_while_sending_leaves_the_outcome_unknown() {
+    let evm = Evm::start().await;
+    let (handle, examined) = signed(evm.payer(), &*evm.collector()).await;
+    evm.net.faults().set(SEND, Fault::Hang);
+    let journal = Recorder::default();
+    let outcome = evm
+        .collector()
+        .settle(&examined.handle, &journal, 500)
+        .await;
+    assert_eq!(
+        outcome,
+        Outcome::Unknown {
+            reason: "settlement_pending".into()
+        }
+    );
+    assert_eq!(journal.lines().len(), 1);
+    assert_eq!(evm.payer().check(&handle).await, Finding::Open);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_hangs_before_sending_means_that_nothing_was_sent() {
+    let evm = Evm::start().await;
+    let (_, examined) = signed(evm.payer(), &*evm.collector()).await;
+    evm.net.faults().set(ANY_METHOD, Fault::Hang);
+    let journal = Recorder::default();
+    let outcome = evm
+        .collector()
+        .settle(&examined.handle, &journal, 500)
+        .await;
+    assert!(
+        matches!(&outcome, Outcome::Rejected(r) if r.is_ours && r.reason == Reason::UnexpectedSettle),
+        "{outcome:?}"
+    );
+    assert!(journal.lines().is_empty());
+    evm.net.faults().clear();
+    transaction(
+        &evm.collector()
+            .settle(&examined.handle, &journal, WAIT_MS)
+            .await,
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nonsense_tells_nothing_and_blames_nobody() {
+    let evm = Evm::start().await;
+    let (handle, examined) = signed(evm.payer(), &*evm.collector()).await;
+    for fault in [
+        Fault::Garbage,
+        Fault::HttpStatus(503),
+        Fault::Disconnect,
+        Fault::Refuse {
+            code: -32603,
+            message: "internal error".into(),
+        },
+    ] {
+        evm.net.faults().set(ANY_METHOD, fault.clone());
+        let finding = evm.payer().check(&handle).await;
+        assert!(
+            matches!(finding, Finding::CannotTell { .. }),
+            "{fault:?}: {finding:?}"
+        );
+        let refusal = evm.collector().verify(&examined).await.unwrap_err();
+        assert!(refusal.is_ours, "{fault:?}");
+        let outcome = evm
+            .collector()
+            .settle(&examined.handle, &Recorder::default(), 500)
+            .await;
+        assert!(
+            matches!(&outcome, Outcome::Rejected(r) if r.is_ours),
+            "{fault:?}: {outcome:?}"
+        );
+        evm.net.faults().clear();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watched_settlement_survives_an_outage() {
+    let evm = Evm::start().await;
+    let (_, examined) = signed(evm.payer(), &*evm.collector()).await;
+    evm.net
+        .faults()
+        .set("eth_blockNumber", Fault::HttpStatus(502));
+    let journal = Recorder::default();
+    let outcome = evm
+        .collector()
+        .settle(&examined.handle, &journal, 500)
+        .await;
+    assert!(matches!(outcome, Outcome::Unknown { .. }));
+    evm.net.faults().clear();
+    let outcome = evm
+        .collector()
+        .settle(&examined.handle, &journal, WAIT_MS)
+        .await;
+    assert_eq!(journal.lines(), [transaction(&outcome)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_endpoint_is_passed_over() {
+    let evm = Evm::with(DevnetOptions::quiet(), |network| {
+        network.rpc.insert(0, "http://127.0.0.1:1".into());
+    })
+    .await;
+    let (handle, examined) = signed(evm.payer(), &*evm.collector()).await;
+    evm.collector().verify(&examined).await.unwrap();
+    transaction(
+        &evm.collector()
+            .settle(&examined.handle, &Recorder::default(), WAIT_MS)
+            .await,
+    );
+    assert!(matches!(
+        evm.payer().check(&handle).await,
+        Finding::Settled { .. }
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_of_another_chain_is_refused_at_start() {
+    let options = DevnetOptions {
+        chain_id: 31337,
+        ..DevnetOptions::quiet()
+    };
+    let net = Devnet::start(options).unwrap();
+    let mut network = Network::new(84532);
+    network.rpc = vec![net.rpc_url()];
+    let refused = collector(&net, &network, Default::default())
+        .start()
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code, "wrong_chain_id");
+    assert!(refused.message.contains("31337"), "{}", refused.message);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unreachable_chain_is_refused_at_start() {
+    let net = Devnet::start(DevnetOptions::quiet()).unwrap();
+    let mut network = Network::new(84532);
+    network.rpc = vec!["http://127.0.0.1:1".into()];
+    let refused = collector(&net, &network, Default::default())
+        .start()
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code, "rpc_unreachable");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_node_is_waited_for() {
+    let evm = Evm::start().await;
+    let (_, examined) = signed(evm.payer(), &*evm.collector()).await;
+    evm.net
+        .faults()
+        .set(ANY_METHOD, Fault::Delay(Duration::from_millis(100)));
+    evm.collector().verify(&examined).await.unwrap();
+    transaction(
+        &evm.collector()
+            .settle(&examined.handle, &Recorder::default(), WAIT_MS)
+            .await,
+    );
+}

@@ -1,5 +1,7 @@
 //! The rail against a real chain in this process: `farebox-devnet-evm`, with its faults.
 
+#![allow(clippy::unwrap_used)]
+
 mod check;
 mod conformance;
 mod evm;

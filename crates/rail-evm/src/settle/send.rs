@@ -1,0 +1,135 @@
+//! Hands a signed transaction over and follows it to its end, in tasks that outlive the caller.
+
+use std::sync::Arc;
+
+use farebox_core::rail::Refusal;
+
+use super::fees::Fee;
+use super::nonces::Lease;
+use super::refusal::{NotTaken, not_taken};
+use super::seats::Seat;
+use super::tx::SignedTx;
+use super::watcher::Fate;
+use super::{Settler, ours, pending};
+use crate::handle::EvmHandle;
+use crate::rpc::{Quantity, SendError};
+
+/// How handing over ended.
+pub(super) enum Handed {
+    /// A node has the transaction, or may have it.
+    Over,
+    /// Nothing left; try again with another nonce or fee.
+    Again(Seat),
+    /// Nothing left, and it is no use to try again.
+    Refused(Refusal),
+}
+
+impl Settler {
+    /// Hands the transaction over in a task of its own, so that a caller who goes away leaves
+    /// nothing half sent.
+    pub(super) async fn send(
+        self: &Arc<Self>,
+        tx: SignedTx,
+        lease: Lease,
+        seat: Seat,
+        handle: EvmHandle,
+    ) -> Handed {
+        let settler = Arc::clone(self);
+        let task = tokio::spawn(async move { settler.send_now(tx, lease, seat, handle).await });
+        match task.await {
+            Ok(handed) => handed,
+            // Only at shutdown: it may have left.
+            Err(_) => Handed::Over,
+        }
+    }
+
+    async fn send_now(
+        self: Arc<Self>,
+        tx: SignedTx,
+        mut lease: Lease,
+        seat: Seat,
+        handle: EvmHandle,
+    ) -> Handed {
+        let valid_before_s = handle.transfer.valid_before;
+        let told = self.watcher.register(tx.clone(), valid_before_s);
+        match self.rpc.send_raw(&tx.raw).await {
+            Ok(()) => tracing::info!(hash = %tx.hash, nonce = lease.nonce(), "sent"),
+            // A lost reply: it is watched and sent again as if it had arrived.
+            Err(SendError::MayBeSent(error)) => {
+                tracing::warn!(hash = %tx.hash, %error, "sent, but without an answer");
+            }
+            Err(SendError::NotSent(error)) => {
+                self.watcher.forget(&tx.hash);
+                return Handed::Refused(ours(&error));
+            }
+            Err(SendError::Refused { message }) => {
+                self.watcher.forget(&tx.hash);
+                return self.not_taken(&message, lease, seat).await;
+            }
+        }
+        lease.mark_used();
+        self.watcher.sent(&tx.hash);
+        let settler = Arc::clone(&self);
+        tokio::spawn(async move {
+            let fate = told.await;
+            settler.follow(fate.ok(), tx.fee, lease, seat, handle).await;
+        });
+        Handed::Over
+    }
+
+    async fn not_taken(&self, message: &str, mut lease: Lease, seat: Seat) -> Handed {
+        tracing::warn!(
+            message,
+            nonce = lease.nonce(),
+            "the node did not take a transaction"
+        );
+        match not_taken(message) {
+            NotTaken::NonceUsed | NotTaken::Occupied => {
+                let count = self.rpc.one::<Quantity>(self.count_call()).await;
+                let count = count.ok().and_then(|q| u64::try_from(q.0).ok());
+                // A node whose count says otherwise is not believed: skipping a free nonce would
+                // hold up everything above it.
+                if count.is_none_or(|count| count > lease.nonce()) {
+                    lease.mark_used();
+                    self.nonces
+                        .skip_to(lease.nonce(), count.unwrap_or_default());
+                }
+                Handed::Again(seat)
+            }
+            NotTaken::Underpriced => {
+                self.fees.forget().await;
+                Handed::Again(seat)
+            }
+            NotTaken::Unfunded => Handed::Refused(ours(&format!(
+                "the gas key's account {} on {} cannot pay for gas; send it some of the chain's own coin",
+                self.key.address(),
+                self.chain.network.chain
+            ))),
+            NotTaken::Other => Handed::Refused(ours(&format!("the node says: {message}"))),
+        }
+    }
+
+    /// Waits for a transaction's fate, however long, and tells everybody.
+    async fn follow(
+        &self,
+        fate: Option<Fate>,
+        fee: Fee,
+        lease: Lease,
+        seat: Seat,
+        handle: EvmHandle,
+    ) {
+        let outcome = match fate {
+            Some(Fate::Mined { receipt, head }) => self.judge(&handle, &receipt, head).await,
+            Some(Fate::Displaced) | None => self.ask(&handle).await.unwrap_or_else(pending),
+            Some(Fate::Expired) => {
+                seat.publish(pending());
+                // The payment is over, but everything behind its nonce waits for it.
+                self.use_up(lease, Some(fee)).await;
+                return;
+            }
+        };
+        tracing::info!(identity = %handle.identity(), ?outcome, "settlement ended");
+        drop(lease);
+        seat.publish(outcome);
+    }
+}
