@@ -71,19 +71,17 @@ async fn four_processes_spend_a_budget_for_a_hundred() {
 #[tokio::test]
 async fn what_was_acknowledged_survives_a_kill() {
     let folder = Folder::empty();
+    let sell = |name: String| start("processes::child_that_sells", &folder.path(), &name);
     for round in 0..6 {
-        let name = format!("round{round}");
-        let mut child = start("processes::child_that_sells", &folder.path(), &name);
-        let mut said = lines(&mut child);
-        let mut acknowledged: Vec<_> = said.by_ref().take(40 + 37 * round).collect();
-        child.kill().expect("a kill");
-        // What it still said before it died counts too.
-        acknowledged.extend(said);
-        child.wait().expect("an end");
+        let mut first = sell(format!("first{round}"));
+        let mut second = sell(format!("second{round}"));
+        let mut acknowledged = killed_after(40 + 37 * round, &mut first);
+        // The other goes on over the dead one's log.
+        acknowledged.extend(killed_after(200, &mut second));
+        assert!(acknowledged.len() >= 240);
 
         let ledger = folder.open().await;
         ledger.must_add_up().await;
-        assert!(acknowledged.len() >= 40);
         for line in acknowledged {
             let (word, id) = line.split_once(' ').expect("two words");
             let found = ledger.payment(&PaymentId(id.to_owned())).await;
@@ -95,6 +93,16 @@ async fn what_was_acknowledged_survives_a_kill() {
             }
         }
     }
+}
+
+/// Kills a child once it has said so much; gives all that it said until it was dead.
+fn killed_after(count: usize, child: &mut Child) -> Vec<String> {
+    let mut said = lines(child);
+    let mut all: Vec<_> = said.by_ref().take(count).collect();
+    child.kill().expect("a kill");
+    all.extend(said);
+    child.wait().expect("an end");
+    all
 }
 
 #[test]
