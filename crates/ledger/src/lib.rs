@@ -51,6 +51,7 @@ mod error;
 mod lock;
 mod postings;
 mod prune;
+mod queue;
 mod read;
 mod readers;
 mod row;

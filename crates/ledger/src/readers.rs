@@ -1,20 +1,36 @@
-//! A few connections that only read, each used by one blocking thread at a time.
+//! Reads, each of one moment: a thread for those that find a row, and connections on blocking
+//! threads for those that may take long. They never wait for a writer.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use farebox_core::ledger::LedgerError;
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
+use crate::queue::{Job, Queue};
 use crate::schema::{self, execute};
 
-/// Reads that may run at once; more would only wait for the same disk.
-const READERS_MAX: usize = 4;
+/// Long reads that may run at once; more would only wait for the same disk.
+const LONG_READS_MAX: usize = 4;
 
-/// The pool.
+/// Starts the thread for reads of a few rows: under load many share one snapshot, which is not
+/// older than the call of any of them.
+pub(crate) fn start_quick(path: &Path) -> Result<Queue, LedgerError> {
+    Queue::start("ledger-reader", schema::open_reader(path)?, look)
+}
+
+fn look(connection: &Connection, batch: &mut [Box<dyn Job>]) -> Result<(), LedgerError> {
+    at_one_moment(connection, |connection| {
+        for job in batch {
+            job.run(connection);
+        }
+    })
+}
+
+/// The connections for long reads.
 #[derive(Clone)]
-pub(crate) struct Readers {
+pub(crate) struct Pool {
     inner: Arc<Inner>,
 }
 
@@ -24,20 +40,19 @@ struct Inner {
     idle: Mutex<Vec<Connection>>,
 }
 
-impl Readers {
-    /// Opens the first connection, so that a file that cannot be read fails at start.
-    pub(crate) fn open(path: &Path) -> Result<Self, LedgerError> {
-        let first = schema::open_reader(path)?;
-        Ok(Self {
+impl Pool {
+    /// A pool without connections yet.
+    pub(crate) fn new(path: &Path) -> Self {
+        Self {
             inner: Arc::new(Inner {
                 path: path.to_owned(),
-                free: Arc::new(Semaphore::new(READERS_MAX)),
-                idle: Mutex::new(vec![first]),
+                free: Arc::new(Semaphore::new(LONG_READS_MAX)),
+                idle: Mutex::default(),
             }),
-        })
+        }
     }
 
-    /// Runs `work` in one read transaction: all that it sees is one snapshot.
+    /// Runs `work` in one read transaction, on a blocking thread.
     pub(crate) async fn run<T, F>(&self, work: F) -> Result<T, LedgerError>
     where
         T: Send + 'static,
@@ -75,16 +90,23 @@ impl Inner {
             Some(connection) => connection,
             None => schema::open_reader(&self.path)?,
         };
-        // All that follows is of one moment.
-        execute(&connection, "BEGIN")?;
-        let result = work(&connection);
-        execute(&connection, "ROLLBACK")?;
+        let result = at_one_moment(&connection, work)?;
         self.lock().push(connection);
         result
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Connection>> {
         // A panic elsewhere leaves a list of idle connections as good as before.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn at_one_moment<T>(
+    connection: &Connection,
+    work: impl FnOnce(&Connection) -> T,
+) -> Result<T, LedgerError> {
+    execute(connection, "BEGIN")?;
+    let result = work(connection);
+    execute(connection, "ROLLBACK")?;
+    Ok(result)
 }

@@ -14,17 +14,18 @@ use farebox_wire::identity::Identity;
 use rusqlite::Connection;
 
 use crate::prune::Pruned;
-use crate::readers::Readers;
-use crate::writer::Writer;
-use crate::{accounts, apply, budget, buyer, prune, read, row, schema, seller, verify};
+use crate::queue::Queue;
+use crate::readers::{self, Pool};
+use crate::{accounts, apply, budget, buyer, prune, read, row, schema, seller, verify, writer};
 
 /// The ledger in one SQLite file on a local disk. Several processes may have it open.
 ///
 /// Calls need a Tokio runtime. A call whose future is dropped may still take effect.
 #[derive(Clone)]
 pub struct SqliteLedger {
-    writer: Writer,
-    readers: Readers,
+    writer: Queue,
+    quick_reader: Queue,
+    long_readers: Pool,
 }
 
 impl SqliteLedger {
@@ -37,11 +38,12 @@ impl SqliteLedger {
     /// opened, [`LedgerError::Busy`] where another process keeps it locked for half a minute.
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
         let connection = schema::open_writer(path)?;
-        let readers = Readers::open(path)?;
-        readers.run_here(verify::tail)?;
+        let long_readers = Pool::new(path);
+        long_readers.run_here(verify::tail)?;
         Ok(Self {
-            readers,
-            writer: Writer::start(connection)?,
+            writer: writer::start(connection)?,
+            quick_reader: readers::start_quick(path)?,
+            long_readers,
         })
     }
 
@@ -64,6 +66,7 @@ impl SqliteLedger {
         }
     }
 
+    /// For what writes.
     async fn write<T, F>(&self, work: F) -> Result<T, LedgerError>
     where
         T: Send + 'static,
@@ -72,12 +75,22 @@ impl SqliteLedger {
         self.writer.run(work).await
     }
 
+    /// For reads of a few rows that have an index.
+    async fn find<T, F>(&self, work: F) -> Result<T, LedgerError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, LedgerError> + Send + 'static,
+    {
+        self.quick_reader.run(work).await
+    }
+
+    /// For reads that grow with the ledger.
     async fn read<T, F>(&self, work: F) -> Result<T, LedgerError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, LedgerError> + Send + 'static,
     {
-        self.readers.run(work).await
+        self.long_readers.run(work).await
     }
 }
 
@@ -95,7 +108,7 @@ impl Ledger for SqliteLedger {
 
     async fn payer_mark(&self, asset: &AssetId, payer: &str) -> Result<PayerMark, LedgerError> {
         let (asset, payer) = (asset.clone(), payer.to_owned());
-        self.read(move |connection| seller::payer_mark(connection, &asset, &payer))
+        self.find(move |connection| seller::payer_mark(connection, &asset, &payer))
             .await
     }
 
@@ -136,7 +149,7 @@ impl Ledger for SqliteLedger {
 
     async fn payment(&self, id: &PaymentId) -> Result<Option<Payment>, LedgerError> {
         let id = id.clone();
-        self.read(move |connection| {
+        self.find(move |connection| {
             let found = row::find(connection, "WHERE id = ?1", [&id.0])?;
             Ok(found.map(|stored| stored.payment))
         })
@@ -149,7 +162,7 @@ impl Ledger for SqliteLedger {
         identity: &Identity,
     ) -> Result<Option<Payment>, LedgerError> {
         let identity = identity.clone();
-        self.read(move |connection| {
+        self.find(move |connection| {
             let found = seller::find(connection, role, &identity)?;
             Ok(found.map(|stored| stored.payment))
         })
@@ -158,7 +171,7 @@ impl Ledger for SqliteLedger {
 
     async fn by_call(&self, call: &CallKey) -> Result<Option<Payment>, LedgerError> {
         let call = call.clone();
-        self.read(move |connection| buyer::by_call(connection, &call))
+        self.find(move |connection| buyer::by_call(connection, &call))
             .await
     }
 

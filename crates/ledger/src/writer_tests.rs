@@ -6,6 +6,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
+use crate::error;
 use crate::schema::open_writer;
 
 fn insert(connection: &Connection, holder: &str) -> Result<(), LedgerError> {
@@ -31,7 +32,7 @@ fn ledger(folder: &TempDir) -> Connection {
 #[tokio::test]
 async fn a_failing_job_undoes_its_own_writes_alone() {
     let folder = TempDir::new().expect("a folder");
-    let writer = Writer::start(ledger(&folder)).expect("a thread");
+    let writer = start(ledger(&folder)).expect("a thread");
     let (open, gate) = mpsc::channel::<()>();
     // While the first waits in its transaction, the others queue up for the next one.
     let first = writer.run(move |connection| {
@@ -54,7 +55,7 @@ async fn a_failing_job_undoes_its_own_writes_alone() {
 #[tokio::test]
 async fn an_answer_means_that_others_can_see_it() {
     let folder = TempDir::new().expect("a folder");
-    let writer = Writer::start(ledger(&folder)).expect("a thread");
+    let writer = start(ledger(&folder)).expect("a thread");
     for n in 0..20 {
         let name = format!("{n:02}");
         let written = writer
@@ -75,7 +76,7 @@ async fn a_full_disk_is_an_error_and_keeps_what_was_acknowledged() {
     connection
         .pragma_update(None, "max_page_count", pages + 4)
         .expect("a small disk");
-    let writer = Writer::start(connection).expect("a thread");
+    let writer = start(connection).expect("a thread");
     let mut acknowledged = Vec::new();
     let error = loop {
         let name = format!("{:03}{}", acknowledged.len(), "x".repeat(1000));
@@ -102,7 +103,7 @@ async fn a_full_disk_is_an_error_and_keeps_what_was_acknowledged() {
 #[tokio::test]
 async fn a_caller_that_gives_up_does_not_stop_the_writer() {
     let folder = TempDir::new().expect("a folder");
-    let writer = Writer::start(ledger(&folder)).expect("a thread");
+    let writer = start(ledger(&folder)).expect("a thread");
     let (open, gate) = mpsc::channel::<()>();
     let mut impatient = Box::pin(writer.run(move |connection| {
         gate.recv().expect("the gate opens");

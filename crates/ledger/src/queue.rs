@@ -1,0 +1,108 @@
+//! A thread that owns one connection and runs queued jobs on it, as many in one transaction as
+//! wait at that moment. [`crate::writer`] and [`crate::readers`] say what a transaction is.
+
+use std::thread;
+
+use farebox_core::ledger::LedgerError;
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error;
+
+/// Jobs that may wait; a caller beyond that waits for room.
+const QUEUE_MAX: usize = 1024;
+/// Jobs in one transaction: keeps the wait of the first, and of other processes, short.
+const BATCH_MAX: usize = 256;
+
+/// Runs waiting jobs in one transaction; an error is everybody's.
+pub(crate) type Turn = fn(&Connection, &mut [Box<dyn Job>]) -> Result<(), LedgerError>;
+
+/// Hands jobs to the thread. The thread ends when this is dropped and the queue is empty.
+#[derive(Clone)]
+pub(crate) struct Queue {
+    jobs: mpsc::Sender<Box<dyn Job>>,
+}
+
+impl Queue {
+    /// Starts the thread.
+    pub(crate) fn start(
+        name: &str,
+        connection: Connection,
+        turn: Turn,
+    ) -> Result<Self, LedgerError> {
+        let (jobs, queue) = mpsc::channel(QUEUE_MAX);
+        thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || work(&connection, queue, turn))
+            .map_err(|error| LedgerError::Store(format!("no thread for the ledger: {error}")))?;
+        Ok(Self { jobs })
+    }
+
+    /// Runs `work` in a transaction and answers after its end. If the caller stops waiting, the
+    /// work may still be done.
+    pub(crate) async fn run<T, F>(&self, work: F) -> Result<T, LedgerError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, LedgerError> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job = Pending {
+            work: Some(work),
+            result: None,
+            reply,
+        };
+        let stopped = || LedgerError::Store("the ledger's thread has stopped".to_owned());
+        self.jobs.send(Box::new(job)).await.map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())?
+    }
+}
+
+/// One command in the queue.
+pub(crate) trait Job: Send {
+    /// Does it; whether what it wrote may stay in the transaction.
+    fn run(&mut self, connection: &Connection) -> bool;
+
+    /// Answers its caller; `ended` is the fate of the whole transaction.
+    fn reply(self: Box<Self>, ended: &Result<(), LedgerError>);
+}
+
+struct Pending<T, F> {
+    work: Option<F>,
+    result: Option<Result<T, LedgerError>>,
+    reply: oneshot::Sender<Result<T, LedgerError>>,
+}
+
+impl<T, F> Job for Pending<T, F>
+where
+    T: Send,
+    F: FnOnce(&Connection) -> Result<T, LedgerError> + Send,
+{
+    fn run(&mut self, connection: &Connection) -> bool {
+        self.result = self.work.take().map(|work| work(connection));
+        matches!(self.result, Some(Ok(_)))
+    }
+
+    fn reply(self: Box<Self>, ended: &Result<(), LedgerError>) {
+        let answer = match (self.result, ended) {
+            (Some(Err(error)), _) => Err(error),
+            (Some(result), Ok(())) => result,
+            (_, Err(error)) => Err(error::copy(error)),
+            (None, Ok(())) => Err(LedgerError::Store("the command was not run".to_owned())),
+        };
+        // A caller that no longer waits does not want the answer.
+        let _ = self.reply.send(answer);
+    }
+}
+
+fn work(connection: &Connection, mut queue: mpsc::Receiver<Box<dyn Job>>, turn: Turn) {
+    let mut batch = Vec::with_capacity(BATCH_MAX);
+    while queue.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
+        let ended = turn(connection, &mut batch);
+        if let Err(error) = &ended {
+            tracing::error!(%error, jobs = batch.len(), "a transaction of the ledger failed");
+        }
+        for job in batch.drain(..) {
+            job.reply(&ended);
+        }
+    }
+}
