@@ -15,7 +15,8 @@ export const TOKEN = "0x036CbD53842c5426634e7929541eC2318f3dCF7e";
 const FUNDS = 1_000_000_000_000n; // 1,000,000 with 6 decimals
 const WORDS = "test test test test test test test test test test test junk";
 const CONTRACTS = new URL("../../contracts/artifacts/", import.meta.url);
-const ANVIL = new URL("../node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil", import.meta.url);
+const ANVIL_PLATFORM = `${process.platform}-${process.arch === "x64" ? "amd64" : process.arch}`;
+const ANVIL = fileURLToPath(new URL(`../node_modules/@foundry-rs/anvil-${ANVIL_PLATFORM}/bin/anvil`, import.meta.url));
 
 export const tokenAbi = parseAbi([
   "function balanceOf(address) view returns (uint256)",
@@ -53,7 +54,7 @@ export async function startDevnet(binary, folder) {
 export async function startAnvil() {
   const port = await freePort();
   const args = ["--chain-id", "84532", "--gas-limit", "300000000", "--port", String(port)];
-  await serve(fileURLToPath(ANVIL), args, (line) => line.startsWith("Listening on"));
+  await serve(ANVIL, args, (line) => line.startsWith("Listening on"));
   const rpc = `http://127.0.0.1:${port}`;
   await placeToken(rpc);
   return rpc;

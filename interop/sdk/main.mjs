@@ -91,12 +91,21 @@ async function ourGate(chain, rpc, binary, folder) {
     assertReceipt(bought.receipt);
     await assertPaid(rpc, bought.receipt.transaction, AXIOS);
   });
+  await check(`${chain}: ten @x402/fetch at once each pay once`, async () => {
+    const before = await balanceOf(rpc, PAYEE);
+    const purchases = Array.from({ length: 10 }, (_, index) => buyWithFetch(`${gate.ready}/item/${index}`, FETCH));
+    const bought = await Promise.all(purchases);
+    assert.deepEqual(bought.map(({ status, body }) => [status, body.path]), bought.map((_, index) => [200, `/item/${index}`]));
+    bought.forEach(({ receipt }) => assertReceipt(receipt));
+    assert.equal(await balanceOf(rpc, PAYEE), before + 10n * PRICE);
+  });
   await check(`${chain}: no payment header reaches the upstream`, () => {
     assert.ok(upstream.seen.requests > 0, "the upstream was reached");
     assert.equal(upstream.seen.paymentHeaders, 0);
   });
   await stop(gate.child);
   await aboveTheSpendControls(chain, rpc, binary, folder, upstream);
+  await paidUpfront(chain, rpc, binary, folder, upstream);
   await upstream.close();
 }
 
@@ -107,6 +116,22 @@ async function aboveTheSpendControls(chain, rpc, binary, folder, upstream) {
     const before = await balanceOf(rpc, account(SPENDER).address);
     await assert.rejects(buyWithFetch(`${gate.ready}/weather`, SPENDER), /spendControls\.maxAmountPerPayment/);
     assert.equal(await balanceOf(rpc, account(SPENDER).address), before);
+  });
+  await stop(gate.child);
+}
+
+/** A route that is settled before the upstream is called; v2 clients know it as the upfront flow. */
+async function paidUpfront(chain, rpc, binary, folder, upstream) {
+  const seller = await readFile(join(folder, "seller.toml"), "utf8");
+  const route = `\n[[route]]\nmatch = "/*"\nupstream = "${upstream.url}"\nprice = "0.001 USD"\nsettle = "before"\n`;
+  await writeFile(join(folder, "upfront.toml"), seller + route);
+  const args = ["gate", "--config", join(folder, "upfront.toml"), "--listen", "127.0.0.1:0", "--json"];
+  const gate = await serve(binary, args, (line) => jsonLine(line)?.listening);
+  await check(`${chain}: @x402/fetch buys a request that is settled first`, async () => {
+    const bought = await buyWithFetch(`${gate.ready}/weather`, FETCH);
+    assert.equal(bought.status, 200);
+    assertReceipt(bought.receipt);
+    await assertPaid(rpc, bought.receipt.transaction, FETCH);
   });
   await stop(gate.child);
 }
@@ -136,6 +161,14 @@ async function officialSeller(chain, rpc, binary, folder) {
     assert.equal(exit, 3, JSON.stringify(answer.error));
     assert.equal(answer.payment, null);
   });
+  await check(`${chain}: farebox fetch --dry-run shows the offer of @x402/express and pays nothing`, async () => {
+    const before = await balanceOf(rpc, PAYEE);
+    const { exit, answer } = await ourFetch(binary, folder, ["--dry-run", `${seller.url}/report`]);
+    assert.equal(exit, 0, JSON.stringify(answer.error));
+    assert.deepEqual(answer.offers.map(({ network, payable }) => [network, payable]), [["eip155:84532", true]]);
+    assert.ok(answer.decision.allow, JSON.stringify(answer.decision));
+    assert.equal(await balanceOf(rpc, PAYEE), before);
+  });
   await check(`${chain}: an @x402/express seller that fails leaves the amount reserved`, async () => {
     const before = await balanceOf(rpc, PAYEE);
     const { exit, answer } = await ourFetch(binary, folder, [`${seller.url}/broken`]);
@@ -143,6 +176,11 @@ async function officialSeller(chain, rpc, binary, folder) {
     assert.equal(answer.status, 500);
     assert.ok(answer.payment.reserved_until, "reserved_until says until when");
     assert.equal(await balanceOf(rpc, PAYEE), before, "nothing was paid");
+  });
+  await check(`${chain}: the buyer's budget counts what was paid and what may still be`, async () => {
+    const { stdout } = await run(binary, ["budget", "show", "--config", join(folder, "buyer.toml"), "--json"]);
+    const total = JSON.parse(stdout).levels.find(({ level }) => level === "total");
+    assert.deepEqual([total.spent, total.reserved], ["0.001", "0.001"]);
   });
   await seller.close();
 }
