@@ -34,7 +34,7 @@ pub(crate) fn desk(
         PayingKey::None => vec![],
         PayingKey::Read(key) => vec![Arc::new(payer(networks, key)?)],
         PayingKey::Locked(locked) => vec![Arc::new(LockedPayer {
-            watcher: payer(networks.clone(), throwaway_key()?)?,
+            watcher: payer(networks.clone(), keys::throwaway()?)?,
             networks,
             locked,
             unlocked: OnceCell::new(),
@@ -48,7 +48,7 @@ pub(crate) fn desk(
 /// # Errors
 /// Exit 2 where a network is not what it should be.
 pub(crate) fn keyless_desk(config: &Config, ledger: Arc<dyn Ledger>) -> Result<Arc<Desk>, Failure> {
-    let watcher = payer(networks::for_buying(config)?, throwaway_key()?)?;
+    let watcher = payer(networks::for_buying(config)?, keys::throwaway()?)?;
     build(config, vec![Arc::new(watcher)], ledger)
 }
 
@@ -95,16 +95,6 @@ fn clock() -> Arc<dyn Clock> {
 
 fn payer(networks: Vec<Network>, key: Arc<EvmKey>) -> Result<EvmPayer, Failure> {
     EvmPayer::new(networks, key, clock()).map_err(|why| Failure::config(why.code, why.message))
-}
-
-/// A key of nobody, for asking: the chain is asked about a payment, not about a key.
-fn throwaway_key() -> Result<Arc<EvmKey>, Failure> {
-    let failed = |why: String| Failure::internal("no_randomness", why);
-    let mut bytes = zeroize::Zeroizing::new([0; 32]);
-    getrandom::fill(bytes.as_mut_slice()).map_err(|why| failed(why.to_string()))?;
-    EvmKey::from_bytes(&bytes)
-        .map(Arc::new)
-        .map_err(|why| failed(why.to_string()))
 }
 
 /// Pays with a key that is still in the keystore.

@@ -111,6 +111,16 @@ pub(super) fn paying_key(
     }
 }
 
+/// A key of nobody, for asking: a chain is asked about a payment, not about a key.
+pub(super) fn throwaway() -> Result<Arc<EvmKey>, Failure> {
+    let failed = |why: String| Failure::internal("no_randomness", why);
+    let mut bytes = zeroize::Zeroizing::new([0; 32]);
+    getrandom::fill(bytes.as_mut_slice()).map_err(|why| failed(why.to_string()))?;
+    EvmKey::from_bytes(&bytes)
+        .map(Arc::new)
+        .map_err(|why| failed(why.to_string()))
+}
+
 /// The address of the paying key; one in the keystore is not opened for it.
 pub(crate) fn paying_address(config: &Config, data_dir: &DataDir) -> Result<EvmAddress, Failure> {
     match paying_key(config, data_dir, None)? {

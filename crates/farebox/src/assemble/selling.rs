@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use farebox_core::clock::{Clock, SystemClock};
 use farebox_core::fault::{Blame, Fault, Kind};
+use farebox_core::ledger::LedgerError;
 use farebox_core::rail::{CollectRail, RailError};
 use farebox_ledger::{SellerLock, SqliteLedger};
 use farebox_rail_evm::EvmCollector;
@@ -22,7 +23,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::{keys, networks};
-use crate::config::{Listen, NetworkSection, RouteSection, Settle, Unmatched};
+use crate::config::{Config, DataDir, Listen, NetworkSection, RouteSection, Settle, Unmatched};
 use crate::failure::{EXIT_USAGE, Failure};
 
 /// Where the gate listens when nobody says where.
@@ -134,6 +135,44 @@ pub(crate) async fn gate(sale: Sale) -> Result<Gate, Failure> {
     })
 }
 
+/// Asks the chains what became of payments that an earlier gate has left open. Returns `false`
+/// where a gate is running on the ledger: it does that by itself.
+///
+/// # Errors
+/// Exit 2 where the configuration names no chain or payee to ask about.
+pub(crate) async fn recover(config: &Config, data_dir: &DataDir) -> Result<bool, Failure> {
+    let path = config.ledger_path(data_dir)?;
+    let _lock = match SellerLock::acquire(&path) {
+        Ok(lock) => lock,
+        Err(LedgerError::Busy(_)) => return Ok(false),
+        Err(other) => return Err(other.into()),
+    };
+    let pay_to = config.file.pay_to.evm.as_deref().ok_or_else(|| {
+        let message = format!(
+            "this ledger has open payments of a seller; name the payee with evm in [pay_to] of {}",
+            config.name()
+        );
+        Failure::config("config_missing", message)
+    })?;
+    let pay_to = networks::address(pay_to, "[pay_to] evm")?;
+    let networks = networks::configured(config)?;
+    // Asking moves nothing, so it needs no gas key.
+    let collector =
+        EvmCollector::new(networks, pay_to, keys::throwaway()?, clock()).map_err(rail_failure)?;
+    let ledger = super::open_ledger(path).await?;
+    // Nothing is sold here, so no offer ever shows this origin.
+    let nothing = SellerConfig::new("http://localhost", vec![]);
+    let seller = Seller::new(
+        nothing,
+        vec![Arc::new(collector)],
+        Arc::new(ledger),
+        clock(),
+    )
+    .map_err(|why| invalid(why.to_string()))?;
+    seller.recover().await?;
+    Ok(true)
+}
+
 impl Gate {
     /// Serves until `stop`, then lets what has begun come to its end.
     ///
@@ -234,7 +273,10 @@ impl Sale {
         let networks = networks::with_endpoints(&self.networks)?;
         let collector =
             EvmCollector::new(networks, pay_to, gas_key, clock()).map_err(rail_failure)?;
-        collector.start().await.map_err(rail_failure)?;
+        collector.start().await.map_err(|why| {
+            let message = format!("{}; check --rpc, or rpc in [network]", why.message);
+            rail_failure(RailError { message, ..why })
+        })?;
         Ok(Arc::new(collector))
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! Reads the ledger; `resume` asks the chain and writes down what it says. It never pays.
 
+use std::sync::Arc;
+
 use clap::{Args, Subcommand, ValueEnum};
-use farebox_core::ledger::{Filter, LedgerError, Payment, PaymentId};
+use farebox_core::ledger::{Filter, Ledger, LedgerError, Payment, PaymentId};
 use farebox_core::payment::Role;
 use farebox_core::purse::Purse as _;
-use farebox_wallet::{Desk, ResolveReport};
 use serde::Serialize;
 
 use super::Globals;
@@ -156,45 +157,70 @@ impl Show {
 impl Resume {
     async fn run(self, globals: &Globals) -> Result<u8, Failure> {
         let config = globals.config()?;
-        let ledger = assemble::ledger(&config, &globals.data_dir()?).await?;
-        let desk = assemble::keyless_desk(&config, ledger)?;
-        let report = match &self.id {
-            None => desk.resolve_all().await?,
-            Some(id) => resolve_one(&desk, &PaymentId(id.clone())).await?,
-        };
-        let answer = Resumed {
-            resolved: report.resolved,
-            still_unknown: report.still_unknown,
-            payments: views(&report.payments),
-        };
-        if globals.json {
-            output::json(&answer)?;
-        } else {
-            output::line(&format!(
-                "{} resolved, {} still unknown",
-                answer.resolved, answer.still_unknown
-            ))?;
-            if !report.payments.is_empty() {
-                output::line(&table(&report.payments))?;
+        let data_dir = globals.data_dir()?;
+        let ledger = assemble::ledger(&config, &data_dir).await?;
+        let asked = self.asked(&*ledger).await?;
+        let (bought, sold): (Vec<_>, Vec<_>) = asked
+            .iter()
+            .partition(|payment| payment.role == Role::Buyer);
+        if !bought.is_empty() {
+            let desk = assemble::keyless_desk(&config, Arc::clone(&ledger))?;
+            match &self.id {
+                Some(id) => drop(desk.resolve(&PaymentId(id.clone())).await?),
+                None => drop(desk.resolve_all().await?),
             }
         }
-        Ok(0)
+        if !sold.is_empty() && !assemble::recover(&config, &data_dir).await? && !globals.quiet {
+            output::say("farebox: a gate is running on this ledger and asks the chain by itself");
+        }
+        let mut payments = Vec::with_capacity(asked.len());
+        for before in &asked {
+            payments.extend(ledger.payment(&before.id).await?);
+        }
+        tell(&asked, &payments, globals)
+    }
+
+    /// The payments to ask about.
+    async fn asked(&self, ledger: &dyn Ledger) -> Result<Vec<Payment>, Failure> {
+        if let Some(id) = &self.id {
+            let id = PaymentId(id.clone());
+            let payment = ledger.payment(&id).await?;
+            return Ok(vec![payment.ok_or(LedgerError::NotFound(id))?]);
+        }
+        let filter = Filter {
+            role: self.role.map(Role::from),
+            open_only: true,
+            limit: None,
+        };
+        Ok(ledger.list(filter).await?)
     }
 }
 
-/// Asks about one payment; one that is closed is only shown.
-async fn resolve_one(desk: &Desk, id: &PaymentId) -> Result<ResolveReport, Failure> {
-    let before = desk.payment(id).await?;
-    let before = before.ok_or_else(|| LedgerError::NotFound(id.clone()))?;
-    let after = match before.role {
-        Role::Buyer => desk.resolve(id).await?,
-        Role::Seller | Role::Facilitator => before.clone(),
+fn tell(before: &[Payment], after: &[Payment], globals: &Globals) -> Result<u8, Failure> {
+    let undecided = |payments: &[Payment]| {
+        payments
+            .iter()
+            .filter(|payment| payment.state.is_open())
+            .count()
     };
-    Ok(ResolveReport {
-        resolved: usize::from(before.state.is_open() && !after.state.is_open()),
-        still_unknown: usize::from(after.state.is_open()),
-        payments: vec![after],
-    })
+    let still_unknown = undecided(after);
+    let answer = Resumed {
+        resolved: undecided(before).saturating_sub(still_unknown),
+        still_unknown,
+        payments: views(after),
+    };
+    if globals.json {
+        output::json(&answer)?;
+        return Ok(0);
+    }
+    output::line(&format!(
+        "{} resolved, {still_unknown} still unknown",
+        answer.resolved
+    ))?;
+    if !after.is_empty() {
+        output::line(&table(after))?;
+    }
+    Ok(0)
 }
 
 fn views(payments: &[Payment]) -> Vec<Entry> {

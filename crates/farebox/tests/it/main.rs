@@ -2,8 +2,14 @@
 
 mod budget;
 mod config;
+mod demo;
 mod devnet;
+mod fetch;
+mod gate;
 mod help;
+mod market;
+mod payments;
+mod readme;
 mod support;
 mod usage;
 mod wallet;

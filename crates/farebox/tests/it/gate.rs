@@ -1,0 +1,286 @@
+//! `farebox gate`: what it needs to start, and how it stops.
+
+use serde_json::json;
+
+use crate::market::{Market, Upstream};
+use crate::support::User;
+
+const PAY_TO: &str = "0xa0Ee7A142d267C1f36714E4a8F75612F20a79720";
+
+fn refused(user: &User, arguments: &[&str]) -> String {
+    let (exit, answer) = user.json(&[&["gate"], arguments].concat());
+    assert_eq!(exit, 2, "{answer}");
+    assert_eq!(answer["ok"], false);
+    answer["error"]["message"]
+        .as_str()
+        .expect("a sentence")
+        .to_owned()
+}
+
+#[test]
+fn it_names_everything_that_is_missing_with_the_flag_that_supplies_it() {
+    let user = User::new();
+    let message = refused(&user, &[]);
+    for flag in [
+        "--upstream",
+        "[[route]]",
+        "--network",
+        "--pay-to",
+        "--gas-key",
+    ] {
+        assert!(message.contains(flag), "{flag} in: {message}");
+    }
+    let sale = [
+        "--upstream",
+        "http://127.0.0.1:3000",
+        "--price",
+        "0.001 USD",
+    ];
+    let message = refused(&user, &[&sale[..], &["--network", "eip155:84532"]].concat());
+    for flag in ["--rpc eip155:84532=URL", "--pay-to", "--gas-key"] {
+        assert!(message.contains(flag), "{flag} in: {message}");
+    }
+    assert!(!message.contains("--upstream"), "{message}");
+    let message = refused(&user, &[&sale[..], &["--listen", "0.0.0.0:0"]].concat());
+    assert!(message.contains("--public-url"), "{message}");
+}
+
+#[test]
+fn it_refuses_what_cannot_be_meant() {
+    let user = User::new();
+    let _net = user.devnet();
+    let sale = [
+        "--config",
+        "net/seller.toml",
+        "--listen",
+        "127.0.0.1:0",
+        "--price",
+        "0.001 USD",
+    ];
+    let rows: [(&[&str], &str); 6] = [
+        (&["--upstream", "https://example.com"], "TLS"),
+        (&["--upstream", "http://127.0.0.1:3000/path"], "path"),
+        (
+            &[
+                "--upstream",
+                "http://a",
+                "--pay-to",
+                "0xA0Ee7A142d267C1f36714E4a8F75612F20a79720",
+            ],
+            "checksum",
+        ),
+        (
+            &[
+                "--upstream",
+                "http://a",
+                "--pay-to",
+                "0x0000000000000000000000000000000000000000",
+            ],
+            "cannot be paid",
+        ),
+        (
+            &[
+                "--upstream",
+                "http://a",
+                "--gas-key",
+                "env:NOT_SET_ANYWHERE",
+            ],
+            "NOT_SET_ANYWHERE",
+        ),
+        (
+            &[
+                "--upstream",
+                "http://a",
+                "--rpc",
+                "eip155:84532=http://127.0.0.1:1",
+            ],
+            "check --rpc",
+        ),
+    ];
+    for (arguments, why) in rows {
+        let message = refused(&user, &[&sale[..], arguments].concat());
+        assert!(message.contains(why), "{why} in: {message}");
+    }
+}
+
+#[test]
+fn an_upstream_needs_a_price_and_a_price_an_upstream() {
+    let user = User::new();
+    assert_eq!(
+        user.run(&["gate", "--upstream", "http://127.0.0.1:3000"])
+            .exit,
+        2
+    );
+    assert_eq!(user.run(&["gate", "--price", "0.001 USD"]).exit, 2);
+}
+
+#[test]
+fn without_a_file_flags_are_enough() {
+    let user = User::new();
+    let net = user.devnet();
+    let upstream = Upstream::start();
+    let rpc = format!("eip155:84532={}", net.text("/evm/rpc"));
+    let url = upstream.url();
+    let mut command = user.command(&[
+        "gate",
+        "--upstream",
+        &url,
+        "--price",
+        "0.001 USD",
+        "--network",
+        "eip155:84532",
+        "--rpc",
+        &rpc,
+        "--pay-to",
+        PAY_TO,
+        "--gas-key",
+        "env:GAS_KEY",
+        "--listen",
+        "127.0.0.1:0",
+        "--json",
+    ]);
+    command.env("GAS_KEY", user.read("net/gas.key"));
+    let gate = crate::support::Running::of(command);
+    assert!(
+        user.path("data/farebox.db").exists(),
+        "the ledger is in the data directory"
+    );
+    let paid = user.run(&[
+        "fetch",
+        "--config",
+        "net/buyer.toml",
+        &format!("{}/ok", gate.text("/listening")),
+    ]);
+    assert_eq!(
+        (paid.exit, paid.stdout.as_str()),
+        (0, "ok\n"),
+        "{}",
+        paid.stderr
+    );
+}
+
+#[test]
+fn it_prints_where_it_listens_as_one_line() {
+    let market = Market::open();
+    let keys: Vec<&String> = market
+        .gate
+        .ready
+        .as_object()
+        .expect("an object")
+        .keys()
+        .collect();
+    assert_eq!(keys, ["listening"]);
+    assert!(
+        market.url("").starts_with("http://127.0.0.1:"),
+        "{}",
+        market.url("")
+    );
+    assert!(!market.url("").ends_with(":0"), "the real port");
+}
+
+#[test]
+fn one_ledger_has_one_gate() {
+    let market = Market::open();
+    let url = market.upstream.url();
+    let arguments = [
+        "--config",
+        "net/seller.toml",
+        "--upstream",
+        &url,
+        "--price",
+        "0.001 USD",
+        "--listen",
+        "127.0.0.1:0",
+    ];
+    let message = refused(&market.user, &arguments);
+    assert!(message.contains("another gate"), "{message}");
+}
+
+#[test]
+fn a_port_that_is_taken_is_refused() {
+    let market = Market::open();
+    let (url, address) = (market.upstream.url(), market.url(""));
+    let listen = address.trim_start_matches("http://");
+    let file = market
+        .user
+        .read("net/seller.toml")
+        .replace("seller.db", "other.db");
+    market.user.write("net/other.toml", &file);
+    let arguments = [
+        "--config",
+        "net/other.toml",
+        "--upstream",
+        &url,
+        "--price",
+        "0.001 USD",
+        "--listen",
+        listen,
+    ];
+    let message = refused(&market.user, &arguments);
+    assert!(message.contains("cannot listen"), "{message}");
+}
+
+#[test]
+fn routes_are_tried_in_their_order_and_the_rest_is_not_found() {
+    let market = Market::with_routes(concat!(
+        "[[route]]\nmatch = \"GET /ok\"\nupstream = \"{upstream}\"\nprice = \"0 USD\"\n",
+        "[[route]]\nmatch = \"/echo\"\nupstream = \"{upstream}\"\nprice = \"0.002 USD\"\n",
+    ));
+    let status = |path: &str, more: &[&str]| {
+        let url = market.url(path);
+        let (_, answer) = market.fetch_json(&[more, &["--dry-run", &url]].concat());
+        (
+            answer["status"].clone(),
+            answer["offers"][0]["amount"].clone(),
+        )
+    };
+    assert_eq!(status("/ok", &[]).0, json!(200));
+    assert_eq!(status("/echo", &[]), (json!(402), json!("2000")));
+    assert_eq!(status("/ok", &["-X", "DELETE"]).0, json!(404));
+    assert_eq!(status("/else", &[]).0, json!(404));
+}
+
+#[test]
+fn two_equal_routes_are_a_mistake() {
+    let user = User::new();
+    let _net = user.devnet();
+    let route = "[[route]]\nmatch = \"/a\"\nupstream = \"http://127.0.0.1:1\"\nprice = \"1 USD\"\n";
+    user.write(
+        "net/twice.toml",
+        &format!("{}{route}{route}", user.read("net/seller.toml")),
+    );
+    let message = refused(
+        &user,
+        &["--config", "net/twice.toml", "--listen", "127.0.0.1:0"],
+    );
+    assert!(message.contains("\"/a\""), "{message}");
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_closes_it_well_and_its_books_stay() {
+    let market = Market::open();
+    let url = market.url("/ok");
+    assert_eq!(market.fetch(&[&url]).exit, 0);
+    let Market {
+        user,
+        net: _net,
+        upstream: _upstream,
+        gate,
+    } = market;
+    let (exit, stderr) = gate.interrupt();
+    assert_eq!((exit, stderr.as_str()), (0, ""));
+    let (_, answer) = user.json(&[
+        "payments",
+        "list",
+        "--role",
+        "seller",
+        "--config",
+        "net/seller.toml",
+    ]);
+    let payment = &answer["payments"][0];
+    assert_eq!(
+        (&payment["state"], &payment["delivery"]),
+        (&json!("settled"), &json!("delivered"))
+    );
+}
