@@ -198,6 +198,277 @@ fn exit_3_a_wallet_without_a_budget_spends_nothing() {
         .replace("buyer.db", "broke.db");
     let (before_the_budget, _) = file.split_once("[budget]").expect("the file has a budget");
     market.user.write("net/broke.toml", before_the_budget);
+    let (exit, answer) =
+        market
+            .user
+            .json(&["fetch", "--config", "net/broke.toml", &market.url("/ok")]);
+    assert_eq!((exit, code(&answer)), (3, "no_budget"));
+}
+
+#[test]
+fn exit_4_an_offer_on_an_unknown_network_cannot_be_paid() {
+    let user = User::new();
+    let _net = user.devnet();
+    let ask = async || {
+        (
+            StatusCode::PAYMENT_REQUIRED,
+            challenge("eip155:999999", "1"),
+        )
+    };
+    let server = Server::start(Router::new().route("/", get(ask)));
+    let (exit, answer) = user.json(&["fetch", "--config", "net/buyer.toml", &server.url()]);
+    assert_eq!((exit, code(&answer)), (4, "no_payable_offer"), "{answer}");
+}
+
+#[test]
+fn exit_4_without_a_key_nothing_can_be_paid() {
+    let market = Market::open();
+    let (exit, answer) = market.user.json(&["fetch", &market.url("/ok")]);
+    assert_eq!(exit, 4);
+    let message = answer["error"]["message"].as_str().expect("a sentence");
+    assert!(message.contains("farebox wallet create"), "{message}");
+}
+
+#[test]
+fn exit_5_a_failing_upstream_is_not_paid_and_the_amount_stays_reserved() {
+    let market = Market::open();
+    let before = market.balance();
+    let (exit, answer) = market.fetch_json(&[&market.url("/status/500")]);
+    assert_eq!((exit, &answer["status"]), (5, &json!(500)));
+    assert!(answer["payment"]["reserved_until"].is_u64());
+    assert_eq!(answer["error"]["money_may_have_moved"], true);
+    assert_eq!(market.spent_and_reserved(), ("0".into(), "0.001".into()));
+    assert_eq!(market.balance(), before);
+}
+
+#[test]
+fn exit_6_a_seller_who_hangs_up_after_the_credential() {
+    // A panic in the handler closes the connection without an answer.
+    let (user, _net, server) = stranger(|| std::panic::panic_any("hang up"));
+    let (exit, answer) = user.json(&["fetch", "--config", "net/buyer.toml", &server.url()]);
+    assert_eq!(exit, 6, "{answer}");
+    assert_eq!(answer["status"], Value::Null);
+    assert_eq!(answer["payment"]["state"], "unknown");
+    assert_eq!(answer["error"]["money_may_have_moved"], true);
+    assert_eq!(answer["error"]["retry_safe"], true);
+}
+
+#[test]
+fn exit_7_paid_before_an_upstream_that_fails() {
+    let market = Market::with_routes(
+        "[[route]]\nmatch = \"/*\"\nupstream = \"{upstream}\"\nprice = \"0.001 USD\"\nsettle = \"before\"\n",
+    );
+    let (exit, answer) = market.fetch_json(&[&market.url("/status/500")]);
+    assert_eq!((exit, &answer["status"]), (7, &json!(500)), "{answer}");
+    assert_eq!(answer["payment"]["state"], "settled");
+    assert_eq!(answer["body"], "as you wish\n");
+}
+
+#[test]
+fn exit_7_a_body_that_breaks_off_was_paid() {
+    let severed = severed_server();
+    let market = Market::with_routes(&format!(
+        "[[route]]\nmatch = \"/*\"\nupstream = \"{severed}\"\nprice = \"0.001 USD\"\n"
+    ));
+    let (exit, answer) = market.fetch_json(&[&market.url("/")]);
+    assert_eq!((exit, &answer["status"]), (7, &json!(200)), "{answer}");
+    assert_eq!(answer["payment"]["state"], "settled");
+    assert_eq!(code(&answer), "body_broke_off");
+}
+
+/// A server that promises a hundred bytes, sends ten and hangs up; it serves one request.
+fn severed_server() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().expect("the gate connects");
+        let mut request = BufReader::new(socket.try_clone().expect("a second handle")).lines();
+        // Up to the blank line that ends the head.
+        while request
+            .next()
+            .is_some_and(|line| line.is_ok_and(|line| !line.is_empty()))
+        {}
+        let head = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nten bytes.";
+        socket.write_all(head.as_bytes()).expect("the gate listens");
+    });
+    format!("http://{address}")
+}
+
+#[test]
+fn exit_22_an_error_without_a_payment_prints_its_body() {
+    let market = Market::with_price("0 USD");
+    let ended = market.fetch(&[&market.url("/status/404")]);
+    assert_eq!((ended.exit, ended.stdout.as_str()), (22, "as you wish\n"));
+    assert!(ended.stderr.contains("404"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_dry_run_explains_and_pays_nothing() {
+    let market = Market::open();
+    let (exit, answer) = market.fetch_json(&["--dry-run", &market.url("/ok")]);
+    assert_eq!((exit, &answer["payment"]), (0, &Value::Null));
+    assert_eq!(answer["decision"]["allow"], true);
+    let offer = &answer["offers"][0];
+    assert_eq!(offer["amount"], "1000");
+    assert_eq!(offer["cost"], json!({"amount": "0.001", "currency": "USD"}));
+    assert_eq!(
+        (&offer["payable"], &offer["reason"]),
+        (&json!(true), &Value::Null)
+    );
+    let ended = market.fetch(&["--dry-run", &market.url("/ok")]);
+    assert!(
+        ended.stdout.contains("Nothing was paid"),
+        "{}",
+        ended.stdout
+    );
+    assert_eq!(market.payments("buyer"), Vec::<Value>::new());
+    assert_eq!(market.upstream.calls(), 0);
+}
+
+#[test]
+fn method_headers_and_body_reach_the_upstream_as_given() {
+    let market = Market::open();
+    let url = market.url("/echo");
+    let plain = market.fetch(&["-d", "a=1", &url]);
+    assert_eq!(
+        plain.stdout,
+        "POST\ncontent-type: application/x-www-form-urlencoded\nx-test: -\na=1"
+    );
+    market.user.write("body.json", "{\"q\": 1}\n");
+    let file = market.fetch(&[
+        "-X",
+        "PUT",
+        "-H",
+        "Content-Type: application/json",
+        "-H",
+        "X-Test: yes",
+        "-d",
+        "@body.json",
+        &url,
+    ]);
+    assert_eq!(
+        file.stdout,
+        "PUT\ncontent-type: application/json\nx-test: yes\n{\"q\": 1}\n"
+    );
+}
+
+#[test]
+fn the_body_may_come_from_stdin() {
+    let market = Market::open();
+    let mut command = market.user.command(&[
+        "fetch",
+        "--config",
+        "net/buyer.toml",
+        "-d",
+        "@-",
+        &market.url("/echo"),
+    ]);
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("farebox starts");
+    child
+        .stdin
+        .take()
+        .expect("piped")
+        .write_all(b"from stdin")
+        .expect("it reads");
+    let ended = Ended::of(child.wait_with_output().expect("it ends"));
+    assert!(ended.stdout.ends_with("\nfrom stdin"), "{}", ended.stdout);
+}
+
+#[test]
+fn the_answer_may_go_to_a_file() {
+    let market = Market::open();
+    let (exit, answer) = market.fetch_json(&["-o", "answer.txt", &market.url("/ok")]);
+    assert_eq!((exit, &answer["output"]), (0, &json!("answer.txt")));
+    assert!(answer.get("body").is_none());
+    assert_eq!(market.user.read("answer.txt"), "ok\n");
+    let ended = market.fetch(&["-O", &market.url("/ok?x=1")]);
+    assert_eq!((ended.exit, ended.stdout.as_str()), (0, ""));
+    assert_eq!(market.user.read("ok"), "ok\n");
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_found_out_before_anything_is_paid() {
+    let market = Market::open();
+    let (exit, answer) = market.fetch_json(&["-o", "no/such/folder/answer", &market.url("/ok")]);
+    assert_eq!((exit, code(&answer)), (2, "output_failed"));
+    assert_eq!(market.payments("buyer"), Vec::<Value>::new());
+}
+
+#[test]
+fn a_refused_call_leaves_no_file_and_spoils_none() {
+    let market = Market::open();
+    market.user.write("kept.txt", "kept");
+    for name in ["kept.txt", "new.txt"] {
+        assert_eq!(
+            market
+                .fetch(&["--max-cost", "0.0001", "-o", name, &market.url("/ok")])
+                .exit,
+            3
+        );
+    }
+    assert_eq!(market.user.read("kept.txt"), "kept");
+    assert!(!market.user.path("new.txt").exists());
+}
+
+#[test]
+fn the_head_is_printed_on_request_and_errors_can_be_silenced() {
+    let market = Market::open();
+    let ended = market.fetch(&["-i", &market.url("/ok")]);
+    assert!(
+        ended.stdout.starts_with("HTTP/1.1 200 OK\r\n"),
+        "{}",
+        ended.stdout
+    );
+    assert!(
+        ended.stdout.contains("\r\npayment-response: "),
+        "{}",
+        ended.stdout
+    );
+    assert!(ended.stdout.ends_with("\r\n\r\nok\n"), "{}", ended.stdout);
+    let ended = market.fetch(&["-s", "--max-cost", "0.0001", &market.url("/ok")]);
+    assert_eq!(
+        (ended.exit, ended.stdout.as_str(), ended.stderr.as_str()),
+        (3, "", "")
+    );
+}
+
+#[test]
+fn redirects_are_followed_before_paying_only_on_request() {
+    let market = Market::with_routes(concat!(
+        "[[route]]\nmatch = \"/away\"\nupstream = \"{upstream}\"\nprice = \"0 USD\"\n",
+        "[[route]]\nmatch = \"/*\"\nupstream = \"{upstream}\"\nprice = \"0.001 USD\"\n",
+    ));
+    let (exit, answer) = market.fetch_json(&[&market.url("/away")]);
+    assert_eq!((exit, &answer["status"]), (0, &json!(307)));
+    let (exit, answer) = market.fetch_json(&["-L", &market.url("/away")]);
+    assert_eq!((exit, &answer["body"]), (0, &json!("ok\n")));
+    assert_eq!(answer["payment"]["state"], "settled");
+}
+
+#[test]
+fn an_agent_reaches_no_private_address_that_is_not_allowed() {
+    let market = Market::open();
+    market.user.json(&[
+        "budget",
+        "set",
+        "--agent",
+        "bot",
+        "--total",
+        "1 USD",
+        "--config",
+        "net/buyer.toml",
+    ]);
+    let (exit, answer) = market.fetch_json(&["--agent", "bot", &market.url("/ok")]);
+    assert_eq!(exit, 0, "the devnet's file allows 127.0.0.1: {answer}");
+    let file = market.user.read("net/buyer.toml");
+    market.user.write(
+        "net/strict.toml",
+        &file.replace("allow_private = [\"127.0.0.1/32\"]", ""),
+    );
     let (exit, answer) = market.user.json(&[
         "fetch",
         "--config",
