@@ -9,9 +9,8 @@ mod types;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use alloy_primitives::hex;
 use farebox_core::rail::RailError;
-use reqwest::{Client, Url};
+use reqwest::{Client, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -95,7 +94,7 @@ impl From<RpcError> for RailError {
     }
 }
 
-/// What became of a transaction that was handed over.
+/// Why no node is known to have taken a transaction.
 #[derive(Debug)]
 pub(crate) enum SendError {
     /// No node can have it.
@@ -204,7 +203,7 @@ impl Rpc {
 
     /// Hands over a signed transaction. The same bytes may be handed over again at any time.
     pub(crate) async fn send_raw(&self, raw: &[u8]) -> Result<(), SendError> {
-        let call = Call::new("eth_sendRawTransaction", json!([hex::encode_prefixed(raw)]));
+        let call = Call::send_raw(raw);
         let calls = std::slice::from_ref(&call);
         let mut failed: Option<RpcError> = None;
         for (index, endpoint) in self.in_order() {
@@ -220,7 +219,6 @@ impl Rpc {
                 Err(error) => error,
             };
             match error {
-                RpcError::Refused { message, .. } if is_known(&message) => return Ok(()),
                 RpcError::Refused { message, .. } if failed.is_none() => {
                     return Err(SendError::Refused { message });
                 }
@@ -296,6 +294,13 @@ impl Rpc {
                 }
             })?;
         let status = answer.status();
+        // A busy or broken server: another endpoint may do better, whatever this one's body says.
+        if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
+            return Err(RpcError::Garbage {
+                node: node(),
+                why: format!("HTTP status {status}"),
+            });
+        }
         let body = read_body(answer)
             .await
             .map_err(|why| RpcError::NoAnswer { node: node(), why })?;
@@ -349,19 +354,6 @@ fn no_endpoint() -> RpcError {
         node: "(none)".into(),
         why: "no `rpc` endpoint is configured".into(),
     }
-}
-
-/// Nodes that have a transaction already say so in several words.
-fn is_known(message: &str) -> bool {
-    let message = message.to_ascii_lowercase();
-    [
-        "already known",
-        "known transaction",
-        "already imported",
-        "already exists",
-    ]
-    .iter()
-    .any(|words| message.contains(words))
 }
 
 fn request(calls: &[Call]) -> Value {

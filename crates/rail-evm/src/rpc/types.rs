@@ -28,6 +28,11 @@ impl Call {
         Self::new("eth_call", json!([call, at]))
     }
 
+    /// Hands over a signed transaction.
+    pub(crate) fn send_raw(raw: &[u8]) -> Self {
+        Self::new("eth_sendRawTransaction", json!([hex::encode_prefixed(raw)]))
+    }
+
     /// Head of a block, without its transactions.
     pub(crate) fn block(at: &str) -> Self {
         Self::new("eth_getBlockByNumber", json!([at, false]))

@@ -4,12 +4,14 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::fees::Fee;
 use super::nonces::{Lease, Nonces};
-use super::refusal::{NotTaken, not_taken};
+use super::refusal::NotTaken;
 use super::tx::{Action, sign};
 use super::{GAS_MAX, Settler};
-use crate::rpc::{Quantity, SendError};
+use crate::rpc::Quantity;
 
 /// What a transfer of nothing costs on most chains.
 const GAS_TRANSFER: u64 = 21_000;
@@ -17,6 +19,8 @@ const GAS_TRANSFER: u64 = 21_000;
 const GAP_PATIENCE: Duration = Duration::from_millis(250);
 /// Tries before the nonce goes back among the gaps; with doubling pauses about a minute.
 const FILL_TRIES: u32 = 6;
+/// How long a block may take to include a transaction before it offers more.
+const BLOCK_PATIENCE: Duration = Duration::from_secs(60);
 /// Pause after the first try.
 const FILL_PAUSE: Duration = Duration::from_secs(1);
 
@@ -49,6 +53,8 @@ impl Settler {
             tokio::time::sleep(pause).await;
             pause *= 2;
         }
+        // Back among the gaps, where it is tried again.
+        lease.mark_unused();
     }
 
     async fn try_use_up(
@@ -71,32 +77,27 @@ impl Settler {
         };
         let tx = sign(&self.key, self.chain.number, lease.nonce(), fee, action);
         let told = self.watcher.register(tx.clone(), u64::MAX);
-        match self.rpc.send_raw(&tx.raw).await {
-            Ok(()) | Err(SendError::MayBeSent(_)) => {
+        if let Err((why, message)) = self.broadcast(&tx).await {
+            self.watcher.forget(&tx.hash);
+            if why == NotTaken::NonceUsed {
                 lease.mark_used();
-                self.watcher.sent(&tx.hash);
-                tracing::info!(nonce = lease.nonce(), hash = %tx.hash, "nonce used up");
-                // In flight until it is in a block. It closes only at shutdown.
-                let _ = told.await;
-                Ok(())
+                return Ok(());
             }
-            Err(SendError::NotSent(error)) => {
-                self.watcher.forget(&tx.hash);
-                Err(error.to_string())
+            if why == NotTaken::Occupied {
+                *replaced = Some(fee);
             }
-            Err(SendError::Refused { message }) => {
+            return Err(message);
+        }
+        lease.mark_used();
+        self.watcher.sent(&tx.hash);
+        tracing::info!(nonce = lease.nonce(), hash = %tx.hash, "nonce used up");
+        match timeout(BLOCK_PATIENCE, told).await {
+            // It closes without a word only at shutdown.
+            Ok(_) => Ok(()),
+            Err(_) => {
                 self.watcher.forget(&tx.hash);
-                match not_taken(&message) {
-                    NotTaken::NonceUsed => {
-                        lease.mark_used();
-                        Ok(())
-                    }
-                    NotTaken::Occupied => {
-                        *replaced = Some(fee);
-                        Err(message)
-                    }
-                    _ => Err(message),
-                }
+                *replaced = Some(fee);
+                Err("no block took it; it pays too little".into())
             }
         }
     }

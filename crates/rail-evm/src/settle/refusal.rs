@@ -1,7 +1,7 @@
 //! What nodes and tokens say when they refuse, sorted by what has to be done next.
 //!
 //! Nodes have no codes for this, only words; these are the words of geth, reth, Nethermind,
-//! Erigon, Besu and anvil. What is not recognised is treated as final and harmless: nothing left.
+//! Erigon, Besu and anvil. A refusal that is not recognised proves nothing.
 
 use farebox_wire::evm::parse_hex;
 use farebox_wire::x402::reason::Reason;
@@ -9,9 +9,11 @@ use farebox_wire::x402::reason::Reason;
 use crate::abi;
 use crate::rpc::RpcError;
 
-/// Why a node did not take a transaction.
+/// What a node's refusal of a transaction means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NotTaken {
+    /// It has the transaction already.
+    Known,
     /// The nonce is in a block already.
     NonceUsed,
     /// The nonce waits in another transaction, which pays as much.
@@ -20,15 +22,19 @@ pub(crate) enum NotTaken {
     Underpriced,
     /// The gas key has no money.
     Unfunded,
-    /// Anything else.
+    /// Surely not taken, for another reason.
     Other,
+    /// Words that are not recognised: it may have been taken all the same.
+    Unclear,
 }
 
 /// Sorts the words of a node that did not take a transaction.
 pub(crate) fn not_taken(message: &str) -> NotTaken {
     let message = message.to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|words| message.contains(words));
-    if is_nonce_used(&message) {
+    if is_known(&message) {
+        NotTaken::Known
+    } else if is_nonce_used(&message) {
         NotTaken::NonceUsed
     } else if says(&["replacement transaction", "replace existing"]) {
         NotTaken::Occupied
@@ -45,8 +51,28 @@ pub(crate) fn not_taken(message: &str) -> NotTaken {
         "feetoolow",
     ]) {
         NotTaken::Underpriced
-    } else {
+    } else if says(&[
+        "pool is full",
+        "exceeds block gas limit",
+        "intrinsic gas",
+        "floor data gas",
+        "fee cap",
+        "chain id",
+        "chainid",
+        "rate limit",
+        "limit exceeded",
+        "too many requests",
+        "not supported",
+        "not found",
+        "not allowed",
+        "not available",
+        "unauthorized",
+        "forbidden",
+        "sender not an eoa",
+    ]) {
         NotTaken::Other
+    } else {
+        NotTaken::Unclear
     }
 }
 
@@ -59,6 +85,19 @@ pub(crate) fn is_nonce_used(message: &str) -> bool {
         "oldnonce",
         "nonce_too_low",
         "invalid nonce",
+    ]
+    .iter()
+    .any(|words| message.contains(words))
+}
+
+/// Whether a node says that it has the transaction already.
+pub(crate) fn is_known(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    [
+        "already known",
+        "known transaction",
+        "already imported",
+        "already exists",
     ]
     .iter()
     .any(|words| message.contains(words))

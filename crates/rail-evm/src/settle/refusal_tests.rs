@@ -34,7 +34,14 @@ fn the_words_of_every_common_node_are_understood() {
             NotTaken::Unfunded,
         ),
         ("txpool is full", NotTaken::Other),
-        ("", NotTaken::Other),
+        ("already known", NotTaken::Known),
+        (
+            "the method eth_sendRawTransaction is not available",
+            NotTaken::Other,
+        ),
+        ("internal error", NotTaken::Unclear),
+        ("request timed out", NotTaken::Unclear),
+        ("", NotTaken::Unclear),
     ] {
         assert_eq!(not_taken(message), expected, "{message}");
     }

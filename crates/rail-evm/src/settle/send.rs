@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use farebox_core::rail::Refusal;
+use tracing::Instrument;
 
 use super::fees::Fee;
 use super::nonces::Lease;
@@ -35,7 +36,8 @@ impl Settler {
         handle: EvmHandle,
     ) -> Handed {
         let settler = Arc::clone(self);
-        let task = tokio::spawn(async move { settler.send_now(tx, lease, seat, handle).await });
+        let task = async move { settler.send_now(tx, lease, seat, handle).await };
+        let task = tokio::spawn(task.in_current_span());
         match task.await {
             Ok(handed) => handed,
             // Only at shutdown: it may have left.
@@ -52,38 +54,46 @@ impl Settler {
     ) -> Handed {
         let valid_before_s = handle.transfer.valid_before;
         let told = self.watcher.register(tx.clone(), valid_before_s);
-        match self.rpc.send_raw(&tx.raw).await {
-            Ok(()) => tracing::info!(hash = %tx.hash, nonce = lease.nonce(), "sent"),
-            // A lost reply: it is watched and sent again as if it had arrived.
-            Err(SendError::MayBeSent(error)) => {
-                tracing::warn!(hash = %tx.hash, %error, "sent, but without an answer");
-            }
-            Err(SendError::NotSent(error)) => {
-                self.watcher.forget(&tx.hash);
-                return Handed::Refused(ours(&error));
-            }
-            Err(SendError::Refused { message }) => {
-                self.watcher.forget(&tx.hash);
-                return self.not_taken(&message, lease, seat).await;
-            }
+        if let Err((why, message)) = self.broadcast(&tx).await {
+            self.watcher.forget(&tx.hash);
+            return self.not_taken(why, &message, lease, seat).await;
         }
+        tracing::info!(hash = %tx.hash, nonce = lease.nonce(), "sent");
         lease.mark_used();
         self.watcher.sent(&tx.hash);
         let settler = Arc::clone(&self);
-        tokio::spawn(async move {
+        let follow = async move {
             let fate = told.await;
             settler.follow(fate.ok(), tx.fee, lease, seat, handle).await;
-        });
+        };
+        tokio::spawn(follow.in_current_span());
         Handed::Over
     }
 
-    async fn not_taken(&self, message: &str, mut lease: Lease, seat: Seat) -> Handed {
-        tracing::warn!(
-            message,
-            nonce = lease.nonce(),
-            "the node did not take a transaction"
-        );
-        match not_taken(message) {
+    /// Gives a transaction to the chain. `Ok` means that a node has it or may have it: a lost
+    /// reply is watched and sent again as if it had arrived. `Err` means that none has it.
+    pub(super) async fn broadcast(&self, tx: &SignedTx) -> Result<(), (NotTaken, String)> {
+        let (why, message) = match self.rpc.send_raw(&tx.raw).await {
+            Ok(()) => return Ok(()),
+            Err(SendError::MayBeSent(error)) => (NotTaken::Unclear, error.to_string()),
+            Err(SendError::NotSent(error)) => (NotTaken::Other, error.to_string()),
+            Err(SendError::Refused { message }) => (not_taken(&message), message),
+        };
+        tracing::warn!(hash = %tx.hash, ?why, message, "a transaction was not simply taken");
+        match why {
+            NotTaken::Known | NotTaken::Unclear => Ok(()),
+            why => Err((why, message)),
+        }
+    }
+
+    async fn not_taken(
+        &self,
+        why: NotTaken,
+        message: &str,
+        mut lease: Lease,
+        seat: Seat,
+    ) -> Handed {
+        match why {
             NotTaken::NonceUsed | NotTaken::Occupied => {
                 let count = self.rpc.one::<Quantity>(self.count_call()).await;
                 let count = count.ok().and_then(|q| u64::try_from(q.0).ok());
@@ -105,7 +115,9 @@ impl Settler {
                 self.key.address(),
                 self.chain.network.chain
             ))),
-            NotTaken::Other => Handed::Refused(ours(&format!("the node says: {message}"))),
+            NotTaken::Other | NotTaken::Known | NotTaken::Unclear => {
+                Handed::Refused(ours(&format!("the node did not take it: {message}")))
+            }
         }
     }
 
@@ -128,7 +140,7 @@ impl Settler {
                 return;
             }
         };
-        tracing::info!(identity = %handle.identity(), ?outcome, "settlement ended");
+        tracing::info!(?outcome, "settlement ended");
         drop(lease);
         seat.publish(outcome);
     }

@@ -12,9 +12,9 @@ use farebox_wire::evm::Word;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, oneshot};
 
-use super::refusal::is_nonce_used;
+use super::refusal::{is_known, is_nonce_used};
 use super::tx::SignedTx;
-use crate::rpc::{Call, Quantity, Receipt, Rpc, RpcError, SendError, decode};
+use crate::rpc::{Call, Quantity, Receipt, Rpc, RpcError, decode};
 
 /// The shortest pause between two questions for the newest block.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
@@ -32,6 +32,8 @@ const RESEND_AFTER: Duration = Duration::from_secs(2);
 const RESEND_PAUSE_MAX: Duration = Duration::from_secs(32);
 /// Receipts per request.
 const RECEIPTS_PER_REQUEST: usize = 100;
+/// Transactions per request, a few hundred bytes each.
+const SENDS_PER_REQUEST: usize = 50;
 
 /// What became of a transaction.
 #[derive(Debug)]
@@ -142,7 +144,7 @@ impl Watcher {
             self.collect(&hashes, number).await?;
             *head = Some(number);
         }
-        self.resend(number).await;
+        self.resend(number).await?;
         Ok(has_changed)
     }
 
@@ -179,24 +181,40 @@ impl Watcher {
     }
 
     /// Sends again what is in no block, and gives up what is no longer worth sending.
-    async fn resend(&self, head: u64) {
-        for (tx, valid_before_s) in self.due() {
-            if self.clock.now_s() > valid_before_s && !self.is_mined(&tx.hash).await {
+    async fn resend(&self, head: u64) -> Result<(), RpcError> {
+        let now_s = self.clock.now_s();
+        let (expired, valid): (Vec<_>, Vec<_>) = self
+            .due()
+            .into_iter()
+            .partition(|(_, valid_before_s)| now_s > *valid_before_s);
+        for (tx, _) in expired {
+            if !self.is_mined(&tx.hash).await {
                 self.tell(&tx.hash, Fate::Expired);
-                continue;
             }
-            match self.rpc.send_raw(&tx.raw).await {
-                Err(SendError::Refused { message }) if is_nonce_used(&message) => {
-                    // By itself, or by another? Asked after the nonce was used, a missing receipt
-                    // is an answer.
-                    let hash = [tx.hash];
-                    if self.collect(&hash, head).await.is_ok() && !self.is_mined(&tx.hash).await {
-                        self.tell(&tx.hash, Fate::Displaced);
-                    }
+        }
+        for due in valid.chunks(SENDS_PER_REQUEST) {
+            let calls: Vec<Call> = due.iter().map(|(tx, _)| Call::send_raw(&tx.raw)).collect();
+            let results = self.rpc.batch(&calls).await?;
+            for ((tx, _), result) in due.iter().zip(results) {
+                self.resent(&tx.hash, result, head).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn resent(&self, hash: &Word, result: Result<Value, RpcError>, head: u64) {
+        match result {
+            Ok(_) => tracing::info!(%hash, "sent again"),
+            Err(RpcError::Refused { message, .. }) if is_known(&message) => {}
+            Err(RpcError::Refused { message, .. }) if is_nonce_used(&message) => {
+                // By itself, or by another? Asked after the nonce was used, a missing receipt is
+                // an answer.
+                let hashes = std::slice::from_ref(hash);
+                if self.collect(hashes, head).await.is_ok() && !self.is_mined(hash).await {
+                    self.tell(hash, Fate::Displaced);
                 }
-                Err(error) => tracing::warn!(hash = %tx.hash, ?error, "sending again failed"),
-                Ok(()) => tracing::info!(hash = %tx.hash, "sent again"),
             }
+            Err(error) => tracing::warn!(%hash, %error, "sending again failed"),
         }
     }
 

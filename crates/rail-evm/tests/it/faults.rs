@@ -42,6 +42,24 @@ async fn a_transaction_that_never_arrived_is_sent_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_in_unknown_words_proves_nothing() {
+    let evm = Evm::start().await;
+    let (_, examined) = signed(evm.payer(), &*evm.collector()).await;
+    let words = Fault::Refuse {
+        code: -32603,
+        message: "internal error".into(),
+    };
+    evm.net.faults().set_times(SEND, words, 1);
+    let journal = Recorder::default();
+    let outcome = evm
+        .collector()
+        .settle(&examined.handle, &journal, WAIT_MS)
+        .await;
+    // Sent again, under the same hash.
+    assert_eq!(journal.lines(), [transaction(&outcome)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_hangs_while_sending_leaves_the_outcome_unknown() {
     let evm = Evm::start().await;
     let (handle, examined) = signed(evm.payer(), &*evm.collector()).await;
