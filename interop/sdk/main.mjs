@@ -13,6 +13,7 @@ import { check, finish } from "./report.mjs";
 
 const CONTRACTS_CHECK = new URL("../../contracts/check", import.meta.url);
 const DEVNET_CHECK = new URL("../devnet/check.mjs", import.meta.url);
+const DEVNET_ORACLE = new URL("../devnet/oracle.mjs", import.meta.url);
 const PRICE = 1_000n; // 0.001 USD with 6 decimals
 const PAYEE = account(9).address;
 // Accounts of the development mnemonic, one for each party, so that nonces and balances never mix.
@@ -237,6 +238,8 @@ async function main(binary) {
     await part("anvil", async () => {
       const anvilFolder = await folder();
       const rpc = await startAnvil();
+      const both = [fileURLToPath(DEVNET_ORACLE), devnetRpc, rpc];
+      await verdict("anvil: the devnet agrees with it on gas, logs and refusals", process.execPath, both);
       await configurationFor(rpc, devnetRpc, devnetFolder, anvilFolder);
       await bothWays("anvil", rpc, binary, anvilFolder);
     });
