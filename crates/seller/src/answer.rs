@@ -187,6 +187,18 @@ impl Refused {
         }
     }
 
+    /// Machine code, for the log.
+    pub(crate) fn code(&self) -> &str {
+        match self {
+            Self::Challenge { reason, .. } => reason,
+            Self::Settlement { receipt } => receipt.error_reason.as_deref().unwrap_or_default(),
+            Self::InFlight => Reason::InFlight.code(),
+            Self::Delivered { .. } => Reason::AlreadyUsed.code(),
+            Self::Upstream { .. } => UPSTREAM_FAILED,
+            Self::Problem { code, .. } => code,
+        }
+    }
+
     /// The answer on the wire.
     pub(crate) fn into_response(self, quote: &Quote, path: &str) -> Response<Body> {
         match self {

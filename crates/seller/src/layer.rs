@@ -2,7 +2,8 @@
 //!
 //! It refuses ambiguous requests, answers preflights and challenges itself, hands requests with
 //! a credential to [`redeem`](crate::redeem), and lets only free and paid ones through to what it
-//! wraps. It works in front of an axum `Router` and of the gateway's proxy alike.
+//! wraps. It works in front of an axum `Router` and of the gateway's proxy alike. Put it on the
+//! outermost router: a nested one sees only a part of the path.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -183,7 +184,10 @@ async fn sell(
             }
             answer
         }
-        Ok(Err(refused)) => refused.into_response(&priced.quote, &path),
+        Ok(Err(refused)) => {
+            tracing::info!(path, code = refused.code(), "a payment was refused");
+            refused.into_response(&priced.quote, &path)
+        }
         Err(error) => {
             tracing::error!(%error, "collecting has failed");
             problem(

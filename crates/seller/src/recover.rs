@@ -24,6 +24,8 @@ const FINALITY_TICKS: u32 = 8;
 const LIST_MAX: usize = 10_000;
 /// Payments that the rails are asked about in one tick; the oldest first.
 const BATCH: usize = 512;
+/// How long the watch waits for one settlement: no buyer waits, and the next look is soon.
+const SETTLE_AGAIN_WAIT_MS: u64 = 2_000;
 /// Rails that are asked at the same time.
 const PARALLEL: usize = 16;
 
@@ -121,8 +123,10 @@ impl Seller {
         while let Some(phase) = results.next().await {
             phase?;
         }
-        for payment in &settled {
-            see_through(shop, payment, suspects).await?;
+        let asked = settled.iter().map(|payment| look_at(shop, payment));
+        let mut results = at_once(asked.collect());
+        while let Some((payment, finding)) = results.next().await {
+            see_through(shop, payment, finding, suspects).await?;
         }
         Ok(())
     }
@@ -159,9 +163,13 @@ fn is_served(shop: &Shop, payment: &Payment) -> bool {
 
 /// Asks the rail about a payment that is not settled, and writes down what it says.
 async fn resolve(shop: &Shop, payment: &Payment, if_open: IfOpen) -> Result<Phase, LedgerError> {
-    // Its request has died without a word, and nothing was sent for it.
     if payment.state.phase == Phase::Reserved {
-        return apply(shop, payment, abandoned()).await;
+        // Its request has died without a word, and nothing was sent for it; unless the same
+        // credential has come again since the list was read.
+        return match is_served(shop, payment) {
+            true => Ok(payment.state.phase),
+            false => apply(shop, payment, abandoned()).await,
+        };
     }
     let Some((rail, handle)) = on_rail(shop, payment) else {
         return Ok(payment.state.phase);
@@ -201,6 +209,7 @@ async fn settle_again(
         payment,
         handle,
         request_body: &BodyDigest::default(),
+        wait_ms: shop.settle_wait_ms.min(SETTLE_AGAIN_WAIT_MS),
     };
     // Whatever it says to a buyer is on record as well, and nobody waits for it here.
     let is_settled = attempt.settle().await.is_ok();
@@ -209,17 +218,25 @@ async fn settle_again(
     Ok(now.map_or(payment.state.phase, |payment| payment.state.phase))
 }
 
+/// What the rail says about a settled payment.
+async fn look_at<'a>(shop: &Shop, payment: &'a Payment) -> (&'a Payment, Finding) {
+    let finding = match on_rail(shop, payment) {
+        Some((rail, handle)) => rail.check(handle).await,
+        None => Finding::CannotTell {
+            why: "its rail is not configured".to_owned(),
+        },
+    };
+    (payment, finding)
+}
+
 /// Sees a settled payment through to finality, or finds out that the chain has undone it.
 async fn see_through(
     shop: &Shop,
     payment: &Payment,
+    finding: Finding,
     suspects: &mut HashSet<PaymentId>,
 ) -> Result<(), LedgerError> {
-    let Some((rail, handle)) = on_rail(shop, payment) else {
-        return Ok(());
-    };
-    let undone = |resendable| Event::Undone { resendable };
-    let event = match rail.check(handle).await {
+    let event = match finding {
         Finding::Settled { is_final, .. } => {
             suspects.remove(&payment.id);
             if !is_final {
@@ -230,8 +247,10 @@ async fn see_through(
         Finding::CannotTell { .. } => return Ok(()),
         // A node that lags behind says the same: believe it only when it says so twice.
         Finding::Open | Finding::NeverWill if suspects.insert(payment.id.clone()) => return Ok(()),
-        Finding::Open => undone(is_valid(shop, payment)),
-        Finding::NeverWill => undone(false),
+        Finding::Open => Event::Undone {
+            resendable: is_valid(shop, payment),
+        },
+        Finding::NeverWill => Event::Undone { resendable: false },
     };
     if suspects.remove(&payment.id) {
         tracing::error!(payment = %payment.id, "the chain has undone a settlement");

@@ -364,6 +364,7 @@ impl Case {
             payment,
             handle: &self.examined.handle,
             request_body,
+            wait_ms: self.shop.settle_wait_ms,
         };
         attempt.settle().await
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use farebox_core::ledger::{Applied, Attach, LedgerError, Payment};
-use farebox_core::payment::{Effect, Event};
+use farebox_core::payment::{Effect, Event, Phase};
 use farebox_core::rail::{CollectRail, Handle, Journal, Outcome, RailError, Refusal, Terms};
 use farebox_wire::x402::types::SettleResponse;
 use http::StatusCode;
@@ -24,6 +24,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) payment: &'a Payment,
     pub(crate) handle: &'a Handle,
     pub(crate) request_body: &'a BodyDigest,
+    /// How long to wait for the rail.
+    pub(crate) wait_ms: u64,
 }
 
 impl Attempt<'_> {
@@ -31,10 +33,10 @@ impl Attempt<'_> {
     pub(crate) async fn settle(&self) -> Result<String, Refused> {
         let journal = LedgerJournal {
             attempt: self,
-            has_sent: AtomicBool::new(false),
+            // Whatever an earlier attempt has sent is still out there.
+            has_sent: AtomicBool::new(self.payment.state.phase != Phase::Reserved),
         };
-        let wait_ms = self.shop.settle_wait_ms;
-        let outcome = self.rail.settle(self.handle, &journal, wait_ms).await;
+        let outcome = self.rail.settle(self.handle, &journal, self.wait_ms).await;
         let has_sent = journal.has_sent.load(Ordering::Acquire);
         match outcome {
             Outcome::Settled {

@@ -28,6 +28,16 @@ async fn an_anonymous_request_gets_every_offer_and_costs_nothing() {
 }
 
 #[tokio::test]
+async fn a_route_for_one_path_says_the_same_as_a_route_for_many() {
+    let many = World::new().send(get("/weather/zurich")).await;
+    let one = World::with(|config| {
+        config.routes[0].matcher = "GET /weather/zurich".parse().expect("a route");
+    });
+    let seen = one.send(get("/weather/zurich")).await;
+    assert_eq!((seen.headers, seen.body), (many.headers, many.body));
+}
+
+#[tokio::test]
 async fn the_host_header_is_never_believed() {
     let world = World::new();
     let request = Request::get("/weather/x")

@@ -170,6 +170,19 @@ async fn the_watch_leaves_requests_alone_that_are_being_served() {
 }
 
 #[tokio::test]
+async fn what_was_sent_once_stays_pending_while_the_node_is_away() {
+    let world = World::new();
+    world.rail.plan(Plan::GoSilent);
+    world.buy("/weather/x", "1").await;
+    world.rail.chain_says("1", Finding::Open);
+    world.rail.plan(Plan::Unreachable);
+    watch_until(&world, || async { world.rail.settlements() > 3 }).await;
+    assert_eq!(world.phase().await, Phase::Unknown);
+    let seen = world.buy("/weather/x", "1").await;
+    seen.assert_unsettled("settlement_pending");
+}
+
+#[tokio::test]
 async fn the_watch_gives_back_claims_whose_request_died() {
     let mut world = World::new();
     crash_before_settling(&mut world).await;

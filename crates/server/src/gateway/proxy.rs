@@ -118,6 +118,11 @@ impl Shared {
         let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
         headers::for_upstream(request.headers_mut(), peer);
         match tokio::time::timeout(self.head, self.client.request(request)).await {
+            // Nobody asked for another protocol, and what follows would not be HTTP.
+            Ok(Ok(answer)) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                tracing::warn!("an upstream has switched protocols unasked");
+                broke_off()
+            }
             Ok(Ok(mut answer)) => {
                 headers::strip_hop_by_hop(answer.headers_mut());
                 answer.map(Body::new)
@@ -141,23 +146,38 @@ impl Shared {
 
 fn failed(error: &Error) -> Response<Body> {
     // The whole chain: hyper's own text says only that something happened.
-    let mut causes = error.to_string();
+    let mut text = error.to_string();
+    let mut is_clients = false;
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
-        causes = format!("{causes}: {cause}");
+        text = format!("{text}: {cause}");
+        is_clients |= cause
+            .downcast_ref::<hyper::Error>()
+            .is_some_and(hyper::Error::is_user);
         source = cause.source();
     }
-    tracing::warn!(error = causes, "an upstream has failed");
-    let (code, message) = if error.is_connect() {
-        (
+    tracing::warn!(error = text, "a request could not be forwarded");
+    if is_clients {
+        return problem(
+            StatusCode::BAD_REQUEST,
+            "body_unreadable",
+            "the request's body broke off or is not well formed",
+        );
+    }
+    if error.is_connect() {
+        return problem(
+            StatusCode::BAD_GATEWAY,
             "upstream_unreachable",
             "the server behind this seller cannot be reached",
-        )
-    } else {
-        (
-            "upstream_failed",
-            "the server behind this seller broke off before it answered",
-        )
-    };
-    problem(StatusCode::BAD_GATEWAY, code, message)
+        );
+    }
+    broke_off()
+}
+
+fn broke_off() -> Response<Body> {
+    problem(
+        StatusCode::BAD_GATEWAY,
+        "upstream_failed",
+        "the server behind this seller broke off before it answered",
+    )
 }

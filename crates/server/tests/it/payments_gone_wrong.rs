@@ -148,7 +148,12 @@ async fn an_upstream_that_fails_charges_nobody() {
 
 #[tokio::test]
 async fn an_upstream_that_dies_before_its_head_charges_nobody() {
-    for bytes in [&b""[..], b"HTTP/1.1 200 OK\r\ncontent-", b"junk\r\n\r\n"] {
+    for bytes in [
+        &b""[..],
+        b"HTTP/1.1 200 OK\r\ncontent-",
+        b"junk\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n",
+    ] {
         let town = Plan::script(bytes).await.open().await;
         let seen = town.buy("/weather").await;
         assert_eq!(seen.status, StatusCode::BAD_GATEWAY);

@@ -5,6 +5,8 @@ use axum::body::Body;
 use axum::routing::any;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
+use sha2::{Digest, Sha256};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::{Plan, within};
@@ -99,7 +101,7 @@ async fn a_stopped_gate_finishes_what_it_answers_and_accepts_nothing() {
     let rest = tokio::spawn(async move {
         // An idle connection is closed by the stop; then the rest of the answer is written.
         let mut end = [0; 1];
-        let closed = tokio::io::AsyncReadExt::read(&mut idle, &mut end).await;
+        let closed = idle.read(&mut end).await;
         assert!(matches!(closed, Ok(0) | Err(_)));
         assert!(TcpStream::connect(gate).await.is_err());
         chunks.send(Ok("last")).expect("still open");
@@ -127,4 +129,48 @@ async fn a_stopped_gate_cuts_off_what_does_not_end() {
     let answer = town.open("GET", "/free/endless", &[], "").await;
     town.close().await;
     assert!(within(answer.into_body().collect()).await.is_err());
+}
+
+#[tokio::test]
+async fn a_request_body_streams_to_the_upstream_and_is_paid_for() {
+    let (frames, mut arrived) = tokio::sync::mpsc::unbounded_channel();
+    let app = Router::new().fallback(any(move |request: Request<Body>| {
+        let frames = frames.clone();
+        async move {
+            let mut body = request.into_body();
+            while let Some(Ok(frame)) = body.frame().await {
+                frames
+                    .send(frame.into_data().expect("data"))
+                    .expect("the test listens");
+            }
+            "all read"
+        }
+    }));
+    let town = Plan::app(app).await.open().await;
+    let credential = town.sign("/upload", &town.payer()).await;
+    let mut stream = TcpStream::connect(town.gate).await.expect("connected");
+    let head = format!(
+        "PUT /upload HTTP/1.1\r\nhost: a\r\nconnection: close\r\ntransfer-encoding: chunked\r\npayment-signature: {credential}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.expect("written");
+    for (chunk, data) in [
+        (&b"5\r\nfirst\r\n"[..], "first"),
+        (b"4\r\nlast\r\n", "last"),
+    ] {
+        stream.write_all(chunk).await.expect("written");
+        // It arrives although the rest of the body does not exist yet.
+        assert_eq!(within(arrived.recv()).await.expect("arrived"), data);
+    }
+    assert_eq!(town.revenue(), 0);
+    stream.write_all(b"0\r\n\r\n").await.expect("written");
+    let mut answer = String::new();
+    within(stream.read_to_string(&mut answer))
+        .await
+        .expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    assert!(answer.ends_with("all read"));
+    assert_eq!(town.revenue(), crate::support::PRICE);
+    town.seller.finish().await;
+    let side = town.payment().await.seller.expect("a seller's payment");
+    assert_eq!(side.body_digest, Some(Sha256::digest("firstlast").into()));
 }

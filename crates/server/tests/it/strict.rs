@@ -6,7 +6,9 @@ use axum::routing::any;
 use http::Request;
 use http_body_util::BodyExt;
 
-use crate::support::{Plan, Town};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::support::{Plan, Town, within};
 
 async fn town() -> Town {
     let app = Router::new().fallback(any(|request: Request<Body>| async move {
@@ -143,4 +145,32 @@ async fn junk_in_place_of_http_is_refused() {
     let answer = town.raw(b"\x16\x03\x01\x02\x00junk\r\n\r\n").await;
     assert_eq!(status(&answer), "400", "{answer}");
     assert_eq!(town.visits.count(), 0);
+}
+
+#[tokio::test]
+async fn a_broken_body_is_the_clients_fault() {
+    let town = town().await;
+    let request = "POST /free/x HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n";
+    let answer = town.raw(request.as_bytes()).await;
+    assert_eq!(status(&answer), "400", "{answer}");
+    assert!(answer.contains("body_unreadable"));
+}
+
+#[tokio::test]
+async fn a_body_is_not_asked_for_before_it_is_paid() {
+    let town = town().await;
+    let request =
+        "POST /weather HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n";
+    let answer = town.raw(request.as_bytes()).await;
+    assert_eq!(status(&answer), "402", "{answer}");
+    let request = request.replace("/weather", "/free/x");
+    let mut stream = tokio::net::TcpStream::connect(town.gate)
+        .await
+        .expect("connected");
+    stream.write_all(request.as_bytes()).await.expect("written");
+    let mut asked = [0; 25];
+    within(stream.read_exact(&mut asked)).await.expect("asked");
+    assert_eq!(&asked, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(b"hello").await.expect("written");
+    stream.shutdown().await.expect("shut");
 }
