@@ -121,12 +121,12 @@ impl Seller {
             .map(|payment| resolve(shop, payment, IfOpen::SettleAgain));
         let mut results = at_once(asked.collect());
         while let Some(phase) = results.next().await {
-            phase?;
+            log_failure(phase);
         }
         let asked = settled.iter().map(|payment| look_at(shop, payment));
         let mut results = at_once(asked.collect());
         while let Some((payment, finding)) = results.next().await {
-            see_through(shop, payment, finding, suspects).await?;
+            log_failure(see_through(shop, payment, finding, suspects).await);
         }
         Ok(())
     }
@@ -143,6 +143,13 @@ enum IfOpen {
 /// payments could not be spawned.
 fn at_once<F: Future>(asked: Vec<F>) -> impl futures_util::Stream<Item = F::Output> + Unpin {
     futures_util::stream::iter(asked).buffer_unordered(PARALLEL)
+}
+
+/// One payment that cannot be written must not keep the watch from the others.
+fn log_failure<T>(result: Result<T, LedgerError>) {
+    if let Err(error) = result {
+        tracing::error!(%error, "the watch cannot write what it found");
+    }
 }
 
 async fn listed(shop: &Shop, limit: Option<usize>) -> Result<Vec<Payment>, LedgerError> {

@@ -5,7 +5,7 @@ use farebox_core::payment::{Delivery, Phase};
 use farebox_core::rail::Finding;
 use http::{Response, StatusCode};
 
-use crate::support::{Plan, World, eventually};
+use crate::support::{Plan, Step, World, eventually};
 
 #[tokio::test]
 async fn an_upstream_that_answers_with_an_error_charges_nobody() {
@@ -119,4 +119,76 @@ async fn trouble_of_our_own_after_the_journal_never_burns_a_good_credential() {
     let settled = eventually(|| async { world.phase().await == Phase::Settled });
     tokio::select! { () = watching => {}, () = settled => {} }
     world.buy("/weather/x", "1").await.assert_served();
+}
+
+#[tokio::test]
+async fn a_ledger_that_cannot_be_written_sells_nothing() {
+    for step in [Step::LookUp, Step::Mark, Step::Claim] {
+        let world = World::new();
+        world.ledger.fail_at(Some(step));
+        let seen = world.buy("/weather/x", "1").await;
+        assert_eq!(seen.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(seen.code(), "ledger_unavailable");
+        assert_eq!(seen.headers["retry-after"], "1");
+        assert_eq!(world.goods.calls(), 0);
+        assert!(world.payments().await.is_empty());
+        world.ledger.fail_at(None);
+        world.buy("/weather/x", "1").await.assert_served();
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_sent_that_is_not_in_the_journal() {
+    let world = World::new();
+    world.ledger.fail_at(Some(Step::Sending));
+    let seen = world.buy("/weather/x", "1").await;
+    assert_eq!(seen.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(seen.code(), "settlement_unavailable");
+    let payment = world.payment().await;
+    assert_eq!(payment.state.phase, Phase::Released);
+    assert!(payment.hashes.is_empty());
+    world.ledger.fail_at(None);
+    world.buy("/weather/x", "1").await.assert_served();
+}
+
+#[tokio::test]
+async fn a_settlement_that_is_not_on_record_withholds_the_answer_until_the_watch_finds_it() {
+    let world = World::new();
+    world.ledger.fail_at(Some(Step::Settled));
+    let seen = world.buy("/weather/x", "1").await;
+    let receipt = seen.assert_unsettled("settlement_pending");
+    assert_eq!(world.phase().await, Phase::Sent);
+    world.ledger.fail_at(None);
+    let watching = world.seller.clone().watch(std::future::pending());
+    let settled = eventually(|| async { world.phase().await == Phase::Settled });
+    tokio::select! { () = watching => {}, () = settled => {} }
+    let served = world.buy("/weather/x", "1").await.assert_served();
+    assert_eq!(served.transaction, receipt.transaction);
+    assert_eq!(world.rail.settlements(), 1);
+}
+
+#[tokio::test]
+async fn a_claim_that_could_not_be_given_back_is_given_back_by_the_watch() {
+    let world = World::new();
+    world.goods.answer_status(StatusCode::NOT_FOUND);
+    world.ledger.fail_at(Some(Step::Abandoned));
+    let seen = world.buy("/weather/x", "1").await;
+    assert_eq!(seen.status, StatusCode::NOT_FOUND);
+    assert_eq!(world.phase().await, Phase::Reserved);
+    world.ledger.fail_at(None);
+    let watching = world.seller.clone().watch(std::future::pending());
+    let released = eventually(|| async { world.phase().await == Phase::Released });
+    tokio::select! { () = watching => {}, () = released => {} }
+}
+
+#[tokio::test]
+async fn a_delivery_that_is_not_on_record_is_let_through_again_and_never_settled_twice() {
+    let world = World::new();
+    world.ledger.fail_at(Some(Step::Delivered));
+    world.buy("/weather/x", "1").await.assert_served();
+    world.ledger.fail_at(None);
+    world.buy("/weather/x", "1").await.assert_served();
+    let third = world.buy("/weather/x", "1").await;
+    assert_eq!(third.status, StatusCode::CONFLICT);
+    assert_eq!(world.rail.settlements(), 1);
 }

@@ -1,6 +1,7 @@
 //! A seller with a real ledger, a rail that does as it is told, and goods that can misbehave.
 
 pub(crate) mod fake_rail;
+pub(crate) mod frail_ledger;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -26,6 +27,7 @@ use serde_json::{Value, json};
 use tower::{Layer, Service};
 
 pub(crate) use self::fake_rail::{FakeRail, Plan};
+pub(crate) use self::frail_ledger::{FrailLedger, Step};
 
 pub(crate) const ORIGIN: &str = "https://api.example.com";
 /// Longer than any healthy machine needs; only a failing test waits for it.
@@ -124,7 +126,7 @@ pub(crate) const NOW_S: u64 = 1_800_000_000;
 /// Everything that a test needs.
 pub(crate) struct World {
     pub(crate) rail: Arc<FakeRail>,
-    pub(crate) ledger: Arc<SqliteLedger>,
+    pub(crate) ledger: Arc<FrailLedger>,
     pub(crate) clock: Arc<TestClock>,
     pub(crate) goods: Goods,
     pub(crate) seller: Seller,
@@ -147,7 +149,7 @@ impl World {
     pub(crate) fn with(change: impl FnOnce(&mut SellerConfig)) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let ledger = SqliteLedger::open(&dir.path().join("seller.db")).expect("a ledger");
-        let (ledger, rail) = (Arc::new(ledger), FakeRail::new());
+        let (ledger, rail) = (FrailLedger::new(Arc::new(ledger)), FakeRail::new());
         let clock = Arc::new(TestClock(AtomicU64::new(NOW_S * 1000)));
         let seller = sell(&rail, &ledger, &clock, change);
         Self {
@@ -236,7 +238,7 @@ impl World {
 
 fn sell(
     rail: &Arc<FakeRail>,
-    ledger: &Arc<SqliteLedger>,
+    ledger: &Arc<FrailLedger>,
     clock: &Arc<TestClock>,
     change: impl FnOnce(&mut SellerConfig),
 ) -> Seller {

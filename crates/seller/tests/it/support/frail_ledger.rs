@@ -1,0 +1,151 @@
+//! The real ledger, with a disk that fails where a test says so.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use farebox_core::ledger::{
+    AccountBalance, Applied, Attach, BudgetLine, CallKey, Claimed, Filter, Lease, Ledger,
+    LedgerError, NewClaim, NewSpend, PayerMark, Payment, PaymentId, Reserved,
+};
+use farebox_core::payment::{Event, Role};
+use farebox_core::policy::Limits;
+use farebox_ledger::SqliteLedger;
+use farebox_wire::caip::AssetId;
+use farebox_wire::identity::Identity;
+
+/// A step of a seller that needs the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    LookUp,
+    Mark,
+    Claim,
+    Sending,
+    Settled,
+    Delivered,
+    Abandoned,
+}
+
+/// See the module.
+pub(crate) struct FrailLedger {
+    real: Arc<SqliteLedger>,
+    failing: Mutex<Option<Step>>,
+}
+
+impl FrailLedger {
+    pub(crate) fn new(real: Arc<SqliteLedger>) -> Arc<Self> {
+        Arc::new(Self {
+            real,
+            failing: Mutex::new(None),
+        })
+    }
+
+    /// Fails at this step from now on, or nowhere.
+    pub(crate) fn fail_at(&self, step: Option<Step>) {
+        *self.failing.lock().expect("lock") = step;
+    }
+
+    fn reach(&self, step: Step) -> Result<(), LedgerError> {
+        if *self.failing.lock().expect("lock") == Some(step) {
+            return Err(LedgerError::Store(format!("the test fails {step:?}")));
+        }
+        Ok(())
+    }
+}
+
+fn step_of(event: &Event) -> Option<Step> {
+    match event {
+        Event::Sending { .. } => Some(Step::Sending),
+        Event::Settled { .. } => Some(Step::Settled),
+        Event::Delivered | Event::Aborted => Some(Step::Delivered),
+        Event::Abandoned { .. } => Some(Step::Abandoned),
+        _ => None,
+    }
+}
+
+#[async_trait]
+impl Ledger for FrailLedger {
+    async fn reserve(&self, new: NewSpend) -> Result<Reserved, LedgerError> {
+        self.real.reserve(new).await
+    }
+
+    async fn claim(&self, new: NewClaim) -> Result<Claimed, LedgerError> {
+        self.reach(Step::Claim)?;
+        self.real.claim(new).await
+    }
+
+    async fn payer_mark(&self, asset: &AssetId, payer: &str) -> Result<PayerMark, LedgerError> {
+        self.reach(Step::Mark)?;
+        self.real.payer_mark(asset, payer).await
+    }
+
+    async fn apply(
+        &self,
+        id: &PaymentId,
+        event: Event,
+        attach: Attach,
+        now_ms: u64,
+    ) -> Result<Applied, LedgerError> {
+        if let Some(step) = step_of(&event) {
+            self.reach(step)?;
+        }
+        self.real.apply(id, event, attach, now_ms).await
+    }
+
+    async fn renew_lease(&self, id: &PaymentId, lease: Lease) -> Result<bool, LedgerError> {
+        self.real.renew_lease(id, lease).await
+    }
+
+    async fn take_lease(
+        &self,
+        id: &PaymentId,
+        seen: &Lease,
+        lease: Lease,
+    ) -> Result<bool, LedgerError> {
+        self.real.take_lease(id, seen, lease).await
+    }
+
+    async fn attach(&self, id: &PaymentId, attach: Attach) -> Result<(), LedgerError> {
+        self.real.attach(id, attach).await
+    }
+
+    async fn payment(&self, id: &PaymentId) -> Result<Option<Payment>, LedgerError> {
+        self.real.payment(id).await
+    }
+
+    async fn by_identity(
+        &self,
+        role: Role,
+        identity: &Identity,
+    ) -> Result<Option<Payment>, LedgerError> {
+        self.reach(Step::LookUp)?;
+        self.real.by_identity(role, identity).await
+    }
+
+    async fn by_call(&self, call: &CallKey) -> Result<Option<Payment>, LedgerError> {
+        self.real.by_call(call).await
+    }
+
+    async fn list(&self, filter: Filter) -> Result<Vec<Payment>, LedgerError> {
+        self.real.list(filter).await
+    }
+
+    async fn set_budget(&self, agent: Option<&str>, change: Limits) -> Result<(), LedgerError> {
+        self.real.set_budget(agent, change).await
+    }
+
+    async fn seed_budget(&self, limits: Limits) -> Result<bool, LedgerError> {
+        self.real.seed_budget(limits).await
+    }
+
+    async fn budgets(&self, now_ms: u64) -> Result<Vec<BudgetLine>, LedgerError> {
+        self.real.budgets(now_ms).await
+    }
+
+    async fn books(&self) -> Result<Vec<AccountBalance>, LedgerError> {
+        self.real.books().await
+    }
+
+    async fn verify(&self, full: bool) -> Result<(), LedgerError> {
+        self.real.verify(full).await
+    }
+}
