@@ -162,13 +162,8 @@ fn without_a_file_flags_are_enough() {
 #[test]
 fn it_prints_where_it_listens_as_one_line() {
     let market = Market::open();
-    let keys: Vec<&String> = market
-        .gate
-        .ready
-        .as_object()
-        .expect("an object")
-        .keys()
-        .collect();
+    let gate = market.gate.as_ref().expect("it runs");
+    let keys: Vec<&String> = gate.ready.as_object().expect("an object").keys().collect();
     assert_eq!(keys, ["listening"]);
     assert!(
         market.url("").starts_with("http://127.0.0.1:"),
@@ -259,18 +254,12 @@ fn two_equal_routes_are_a_mistake() {
 #[cfg(unix)]
 #[test]
 fn ctrl_c_closes_it_well_and_its_books_stay() {
-    let market = Market::open();
-    let url = market.url("/ok");
-    assert_eq!(market.fetch(&[&url]).exit, 0);
-    let Market {
-        user,
-        net: _net,
-        upstream: _upstream,
-        gate,
-    } = market;
-    let (exit, stderr) = gate.interrupt();
+    let mut market = Market::open();
+    assert_eq!(market.fetch(&[&market.url("/ok")]).exit, 0);
+    let gate = market.gate.take();
+    let (exit, stderr) = gate.expect("it runs").interrupt();
     assert_eq!((exit, stderr.as_str()), (0, ""));
-    let (_, answer) = user.json(&[
+    let (_, answer) = market.user.json(&[
         "payments",
         "list",
         "--role",

@@ -5,6 +5,7 @@ mod config;
 mod demo;
 mod devnet;
 mod fetch;
+mod flags;
 mod gate;
 mod help;
 mod market;

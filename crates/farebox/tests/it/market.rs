@@ -141,7 +141,9 @@ pub(crate) struct Market {
     pub(crate) user: User,
     pub(crate) net: Running,
     pub(crate) upstream: Upstream,
-    pub(crate) gate: Running,
+    /// `None` once a test has taken it away.
+    pub(crate) gate: Option<Running>,
+    address: String,
 }
 
 impl Market {
@@ -171,7 +173,8 @@ impl Market {
             user,
             net,
             upstream,
-            gate,
+            address: gate.text("/listening"),
+            gate: Some(gate),
         }
     }
 
@@ -195,12 +198,13 @@ impl Market {
             user,
             net,
             upstream,
-            gate,
+            address: gate.text("/listening"),
+            gate: Some(gate),
         }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.gate.text("/listening"))
+        format!("{}{path}", self.address)
     }
 
     /// Fetches as the buyer, without `--json`.
@@ -242,15 +246,18 @@ impl Market {
         answer["payments"].as_array().expect("payments").clone()
     }
 
-    /// What the chain says the buyer has, in atomic units.
-    pub(crate) fn balance(&self) -> u128 {
-        let (_, answer) = self
-            .user
-            .json(&["wallet", "balance", "--config", "net/buyer.toml"]);
+    /// What the chain says the account that pays by this file has, in atomic units.
+    pub(crate) fn balance_of(&self, config: &str) -> u128 {
+        let (_, answer) = self.user.json(&["wallet", "balance", "--config", config]);
         answer["balances"][0]["atomic"]
             .as_str()
             .expect("a sum")
             .parse()
             .expect("digits")
+    }
+
+    /// The same of the buyer.
+    pub(crate) fn balance(&self) -> u128 {
+        self.balance_of("net/buyer.toml")
     }
 }
