@@ -256,3 +256,7 @@ pub(crate) fn read_amount(result: serde_json::Value) -> Result<Amount, RpcError>
         .map(Amount::from_atomic)
         .ok_or_else(|| RpcError::garbage("the token answers no amount of at most 128 bits"))
 }
+
+#[cfg(test)]
+#[path = "check_tests.rs"]
+mod tests;

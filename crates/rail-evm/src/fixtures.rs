@@ -38,8 +38,12 @@ pub(crate) fn payer_on(networks: Vec<Network>) -> EvmPayer {
 pub(crate) fn collector() -> EvmCollector {
     let mut network = Network::new(84532);
     network.rpc = vec!["http://127.0.0.1:1".into()];
+    collector_on(vec![network])
+}
+
+pub(crate) fn collector_on(networks: Vec<Network>) -> EvmCollector {
     let key = Arc::new(EvmKey::from_hex(GAS_KEY).unwrap());
-    EvmCollector::new(vec![network], PAYEE, key, Arc::new(StoppedClock)).unwrap()
+    EvmCollector::new(networks, PAYEE, key, Arc::new(StoppedClock)).unwrap()
 }
 
 pub(crate) fn price() -> Price {

@@ -32,11 +32,13 @@ use crate::key::EvmKey;
 use crate::network::Chain;
 use crate::rpc::{Call, Quantity, Rpc, decode};
 
+#[cfg(test)]
+pub(crate) use fees::Fee;
 use fees::Fees;
 use nonces::Nonces;
 use seats::{Ending, Place, Seat, Seats};
 use send::Handed;
-use tx::{Action, sign};
+pub(crate) use tx::{Action, sign};
 use watcher::Watcher;
 
 /// Tries to hand one payment over; each costs a new signature and a line in the journal.

@@ -1,0 +1,83 @@
+//! A payer who cancels: the one ending that only the payer's key can bring about.
+
+use alloy_primitives::keccak256;
+use farebox_core::rail::{CollectRail, Outcome, PayRail};
+use farebox_devnet_evm::{Devnet, DevnetOptions};
+use farebox_wire::x402::reason::Reason;
+
+use super::*;
+use crate::abi::number_word;
+use crate::fixtures::{BUYER_KEY, challenge, collector_on, offered, payer_on};
+use crate::key::EvmKey;
+use crate::network::Network;
+use crate::settle::{Action, Fee, sign};
+
+/// The transaction by which the payer cancels, signed twice: as EIP-712 and as a transaction.
+fn cancellation(key: &EvmKey, domain: &Word, handle: &EvmHandle) -> Vec<u8> {
+    let kind = keccak256("CancelAuthorization(address authorizer,bytes32 nonce)");
+    let from = address_word(handle.transfer.from);
+    let message = keccak256([kind.0, from, handle.transfer.nonce.0].concat());
+    let digest = keccak256([&[0x19, 0x01], &domain.0[..], &message.0[..]].concat());
+    let signature = key.sign(&Word(digest.0));
+    let (r, s) = signature.r_and_s();
+    let selector = keccak256("cancelAuthorization(address,bytes32,uint8,bytes32,bytes32)");
+    let v = number_word(u128::from(signature.v()));
+    let words = [from, handle.transfer.nonce.0, v, r.0, s.0].concat();
+    let action = Action {
+        to: handle.token,
+        data: [&selector[..4], &words].concat(),
+        gas_limit: 200_000,
+    };
+    let fee = Fee {
+        max: 10_000_000_000,
+        tip: 1,
+    };
+    sign(key, 84532, 0, fee, action).raw
+}
+
+#[tokio::test]
+async fn a_cancelled_authorization_never_will_settle_once_that_is_final() {
+    let net = Devnet::start(DevnetOptions::quiet()).unwrap();
+    let mut network = Network::new(84532);
+    network.rpc = vec![net.rpc_url()];
+    network.finality = Finality::Blocks(1);
+    let payer = payer_on(vec![network.clone()]);
+    let quote = payer.quote(&offered(|_| ())).await.unwrap();
+    let signed = payer.authorise(&quote, &challenge(), 60).await.unwrap();
+    let mut handle = EvmHandle::read(&signed.handle).unwrap();
+
+    let chains = network::index(vec![network.clone()]).unwrap();
+    let token = network::token_of(&chains, &quote.terms.asset).unwrap();
+    let key = EvmKey::from_hex(BUYER_KEY).unwrap();
+    let raw = cancellation(&key, &token.domain, &handle);
+    chains[0].rpc().unwrap().send_raw(&raw).await.unwrap();
+
+    assert_eq!(payer.check(&signed.handle).await, Finding::Open);
+    net.mine();
+    assert_eq!(payer.check(&signed.handle).await, Finding::NeverWill);
+
+    // A seller who comes too late hears so, and sends nothing.
+    let digest = crate::digest::transfer_digest(&token.domain, &handle.transfer);
+    let bytes = key.sign(&digest).to_bytes().to_vec();
+    handle.signature = Some(farebox_wire::x402::exact_evm::HexBytes(bytes));
+    let sent_before = net.faults().calls("eth_sendRawTransaction");
+    let outcome = collector_on(vec![network])
+        .settle(&handle.write().unwrap(), &NoJournal, WAIT_MS)
+        .await;
+    assert!(
+        matches!(&outcome, Outcome::Rejected(r) if r.reason == Reason::NonceAlreadyUsed && !r.is_ours),
+        "{outcome:?}"
+    );
+    assert_eq!(net.faults().calls("eth_sendRawTransaction"), sent_before);
+}
+
+const WAIT_MS: u64 = 20_000;
+
+struct NoJournal;
+
+#[async_trait::async_trait]
+impl farebox_core::rail::Journal for NoJournal {
+    async fn sending(&self, hash: &str) -> Result<(), RailError> {
+        panic!("{hash} must not be sent");
+    }
+}
