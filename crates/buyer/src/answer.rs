@@ -140,7 +140,7 @@ impl Fetched {
         match self.ending.exit() {
             Exit::Done => Ok(self),
             _ => Err(FetchError {
-                url: self.url,
+                url: self.url.into(),
                 ending: Box::new(self.ending),
                 payment: self.payment.map(Box::new),
             }),
@@ -160,7 +160,7 @@ fn too_large() -> Fault {
 /// A call without a reply, or one that an embedder counts as failed.
 pub struct FetchError {
     /// What was asked for, without user name and password.
-    pub url: Url,
+    pub url: String,
     /// How it ended; never well.
     pub ending: Box<Ending>,
     /// The payment that was made, or is open, for it.
@@ -170,7 +170,7 @@ pub struct FetchError {
 impl std::fmt::Debug for FetchError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("FetchError")
-            .field("url", &self.url.as_str())
+            .field("url", &self.url)
             .field("ending", &self.ending)
             .field("payment", &self.payment.as_ref().map(|payment| &payment.id))
             .finish()

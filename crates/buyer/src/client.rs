@@ -73,12 +73,15 @@ impl Buyer {
     ///
     /// # Errors
     /// Whatever would not exit with 0 on the command line.
-    pub async fn get(
-        &self,
-        url: &str,
-    ) -> Result<Fetched, Box<dyn std::error::Error + Send + Sync>> {
-        let fetched = self.fetch(Call::new(Method::GET, url)?).await?;
-        Ok(fetched.into_result()?)
+    pub async fn get(&self, url: &str) -> Result<Fetched, FetchError> {
+        match Call::new(Method::GET, url) {
+            Ok(call) => self.fetch(call).await?.into_result(),
+            Err(fault) => Err(FetchError {
+                url: url.to_owned(),
+                ending: Box::new(Ending::stopped(Facts::default(), fault)),
+                payment: None,
+            }),
+        }
     }
 
     /// Makes a call and pays for it within the limits if it must.
@@ -93,7 +96,7 @@ impl Buyer {
                 ..Facts::default()
             };
             FetchError {
-                url: origin::bare(&call.url),
+                url: origin::bare(&call.url).into(),
                 ending: Box::new(Ending::stopped(facts, halt.fault)),
                 payment: halt.payment,
             }

@@ -115,11 +115,7 @@ impl Report {
     /// Reports a call without a reply.
     #[must_use]
     pub fn failed(error: &FetchError) -> Self {
-        Self::without_reply(
-            error.url.to_string(),
-            &error.ending,
-            error.payment.as_deref(),
-        )
+        Self::without_reply(error.url.clone(), &error.ending, error.payment.as_deref())
     }
 
     fn without_reply(url: String, ending: &Ending, payment: Option<&Payment>) -> Self {

@@ -123,7 +123,7 @@ fn a_call_without_a_reply_still_gets_its_object() {
         ..Facts::default()
     };
     let error = FetchError {
-        url: Url::parse("https://h.example/").unwrap(),
+        url: "https://h.example/".into(),
         ending: Box::new(Ending::stopped(facts, fault)),
         payment: Some(Box::new(payment(Phase::Unknown, Hold::Held))),
     };

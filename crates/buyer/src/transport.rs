@@ -187,3 +187,15 @@ fn refused(why: &PrivateAddress) -> Fault {
         why.to_string(),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No test of this binary installs a provider; those in `tests/` do.
+    #[test]
+    fn a_program_without_a_tls_provider_gets_a_fault_and_no_panic() {
+        let fault = Transport::new(&BuyerOptions::default()).err();
+        assert_eq!(fault.map(|fault| fault.code), Some("tls_provider_missing"));
+    }
+}
