@@ -22,6 +22,7 @@ use tower_service::Service;
 use crate::answer::{UpstreamFailed, problem};
 use crate::body::HandedOver;
 use crate::config::Unmatched;
+use crate::leftover::Leftover;
 use crate::redeem::{self, Inner, Visit};
 use crate::shop::{OpenRoute, Priced, Shop};
 use crate::{cors, path};
@@ -90,7 +91,16 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let shop = Arc::clone(&self.shop);
         let inner = into_inner(self.inner.clone());
-        Box::pin(async move { Ok(answer(shop, request, inner).await) })
+        Box::pin(async move {
+            let (request, leftover) = Leftover::of(request);
+            let mut answer = answer(shop, request, inner).await;
+            leftover.drain().await;
+            // Nothing is awaited between this and the connection.
+            if let Some(handed_over) = answer.extensions_mut().remove::<HandedOver>() {
+                handed_over.confirm();
+            }
+            Ok(answer)
+        })
     }
 }
 
@@ -178,12 +188,7 @@ async fn sell(
     // A task of its own: if the buyer hangs up, this future is dropped, and that one is not.
     let collecting = shop.tasks.spawn(redeem::collect(visit, inner));
     match collecting.await {
-        Ok(Ok(mut answer)) => {
-            if let Some(handed_over) = answer.extensions_mut().remove::<HandedOver>() {
-                handed_over.confirm();
-            }
-            answer
-        }
+        Ok(Ok(answer)) => answer,
         Ok(Err(refused)) => {
             tracing::info!(path, code = refused.code(), "a payment was refused");
             refused.into_response(&priced.quote, &path)

@@ -21,6 +21,7 @@ mod cors;
 mod headers;
 mod in_flight;
 pub mod layer;
+mod leftover;
 pub mod path;
 mod quote;
 pub mod recover;

@@ -157,6 +157,22 @@ async fn a_broken_body_is_the_clients_fault() {
 }
 
 #[tokio::test]
+async fn a_client_that_uploads_before_it_reads_sees_its_challenge() {
+    let town = town().await;
+    let body = "x".repeat(1024 * 1024);
+    let first = format!(
+        "POST /weather HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let second = "GET /free/x HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    let answer = town.raw(format!("{first}{second}").as_bytes()).await;
+    assert_eq!(status(&answer), "402", "{answer}");
+    // The connection is as good as new afterwards.
+    assert!(answer.ends_with("length=false body=b\"\""), "{answer}");
+    assert_eq!(town.visits.count(), 1);
+}
+
+#[tokio::test]
 async fn a_body_is_not_asked_for_before_it_is_paid() {
     let town = town().await;
     let request =
