@@ -6,6 +6,7 @@
 mod connections;
 mod headers;
 mod proxy;
+mod stall;
 pub mod upstream;
 
 use std::future::Future;
@@ -36,6 +37,8 @@ pub struct GatewayOptions {
     pub connections_max: usize,
     /// How long a client may take to send the head of a request, and stay idle between two.
     pub client_head_ms: u64,
+    /// How long a client may take nothing of an answer that waits for it.
+    pub client_stall_ms: u64,
     /// How long an upstream may take to accept a connection.
     pub upstream_connect_ms: u64,
     /// How long an upstream may take until the head of its answer, uploads included.
@@ -49,6 +52,7 @@ impl Default for GatewayOptions {
         Self {
             connections_max: 10_000,
             client_head_ms: 30_000,
+            client_stall_ms: 60_000,
             upstream_connect_ms: 5_000,
             upstream_head_ms: 120_000,
             drain_ms: 30_000,
@@ -103,6 +107,7 @@ impl Gateway {
         let limits = Limits {
             connections: options.connections_max,
             head: Duration::from_millis(options.client_head_ms),
+            stall: Duration::from_millis(options.client_stall_ms),
             drain: Duration::from_millis(options.drain_ms),
         };
         Ok(Self {

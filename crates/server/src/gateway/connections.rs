@@ -20,6 +20,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::stall::Impatient;
+
 /// Bytes of a request's head: twice the largest payment header that is read. More is answered
 /// with 431.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -35,6 +37,8 @@ pub(crate) struct Limits {
     pub(crate) connections: usize,
     /// How long a client may take to send a head, and how long it may stay idle.
     pub(crate) head: Duration,
+    /// How long a client may take nothing of an answer that waits for it.
+    pub(crate) stall: Duration,
     /// How long answers may go on after the stop.
     pub(crate) drain: Duration,
 }
@@ -63,7 +67,7 @@ pub(crate) async fn serve<A, F>(
         };
         let (answer, stops) = (answer.clone(), stops.clone());
         tasks.spawn(async move {
-            connection(stream, peer, limits.head, answer, stops).await;
+            connection(stream, peer, limits, answer, stops).await;
             drop(slot);
         });
     }
@@ -111,7 +115,7 @@ async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<Accept
 async fn connection<A, F>(
     stream: TcpStream,
     peer: SocketAddr,
-    head: Duration,
+    limits: Limits,
     answer: A,
     stops: Stops,
 ) where
@@ -124,10 +128,10 @@ async fn connection<A, F>(
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(head)
+        .header_read_timeout(limits.head)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Impatient::new(stream, limits.stall)), service);
     let mut serving = std::pin::pin!(serving);
     let ended = tokio::select! {
         ended = serving.as_mut() => Some(ended),

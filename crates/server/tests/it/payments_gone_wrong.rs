@@ -8,6 +8,7 @@ use farebox_core::payment::{Delivery, Phase};
 use farebox_devnet_evm::{ANY_METHOD, Fault};
 use http::StatusCode;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
 
 use crate::support::{PRICE, Plan, Town, eventually};
 
@@ -208,4 +209,31 @@ async fn an_upstream_that_is_too_slow_charges_nobody() {
     assert_eq!(seen.code(), "upstream_timeout");
     assert_eq!(town.payment().await.state.phase, Phase::Released);
     assert_eq!(town.revenue(), 0);
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_given_up_and_recorded_aborted() {
+    let app = Router::new().fallback(any(|| async {
+        let endless = futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>("again "));
+        axum::body::Body::from_stream(endless)
+    }));
+    let mut plan = Plan::app(app).await;
+    plan.options.client_stall_ms = 50;
+    let town = plan.open().await;
+    let credential = town.sign("/endless", &town.payer()).await;
+    let mut stream = tokio::net::TcpStream::connect(town.gate)
+        .await
+        .expect("connected");
+    let request =
+        format!("GET /endless HTTP/1.1\r\nhost: a\r\npayment-signature: {credential}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("written");
+    eventually(|| async {
+        let payments = town.payments().await;
+        payments
+            .iter()
+            .any(|p| p.state.delivery == Delivery::Aborted)
+    })
+    .await;
+    drop(stream);
+    assert_eq!(town.revenue(), PRICE);
 }
