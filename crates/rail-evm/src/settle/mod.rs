@@ -32,7 +32,6 @@ use crate::key::EvmKey;
 use crate::network::Chain;
 use crate::rpc::{Call, Quantity, Rpc, decode};
 
-#[cfg(test)]
 pub(crate) use fees::Fee;
 use fees::Fees;
 use nonces::Nonces;
@@ -62,6 +61,21 @@ pub(crate) struct Settler {
 
 /// A step that ended a settlement.
 struct Stop(Outcome);
+
+/// What the chain said before anything was signed.
+struct Simulated {
+    gas_limit: u64,
+    /// What the gas key's account has.
+    gas_money_wei: Option<u128>,
+}
+
+impl Simulated {
+    /// Whether the gas key can pay, as far as is known.
+    fn is_covered(&self, fee: Fee) -> bool {
+        let most = fee.max.saturating_mul(u128::from(self.gas_limit));
+        self.gas_money_wei.is_none_or(|wei| wei >= most)
+    }
+}
 
 impl Settler {
     pub(crate) fn new(
@@ -149,9 +163,12 @@ impl Settler {
             )))
         })?;
         let data = abi::transfer_with_authorization(&handle.transfer, &signature);
-        let gas_limit = self.simulate(handle, &data).await?;
+        let simulated = self.simulate(handle, &data).await?;
         for _ in 0..SEND_TRIES {
             let fee = self.fees.current(&self.rpc).await.map_err(stop)?;
+            if !simulated.is_covered(fee) {
+                return Err(Stop(Outcome::Rejected(self.unfunded())));
+            }
             let lease = self
                 .nonces
                 .lease()
@@ -159,7 +176,7 @@ impl Settler {
             let action = Action {
                 to: handle.token,
                 data: data.clone(),
-                gas_limit,
+                gas_limit: simulated.gas_limit,
             };
             let tx = sign(&self.key, self.chain.number, lease.nonce(), fee, action);
             has_begun.store(true, Ordering::Relaxed);
@@ -176,36 +193,49 @@ impl Settler {
         ))))
     }
 
-    /// Asks for the gas limit, which also tells whether the transfer would revert; and for the
-    /// count of transactions, so that another user of the key is noticed.
-    async fn simulate(&self, handle: &EvmHandle, data: &[u8]) -> Result<u64, Stop> {
+    /// Asks for the gas limit, which also tells whether the transfer would revert; for the count
+    /// of transactions, so that another user of the key is noticed; and for the key's money.
+    async fn simulate(&self, handle: &EvmHandle, data: &[u8]) -> Result<Simulated, Stop> {
         let asked = self.nonces.epoch();
-        let calls = [self.estimate_call(handle.token, data), self.count_call()];
-        let mut results = self.rpc.batch(&calls).await.map_err(stop)?.into_iter();
-        let estimate = results.next();
-        if let Some(Ok(count)) = results.next() {
+        let calls = [
+            self.estimate_call(handle.token, data),
+            self.count_call(),
+            Call::new("eth_getBalance", json!([self.key.address(), "latest"])),
+        ];
+        let results = self.rpc.batch(&calls).await.map_err(stop)?;
+        let [estimate, count, balance] =
+            <[_; 3]>::try_from(results).map_err(|_| stop("the node left answers out"))?;
+        if let Ok(count) = count {
             self.observe(decode(count).map_err(stop)?, asked);
         }
         let estimate = match estimate {
-            Some(Ok(estimate)) => decode::<Quantity>(estimate).map_err(stop)?.0,
-            Some(Err(error)) if error.is_revert() => {
+            Err(error) if error.is_revert() => {
                 return Err(Stop(self.would_revert(handle, &error).await));
             }
-            Some(Err(error)) => return Err(stop(error)),
-            None => {
-                return Err(Stop(Outcome::Rejected(ours(
-                    &"the node gave no gas estimate",
-                ))));
-            }
+            estimate => estimate.and_then(decode::<Quantity>).map_err(stop)?,
         };
-        let estimate = u64::try_from(estimate).unwrap_or(u64::MAX);
-        let limit = estimate.saturating_mul(GAS_ROOM_PERCENT) / 100;
-        if limit > GAS_MAX {
-            return Err(Stop(Outcome::Rejected(ours(&format!(
-                "the transfer would need {limit} gas, more than the {GAS_MAX} allowed"
-            )))));
+        let estimate = u64::try_from(estimate.0).unwrap_or(u64::MAX);
+        let gas_limit = estimate.saturating_mul(GAS_ROOM_PERCENT) / 100;
+        if gas_limit > GAS_MAX {
+            return Err(stop(format!(
+                "the transfer would need {gas_limit} gas, more than the {GAS_MAX} allowed"
+            )));
         }
-        Ok(limit)
+        // A balance that cannot be read stops nothing: the node refuses what is not covered.
+        let gas_money_wei = balance.and_then(decode::<Quantity>).ok().map(|wei| wei.0);
+        Ok(Simulated {
+            gas_limit,
+            gas_money_wei,
+        })
+    }
+
+    /// What to say where the gas key cannot pay.
+    fn unfunded(&self) -> Refusal {
+        ours(&format!(
+            "the gas key's account {} on {} cannot pay for gas; send it some of the chain's own coin",
+            self.key.address(),
+            self.chain.network.chain
+        ))
     }
 
     fn ensure_running(self: &Arc<Self>) {

@@ -110,11 +110,7 @@ impl Settler {
                 self.fees.forget().await;
                 Handed::Again(seat)
             }
-            NotTaken::Unfunded => Handed::Refused(ours(&format!(
-                "the gas key's account {} on {} cannot pay for gas; send it some of the chain's own coin",
-                self.key.address(),
-                self.chain.network.chain
-            ))),
+            NotTaken::Unfunded => Handed::Refused(self.unfunded()),
             NotTaken::Other | NotTaken::Known | NotTaken::Unclear => {
                 Handed::Refused(ours(&format!("the node did not take it: {message}")))
             }

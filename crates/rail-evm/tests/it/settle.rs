@@ -262,10 +262,12 @@ async fn an_unfunded_gas_key_says_what_to_do() {
     let evm = Evm::start().await;
     evm.net.set_ether_balance(evm.gas_account(), U256::ZERO);
     let (_, examined) = signed(evm.payer(), &*evm.collector()).await;
+    let journal = Recorder::default();
     let outcome = evm
         .collector()
-        .settle(&examined.handle, &Recorder::default(), WAIT_MS)
+        .settle(&examined.handle, &journal, WAIT_MS)
         .await;
+    assert!(journal.lines().is_empty());
     let Outcome::Rejected(refusal) = outcome else {
         panic!("{outcome:?}")
     };
@@ -284,6 +286,27 @@ async fn an_unfunded_gas_key_says_what_to_do() {
             .settle(&examined.handle, &Recorder::default(), WAIT_MS)
             .await,
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gas_key_that_runs_dry_while_sending_says_so_too() {
+    let evm = Evm::start().await;
+    let (_, examined) = signed(evm.payer(), &*evm.collector()).await;
+    let dry = Fault::Refuse {
+        code: -32000,
+        message: "insufficient funds for gas * price + value".into(),
+    };
+    evm.net.faults().set_times(SEND, dry, 1);
+    let journal = Recorder::default();
+    let collector = evm.collector();
+    let outcome = collector.settle(&examined.handle, &journal, WAIT_MS).await;
+    assert!(
+        matches!(&outcome, Outcome::Rejected(r) if r.is_ours && r.message.contains("cannot pay for gas")),
+        "{outcome:?}"
+    );
+    // Its nonce came back.
+    transaction(&collector.settle(&examined.handle, &journal, WAIT_MS).await);
+    assert_eq!(evm.net.nonce(evm.gas_account()), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
