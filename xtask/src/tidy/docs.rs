@@ -29,40 +29,47 @@ pub(super) fn check(files: &[File], findings: &mut Vec<Finding>) {
     }
 }
 
-/// Names of all tests: functions with a test attribute, and those of conformance suites, which a macro turns into tests.
-fn test_names(files: &[File]) -> BTreeSet<String> {
+/// All tests as room and name: functions with a test attribute, and those of conformance suites, which a macro turns
+/// into tests. The room is the folder in `crates/`, or the first folder.
+fn test_names(files: &[File]) -> BTreeSet<(&str, String)> {
     let mut names = BTreeSet::new();
     for file in files.iter().filter(|file| file.path.ends_with(".rs")) {
         let Some(text) = file.text() else { continue };
+        let inside = file.path.strip_prefix("crates/").unwrap_or(&file.path);
+        let room = inside.split('/').next().unwrap_or_default();
         let suite = file.path.contains("conformance");
         let functions = scan::functions(&scan::split(text).code);
-        names.extend(
-            functions
-                .into_iter()
-                .filter(|f| f.is_test || suite)
-                .map(|f| f.name),
-        );
+        let tests = functions.into_iter().filter(|f| f.is_test || suite);
+        names.extend(tests.map(|test| (room, test.name)));
     }
     names
 }
 
-/// In every table row the last cell names the tests in backticks, as `name` or `room::name`.
-fn check_errors(text: &str, tests: &BTreeSet<String>, findings: &mut Vec<Finding>) {
+/// In every table row the last cell names the tests in backticks, as `name` or `room::name`, and
+/// there are as many cells as columns.
+fn check_errors(text: &str, tests: &BTreeSet<(&str, String)>, findings: &mut Vec<Finding>) {
+    let mut columns = 0;
     for (index, line) in text.lines().enumerate() {
         let Some(cells) = row(line) else { continue };
         let last = cells.last().copied().unwrap_or_default();
+        if last == "test" {
+            columns = cells.len();
+        }
+        if cells.len() != columns {
+            let what = format!("{} cells under {columns} columns", cells.len());
+            findings.push(Finding::new(ERRORS, index + 1, what));
+        }
         if last == "test" || (!last.is_empty() && last.chars().all(|c| matches!(c, '-' | ':'))) {
             continue;
         }
         let mut named = false;
         for name in last.split('`').skip(1).step_by(2) {
             named = true;
-            let bare = name.rsplit("::").next().unwrap_or(name);
-            if !tests.contains(bare) {
+            if !tests.iter().any(|(room, test)| names(name, room, test)) {
                 findings.push(Finding::new(
                     ERRORS,
                     index + 1,
-                    format!("no test is called `{bare}`"),
+                    format!("there is no test `{name}`"),
                 ));
             }
         }
@@ -73,6 +80,14 @@ fn check_errors(text: &str, tests: &BTreeSet<String>, findings: &mut Vec<Finding
                 "the last cell names the test of this row, in backticks",
             ));
         }
+    }
+}
+
+/// Whether `path`, which is `test` or `room::test` with modules between, names this test.
+fn names(path: &str, room: &str, test: &str) -> bool {
+    match path.split_once("::") {
+        Some((first, rest)) => first == room && rest.rsplit("::").next() == Some(test),
+        None => path == test,
     }
 }
 

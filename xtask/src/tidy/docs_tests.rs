@@ -3,7 +3,7 @@
 use super::*;
 
 fn errors(text: &str) -> Vec<Finding> {
-    let tests = BTreeSet::from(["a_rule_holds".to_owned()]);
+    let tests = BTreeSet::from([("wire", "a_rule_holds".to_owned())]);
     let mut findings = Vec::new();
     check_errors(text, &tests, &mut findings);
     findings
@@ -21,10 +21,20 @@ const HEAD: &str = "| input | test |\n|---|:--|\n";
 fn a_row_of_the_errors_table_names_a_test_that_exists() {
     assert_eq!(errors(&format!("{HEAD}| x | `a_rule_holds` |\n")), []);
     assert_eq!(
-        errors(&format!("{HEAD}| a \\| b | `wire::a_rule_holds` |\n")),
+        errors(&format!(
+            "{HEAD}| a \\| b | `wire::money::a_rule_holds` |\n"
+        )),
         []
     );
     assert_eq!(errors(&format!("{HEAD}| x | `another` |\n")).len(), 1);
+    assert_eq!(
+        errors(&format!("{HEAD}| x | `core::a_rule_holds` |\n")).len(),
+        1
+    );
+    assert_eq!(
+        errors(&format!("{HEAD}| x | y | `a_rule_holds` |\n")).len(),
+        1
+    );
     assert_eq!(errors(&format!("{HEAD}| x | later |\n")).len(), 1);
     assert_eq!(errors(&format!("{HEAD}| x | |\n")).len(), 1);
 }
@@ -36,12 +46,15 @@ fn only_tests_and_conformance_suites_count_as_tests() {
         bytes: text.as_bytes().to_vec(),
     };
     let files = [
-        file("a.rs", "#[test]\nfn a() {}\nfn helper() {}\n"),
-        file("src/conformance.rs", "pub fn b() {}\n"),
+        file(
+            "crates/wire/src/a.rs",
+            "#[test]\nfn a() {}\nfn helper() {}\n",
+        ),
+        file("crates/ledger/src/conformance.rs", "pub fn b() {}\n"),
     ];
     assert_eq!(
         test_names(&files),
-        BTreeSet::from(["a".to_owned(), "b".to_owned()])
+        BTreeSet::from([("wire", "a".to_owned()), ("ledger", "b".to_owned())])
     );
 }
 
