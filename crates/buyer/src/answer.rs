@@ -132,6 +132,12 @@ impl Fetched {
         Ok(whole.freeze())
     }
 
+    /// Says that the body could not be kept (a full disk, a closed pipe): paid for, and not
+    /// delivered to where it was wanted. The ending, and with it the report, says so then.
+    pub fn not_kept(&mut self, fault: Fault) {
+        self.ending.break_off(fault);
+    }
+
     /// This answer, if the call ended well; else the error that an embedder wants.
     ///
     /// # Errors

@@ -90,7 +90,8 @@ impl Buyer {
     /// Where there is no HTTP reply. A reply, of any status, is [`Fetched`], and its ending tells
     /// how good it is.
     pub async fn fetch(&self, call: Call) -> Result<Fetched, FetchError> {
-        self.run(&call).await.map_err(|halt| {
+        // Boxed: the whole walk is large, and embedders hold it in futures of their own.
+        Box::pin(self.run(&call)).await.map_err(|halt| {
             let facts = Facts {
                 credential_sent: halt.credential_sent,
                 ..Facts::default()
@@ -140,11 +141,7 @@ impl Buyer {
             };
             let now = Instant::now();
             if now >= deadline {
-                return Err(Halt {
-                    fault: twin_is_busy(&twin),
-                    payment: Some(twin),
-                    credential_sent: false,
-                });
+                return Err(busy(twin));
             }
             tokio::time::sleep_until((now + pause).min(deadline)).await;
             pause = (pause * 2).min(TWIN_POLL_MAX);
@@ -205,6 +202,7 @@ impl Buyer {
             };
             match self.purse.spend(request).await {
                 Ok(Spend::Pay(ticket)) => break ticket,
+                Ok(Spend::Twin(twin)) if Instant::now() >= deadline => return Err(busy(twin)),
                 Ok(Spend::Twin(_)) => match self.await_twin(key, deadline).await? {
                     None => {}
                     Some(ticket) => break ticket,
@@ -355,15 +353,20 @@ fn ask(approval_id: &str) -> Fault {
     )
 }
 
-fn twin_is_busy(twin: &Payment) -> Fault {
-    Fault::money_at_stake(
+fn busy(twin: Box<Payment>) -> Halt {
+    let fault = Fault::money_at_stake(
         "twin_busy",
         Blame::User,
         format!(
             "another process is paying for the same call ({}) and has not finished; wait longer with --max-time, or buy a second time with --new",
             twin.id
         ),
-    )
+    );
+    Halt {
+        fault,
+        payment: Some(twin),
+        credential_sent: false,
+    }
 }
 
 fn open_elsewhere(payment: &Payment) -> Fault {

@@ -43,7 +43,8 @@ pub(crate) fn check_safe_for_credentials(url: &Url) -> Result<(), Fault> {
     ))
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether a URL stays on this machine.
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
         Some(Host::Ipv6(ip)) => ip.is_loopback(),

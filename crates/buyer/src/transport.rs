@@ -1,7 +1,7 @@
 //! One HTTP request and the head of its answer, within a time. Follows nothing, retries nothing.
 //!
-//! Called by `walk`. Guarded calls go through a client of their own, whose every address passes
-//! the guard.
+//! Called by `walk` and `show`. Guarded calls go through a client of their own, whose every
+//! address passes the guard; what stays on this machine goes through no proxy.
 
 use std::error::Error as _;
 use std::sync::{Arc, OnceLock};
@@ -12,11 +12,12 @@ use farebox_core::fault::{Blame, Fault, Kind};
 use farebox_core::rail::Credential;
 use http::{HeaderMap, HeaderValue, Method};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Request, Response};
+use reqwest::{Client, ClientBuilder, Request, Response};
 use url::Url;
 
 use crate::guard::{Guard, PrivateAddress};
 use crate::options::{BuyerOptions, CONNECT_TIMEOUT, RESPONSE_HEADERS_MAX};
+use crate::origin;
 
 const USER_AGENT: &str = concat!("farebox/", env!("CARGO_PKG_VERSION"));
 
@@ -31,9 +32,13 @@ pub(crate) struct Hop {
     pub(crate) max_time: Duration,
 }
 
-/// Two clients: one for people, one for agents.
+/// The clients, each made when it is first needed: reading the system's certificates takes time.
 pub(crate) struct Transport {
-    open: Client,
+    /// For people; uses the proxy that the environment names.
+    open: OnceLock<Client>,
+    /// For this machine: plain http is safe here, and would not be in the hands of a proxy.
+    local: OnceLock<Client>,
+    /// For agents. A proxy would do the looking up, out of the guard's sight.
     guarded: OnceLock<Client>,
     guard: Guard,
 }
@@ -52,7 +57,8 @@ impl Transport {
             ));
         }
         Ok(Self {
-            open: client(None)?,
+            open: OnceLock::new(),
+            local: OnceLock::new(),
             guarded: OnceLock::new(),
             guard: Guard::new(options.allow_private.clone()),
         })
@@ -82,46 +88,49 @@ impl Transport {
     }
 
     fn client_for(&self, hop: &Hop) -> Result<&Client, Fault> {
-        if !hop.is_guarded {
-            return Ok(&self.open);
+        if hop.is_guarded {
+            let why = self.guard.check_url(&hop.url);
+            why.map_err(|why| refused(&why))?;
+            let resolver = Arc::new(self.guard.clone());
+            return made(&self.guarded, || {
+                builder().no_proxy().dns_resolver(resolver.clone())
+            });
         }
-        self.guard
-            .check_url(&hop.url)
-            .map_err(|why| refused(&why))?;
-        if let Some(client) = self.guarded.get() {
-            return Ok(client);
+        match origin::is_loopback(&hop.url) {
+            true => made(&self.local, || builder().no_proxy()),
+            false => made(&self.open, builder),
         }
-        let client = client(Some(self.guard.clone()))?;
-        Ok(self.guarded.get_or_init(|| client))
     }
 }
 
-fn client(guard: Option<Guard>) -> Result<Client, Fault> {
-    let builder = || {
-        let builder = Client::builder()
-            .user_agent(USER_AGENT)
-            .redirect(Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .http1_max_headers(RESPONSE_HEADERS_MAX);
-        match &guard {
-            // A proxy would do the looking up, out of the guard's sight.
-            Some(guard) => builder.no_proxy().dns_resolver(Arc::new(guard.clone())),
-            None => builder,
-        }
-    };
-    builder().build().or_else(|why| {
+fn builder() -> ClientBuilder {
+    Client::builder()
+        .user_agent(USER_AGENT)
+        .redirect(Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .http1_max_headers(RESPONSE_HEADERS_MAX)
+}
+
+/// The client of a cell, made now if it is not there yet.
+fn made(cell: &OnceLock<Client>, builder: impl Fn() -> ClientBuilder) -> Result<&Client, Fault> {
+    if let Some(client) = cell.get() {
+        return Ok(client);
+    }
+    let client = builder().build().or_else(|why| {
         // A bare container has no certificates of authorities. Plain http to this machine works
         // without them; https will say that the issuer is unknown.
         tracing::warn!(%why, "https cannot be used; install the ca-certificates of this system");
-        builder().tls_certs_only([]).build().map_err(|why| {
-            Fault::harmless(
-                "http_client_unusable",
-                Kind::Internal,
-                Blame::Us,
-                format!("the HTTP client cannot be set up: {why}"),
-            )
-        })
-    })
+        builder().tls_certs_only([]).build()
+    });
+    let client = client.map_err(|why| {
+        Fault::harmless(
+            "http_client_unusable",
+            Kind::Internal,
+            Blame::Us,
+            format!("the HTTP client cannot be set up: {why}"),
+        )
+    })?;
+    Ok(cell.get_or_init(|| client))
 }
 
 fn header_of(credential: &Credential) -> Result<(http::HeaderName, HeaderValue), Fault> {

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use farebox_buyer::{Report, Shown};
+use farebox_core::fault::{Blame, Fault, Kind};
 use farebox_core::payment::Phase;
 use farebox_wire::money::UsdMicros;
 use http::Method;
@@ -112,4 +113,21 @@ async fn no_connection_is_a_failure_before_any_payment() {
     assert_eq!((exit(&result), code(&result)), (1, "connect_failed"));
     let result = customer.fetch(get("http://name.invalid/")).await;
     assert_eq!((exit(&result), code(&result)), (1, "connect_failed"));
+}
+
+#[tokio::test]
+async fn an_answer_that_could_not_be_kept_is_paid_and_not_delivered() {
+    let full_disk = || Fault::harmless("output_failed", Kind::Store, Blame::User, "disk full");
+    let customer = Customer::with_budget_for(1).await;
+    let seller = Seller::honest().await;
+    let mut fetched = customer.fetch(get(&seller.url("/x"))).await.unwrap();
+    fetched.not_kept(full_disk());
+    let report = serde_json::to_value(Report::of(&fetched, Shown::Nothing)).unwrap();
+    assert_eq!((&report["ok"], &report["exit"]), (&json!(false), &json!(7)));
+    assert_eq!(report["error"]["code"], "output_failed");
+    assert_eq!(report["error"]["money_may_have_moved"], true);
+    let free = Seller::with(|_| async { answer(200, None, "") }).await;
+    let mut fetched = customer.fetch(get(&free.url("/x"))).await.unwrap();
+    fetched.not_kept(full_disk());
+    assert_eq!(fetched.ending.exit().code(), 1);
 }
