@@ -131,6 +131,15 @@ pub(crate) fn read_bool(word: &[u8]) -> Result<bool, RpcError> {
     }
 }
 
+/// The transaction that has paid with the authorization, however shallow it lies.
+pub(crate) async fn find_payment(rpc: &Rpc, handle: &EvmHandle) -> Result<Option<Word>, RpcError> {
+    let latest: Block = rpc.one(Call::block("latest")).await?;
+    let ending = find_ending(rpc, handle, latest.number).await?;
+    Ok(ending
+        .filter(|ending| ending.has_paid)
+        .map(|ending| ending.transaction))
+}
+
 /// Searches backwards from the newest block to the moment at which the payment was first seen.
 async fn find_ending(
     rpc: &Rpc,

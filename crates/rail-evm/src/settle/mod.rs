@@ -27,6 +27,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
 use crate::abi;
+use crate::check;
 use crate::handle::EvmHandle;
 use crate::key::EvmKey;
 use crate::network::Chain;
@@ -163,7 +164,13 @@ impl Settler {
             )))
         })?;
         let data = abi::transfer_with_authorization(&handle.transfer, &signature);
-        let simulated = self.simulate(handle, &data).await?;
+        let simulated = match self.simulate(handle, &data).await {
+            Err(Stop(outcome @ Outcome::Unknown { .. })) => {
+                self.record_stranger(handle, journal, has_begun).await?;
+                return Err(Stop(outcome));
+            }
+            simulated => simulated?,
+        };
         for _ in 0..SEND_TRIES {
             let fee = self.fees.current(&self.rpc).await.map_err(stop)?;
             if !simulated.is_covered(fee) {
@@ -227,6 +234,22 @@ impl Settler {
             gas_limit,
             gas_money_wei,
         })
+    }
+
+    /// Somebody else's transaction has used the authorization, but not deep enough to serve. It
+    /// goes on record as if it were ours, so that the books wait for it.
+    async fn record_stranger(
+        &self,
+        handle: &EvmHandle,
+        journal: &dyn Journal,
+        has_begun: &AtomicBool,
+    ) -> Result<(), Stop> {
+        let found = check::find_payment(&self.rpc, handle).await;
+        if let Some(hash) = found.map_err(stop)? {
+            has_begun.store(true, Ordering::Relaxed);
+            journal.sending(&hash.to_string()).await.map_err(stop)?;
+        }
+        Ok(())
     }
 
     /// What to say where the gas key cannot pay.

@@ -81,6 +81,32 @@ async fn what_a_stranger_settled_is_found_by_its_logs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_stranger_sent_is_on_record_before_it_is_deep_enough() {
+    let evm = Evm::with(DevnetOptions::quiet(), |n| {
+        n.confirmations = 2;
+        n.finality = Finality::Blocks(1);
+    })
+    .await;
+    let (handle, examined) = signed(evm.payer(), &*evm.collector()).await;
+    let others = Recorder::default();
+    let theirs = stranger(&evm).await;
+    let first = theirs.settle(&examined.handle, &others, 300).await;
+    assert!(matches!(first, Outcome::Unknown { .. }));
+    let journal = Recorder::default();
+    let ours = evm
+        .collector()
+        .settle(&examined.handle, &journal, WAIT_MS)
+        .await;
+    assert!(matches!(ours, Outcome::Unknown { .. }));
+    assert_eq!(journal.lines(), others.lines());
+    evm.net.mine();
+    assert!(matches!(
+        evm.payer().check(&handle).await,
+        Finding::Settled { .. }
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn losing_the_race_against_a_stranger_is_settled_all_the_same() {
     let evm = Evm::start().await;
     let before = evm.revenue();
