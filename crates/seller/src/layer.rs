@@ -1,12 +1,11 @@
 //! The tower layer: every request to a seller passes here first.
 //!
 //! It refuses ambiguous requests, answers preflights and challenges itself, hands requests with
-//! a credential to [`redeem`](crate::redeem), and lets only free and paid ones through to what it
+//! a credential to `redeem`, and lets only free and paid ones through to what it
 //! wraps. It works in front of an axum `Router` and of the gateway's proxy alike. Put it on the
 //! outermost router: a nested one sees only a part of the path.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -22,8 +21,9 @@ use tower_service::Service;
 use crate::answer::{UpstreamFailed, problem};
 use crate::body::HandedOver;
 use crate::config::Unmatched;
+use crate::inner::{self, BoxError, Inner, into_inner};
 use crate::leftover::Leftover;
-use crate::redeem::{self, Inner, Visit};
+use crate::redeem::{self, Visit};
 use crate::shop::{OpenRoute, Priced, Shop};
 use crate::{cors, path};
 
@@ -37,8 +37,6 @@ pub struct MatchedRoute {
     /// Its name.
     pub id: String,
 }
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Puts a price on the service that it wraps.
 #[derive(Clone)]
@@ -102,27 +100,6 @@ where
             Ok(answer)
         })
     }
-}
-
-/// Forgets the type of what is wrapped, so that redeeming is compiled once.
-fn into_inner<S, B>(mut service: S) -> Inner
-where
-    S: Service<Request<Body>, Response = Response<B>> + Send + 'static,
-    S::Future: Send,
-    S::Error: Into<BoxError>,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
-    let sentence = |error: S::Error| error.into().to_string();
-    Box::new(move |request| {
-        Box::pin(async move {
-            poll_fn(|cx| service.poll_ready(cx))
-                .await
-                .map_err(sentence)?;
-            let answer = service.call(request).await.map_err(sentence)?;
-            Ok(answer.map(Body::new))
-        })
-    })
 }
 
 async fn answer(shop: Arc<Shop>, mut request: Request<Body>, inner: Inner) -> Response<Body> {
@@ -206,7 +183,7 @@ async fn sell(
 
 /// Lets a request through that has nothing to pay.
 async fn pass(request: Request<Body>, inner: Inner) -> Response<Body> {
-    redeem::call(inner, request)
+    inner::call(inner, request)
         .await
         .unwrap_or_else(UpstreamFailed::into_response)
 }

@@ -2,7 +2,7 @@
 //!
 //! The gateway puts it in front of its proxy, an axum application in front of its own routes;
 //! both run the same code. It knows rails and the ledger only by the traits of core, and no
-//! upstreams at all. [`redeem`] holds the one function that collects; nothing is ever served on
+//! upstreams at all. `redeem` holds the one function that collects; nothing is ever served on
 //! a paid route without it.
 
 #![cfg_attr(
@@ -20,6 +20,7 @@ pub mod config;
 mod cors;
 mod headers;
 mod in_flight;
+mod inner;
 pub mod layer;
 mod leftover;
 pub mod path;

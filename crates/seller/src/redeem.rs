@@ -5,7 +5,6 @@
 //! answer leaves only after the ledger says that the payment is settled. A credential that fails
 //! a check changes nothing for the one whom it imitates.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -19,8 +18,6 @@ use farebox_wire::x402::{
     self,
     header::{self, HeaderError},
 };
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use sha2::{Digest, Sha256};
@@ -31,16 +28,13 @@ use crate::body::{BodyDigest, Delivery, HandedOver, HashingBody, PaidBody};
 use crate::config::SettleWhen;
 use crate::headers;
 use crate::in_flight::{Fingerprint, Seat, Taken};
+use crate::inner::{Inner, call};
 use crate::settle::Attempt;
 use crate::shop::{OpenRoute, Priced, Shop};
 
 /// Bytes of a repeated request's body that are read to compare it with the first. The first
 /// streams through and has no such limit.
 const REPEAT_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
-
-/// What is for sale, called at most once. The error is a sentence for the log.
-pub(crate) type Inner =
-    Box<dyn FnOnce(Request<Body>) -> BoxFuture<'static, Result<Response<Body>, String>> + Send>;
 
 /// Names the payment of an answer, for the log: an extension of the response.
 #[derive(Clone, Debug)]
@@ -405,31 +399,6 @@ impl Case {
         delivery.is_bodyless |= has_no_body(answer.status());
         answer.extensions_mut().insert(handed_over);
         Ok(answer.map(|body| Body::new(PaidBody::new(body, delivery))))
-    }
-}
-
-/// Calls what is for sale. A panic there is a failure like any other.
-pub(crate) async fn call(
-    inner: Inner,
-    mut request: Request<Body>,
-) -> Result<Response<Body>, UpstreamFailed> {
-    headers::strip(request.headers_mut());
-    let answered = AssertUnwindSafe(async move { inner(request).await })
-        .catch_unwind()
-        .await;
-    match answered {
-        Ok(Ok(mut answer)) => {
-            headers::strip(answer.headers_mut());
-            Ok(answer)
-        }
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "what is behind the price has failed");
-            Err(UpstreamFailed::Error)
-        }
-        Err(_) => {
-            tracing::error!("what is behind the price has panicked");
-            Err(UpstreamFailed::Panic)
-        }
     }
 }
 
