@@ -19,7 +19,7 @@ pub(crate) use buying::{desk, holdings, keyless_desk};
 pub(crate) use keys::{
     PassphraseSource, address_of, checksummed, importable_key, keystore_dir, paying_address,
 };
-pub(crate) use selling::{Sale, gate, recover};
+pub(crate) use selling::{Gate, Sale, gate, recover};
 
 use crate::config::{Config, DataDir};
 use crate::failure::Failure;

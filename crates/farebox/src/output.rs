@@ -1,10 +1,9 @@
-//! What goes to stdout and stderr, and how: machine output on stdout, talk on stderr, colour only
-//! on a terminal.
+//! What goes to stdout and stderr: machine output on stdout, talk on stderr.
 //!
 //! Used by every command. A reader of stdout who has gone is success; a lost line on stderr is
 //! nothing to fail for.
 
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::io::{ErrorKind, Write};
 
 use serde::Serialize;
 
@@ -45,50 +44,6 @@ pub(crate) fn stdout_failure(error: std::io::Error) -> Failure {
 pub(crate) fn say(text: &str) {
     // Nobody may be listening there; that is no reason to stop.
     let _ = writeln!(std::io::stderr().lock(), "{text}");
-}
-
-/// Paints text, or not.
-#[derive(Clone, Copy)]
-pub(crate) struct Paint {
-    on: bool,
-}
-
-impl Paint {
-    /// Colour where stdout is a terminal and nobody has set `NO_COLOR`.
-    pub(crate) fn for_stdout() -> Self {
-        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self {
-            on: std::io::stdout().is_terminal() && !refused,
-        }
-    }
-
-    /// What matters.
-    pub(crate) fn bold(self, text: &str) -> String {
-        self.wrap("1", text)
-    }
-
-    /// What holds.
-    pub(crate) fn green(self, text: &str) -> String {
-        self.wrap("32", text)
-    }
-
-    /// What does not.
-    pub(crate) fn red(self, text: &str) -> String {
-        self.wrap("31", text)
-    }
-
-    /// What may be skipped.
-    pub(crate) fn dim(self, text: &str) -> String {
-        self.wrap("2", text)
-    }
-
-    fn wrap(self, code: &str, text: &str) -> String {
-        if self.on {
-            format!("\u{1b}[{code}m{text}\u{1b}[0m")
-        } else {
-            text.to_owned()
-        }
-    }
 }
 
 /// Rows under headings, in columns as wide as their widest cell.

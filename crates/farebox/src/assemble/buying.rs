@@ -84,7 +84,12 @@ fn build(
     let mut options =
         DeskOptions::new().map_err(|why| Failure::internal("no_randomness", why.to_string()))?;
     if let Some(max_validity) = config.file.wallet.max_validity {
-        options.max_validity_s = max_validity.whole_seconds().max(1);
+        options.max_validity_s = max_validity.whole_seconds().ok_or_else(|| {
+            Failure::config(
+                "config_invalid",
+                "[wallet] max_validity is not in whole seconds; write it like \"120s\"",
+            )
+        })?;
     }
     Ok(Arc::new(Desk::new(ledger, rails, clock(), options)))
 }

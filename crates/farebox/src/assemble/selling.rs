@@ -88,12 +88,8 @@ pub(crate) async fn gate(sale: Sale) -> Result<Gate, Failure> {
         true => vec![sale.collector().await?],
         false => vec![],
     };
-    let lock = SellerLock::acquire(&sale.ledger)
-        .map_err(Failure::from)
-        .map_err(Failure::at_start)?;
-    let ledger = super::open_ledger(sale.ledger.clone())
-        .await
-        .map_err(Failure::at_start)?;
+    let lock = SellerLock::acquire(&sale.ledger)?;
+    let ledger = super::open_ledger(sale.ledger.clone()).await?;
     let wanted = sale.listen();
     let listener = TcpListener::bind(wanted).await.map_err(|error| {
         Failure::config(
@@ -119,11 +115,7 @@ pub(crate) async fn gate(sale: Sale) -> Result<Gate, Failure> {
         .map_err(|why| invalid(why.to_string()))?;
     let gateway = Gateway::new(seller.clone(), upstreams, &GatewayOptions::default())
         .map_err(|why| invalid(why.to_string()))?;
-    let recovered = seller
-        .recover()
-        .await
-        .map_err(Failure::from)
-        .map_err(Failure::at_start)?;
+    let recovered = seller.recover().await?;
     tracing::info!(?recovered, "resolved what an earlier gate has left");
     Ok(Gate {
         gateway,
@@ -302,13 +294,12 @@ fn routes(sections: &[RouteSection]) -> Result<Vec<Route>, Failure> {
             Settle::After => SettleWhen::After,
         };
         if let Some(span) = section.max_timeout {
-            route.max_timeout_s = span.whole_seconds();
-            if route.max_timeout_s == 0 {
-                return Err(invalid(format!(
-                    "route {:?}: max_timeout is less than a second",
+            route.max_timeout_s = span.whole_seconds().ok_or_else(|| {
+                invalid(format!(
+                    "route {:?}: max_timeout is not in whole seconds; write it like \"60s\"",
                     route.id
-                )));
-            }
+                ))
+            })?;
         }
         route.description.clone_from(&section.description);
         route.mime_type.clone_from(&section.mime_type);

@@ -3,13 +3,15 @@
 //! Flags win over the file; everything that is missing is named at once. It serves until Ctrl-C or
 //! SIGTERM and then lets what has begun come to its end.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use farebox_wire::caip::ChainId;
 use serde_json::json;
 
 use super::{Globals, signal};
 use crate::assemble::{self, Sale};
-use crate::config::{Config, Listen, RouteSection, Settle, Usd};
+use crate::config::{Config, Listen, NetworkSection, RouteSection, Settle, Usd};
 use crate::failure::Failure;
 use crate::output;
 
@@ -92,9 +94,7 @@ pub(super) struct Gate {
 impl Gate {
     pub(super) async fn run(self, globals: &Globals) -> Result<u8, Failure> {
         let stop = signal::stop()?;
-        let config = globals.config()?;
-        let sale = self.sale(config, globals)?;
-        let gate = assemble::gate(sale).await?;
+        let gate = self.open(globals).await.map_err(Failure::at_start)?;
         let address = format!("http://{}", gate.address);
         if globals.json {
             output::json(&json!({"listening": address}))?;
@@ -107,6 +107,11 @@ impl Gate {
         Ok(0)
     }
 
+    async fn open(self, globals: &Globals) -> Result<assemble::Gate, Failure> {
+        let sale = self.sale(globals.config()?, globals)?;
+        assemble::gate(sale).await
+    }
+
     /// The file with the flags over it.
     fn sale(self, config: Config, globals: &Globals) -> Result<Sale, Failure> {
         let ledger = config.ledger_path(&globals.data_dir()?)?;
@@ -116,22 +121,7 @@ impl Gate {
             base,
             ..
         } = config;
-        let mut networks = written.network;
-        if !self.network.is_empty() {
-            networks.retain(|chain, _| self.network.contains(chain));
-            for chain in &self.network {
-                networks.entry(chain.clone()).or_default();
-            }
-        }
-        for (chain, url) in self.rpc {
-            if !self.network.is_empty() && !networks.contains_key(&chain) {
-                return Err(Failure::config(
-                    "usage",
-                    format!("--rpc {chain}=… names a chain that --network does not"),
-                ));
-            }
-            networks.entry(chain).or_default().rpc = vec![url];
-        }
+        let networks = networks(written.network, &self.network, self.rpc)?;
         let mut routes = written.route;
         if let (Some(upstream), Some(price)) = (self.upstream, self.price) {
             routes.push(catch_all(upstream, price));
@@ -156,6 +146,33 @@ impl Gate {
             file,
         })
     }
+}
+
+/// The chains to collect on: those of the file, or those of --network alone; --rpc replaces the
+/// addresses of its chain.
+fn networks(
+    mut networks: BTreeMap<ChainId, NetworkSection>,
+    named: &[ChainId],
+    rpc: Vec<(ChainId, String)>,
+) -> Result<BTreeMap<ChainId, NetworkSection>, Failure> {
+    if !named.is_empty() {
+        networks.retain(|chain, _| named.contains(chain));
+        for chain in named {
+            networks.entry(chain.clone()).or_default();
+        }
+    }
+    let mut replaced = BTreeMap::<ChainId, Vec<String>>::new();
+    for (chain, url) in rpc {
+        if !named.is_empty() && !named.contains(&chain) {
+            let message = format!("--rpc {chain}=… names a chain that --network does not");
+            return Err(Failure::config("usage", message));
+        }
+        replaced.entry(chain).or_default().push(url);
+    }
+    for (chain, urls) in replaced {
+        networks.entry(chain).or_default().rpc = urls;
+    }
+    Ok(networks)
 }
 
 fn catch_all(upstream: String, price: Usd) -> RouteSection {

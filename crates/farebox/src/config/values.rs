@@ -39,9 +39,11 @@ impl<'de> Deserialize<'de> for Listen {
 pub(crate) struct Timespan(pub(crate) Duration);
 
 impl Timespan {
-    /// The span in whole seconds, for what is counted in seconds on the wire.
-    pub(crate) fn whole_seconds(self) -> u64 {
-        self.0.as_secs()
+    /// The span in seconds, for what is counted so on the wire: `None` where it has a fraction of
+    /// one, or is nothing, because nothing here is rounded.
+    pub(crate) fn whole_seconds(self) -> Option<u64> {
+        let whole = self.0.subsec_nanos() == 0 && !self.0.is_zero();
+        whole.then_some(self.0.as_secs())
     }
 }
 
@@ -99,3 +101,7 @@ impl<'de> Deserialize<'de> for Usd {
             .map_err(D::Error::custom)
     }
 }
+
+#[cfg(test)]
+#[path = "values_tests.rs"]
+mod tests;

@@ -8,6 +8,8 @@ mod api;
 #[cfg(feature = "devnet-evm")]
 pub(crate) mod net;
 #[cfg(feature = "devnet-evm")]
+mod paint;
+#[cfg(feature = "devnet-evm")]
 mod report;
 #[cfg(feature = "devnet-evm")]
 mod stage;

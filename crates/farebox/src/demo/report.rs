@@ -6,8 +6,9 @@ use std::time::Instant;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::paint::Paint;
 use crate::failure::Failure;
-use crate::output::{self, Paint};
+use crate::output;
 
 /// One step: what was claimed, whether it held, and what was seen.
 #[derive(Debug, Serialize)]

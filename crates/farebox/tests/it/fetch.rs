@@ -1,7 +1,7 @@
 //! `farebox fetch`: the one exit code that each ending has, and its object (DESIGN §4).
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
@@ -143,7 +143,7 @@ fn exit_0_an_answer_without_a_receipt_leaves_the_payment_to_be_resolved() {
 fn exit_1_a_server_that_is_not_there() {
     let user = User::new();
     let (exit, answer) = user.json(&["fetch", "http://127.0.0.1:1/"]);
-    assert_eq!(exit, 1, "{answer}");
+    assert_eq!((exit, code(&answer)), (1, "connect_failed"), "{answer}");
     assert_eq!(answer["error"]["money_may_have_moved"], false);
 }
 
@@ -234,6 +234,7 @@ fn exit_5_a_failing_upstream_is_not_paid_and_the_amount_stays_reserved() {
     let before = market.balance();
     let (exit, answer) = market.fetch_json(&[&market.url("/status/500")]);
     assert_eq!((exit, &answer["status"]), (5, &json!(500)));
+    assert_eq!(code(&answer), "payment_refused");
     assert!(answer["payment"]["reserved_until"].is_u64());
     assert_eq!(answer["error"]["money_may_have_moved"], true);
     assert_eq!(market.spent_and_reserved(), ("0".into(), "0.001".into()));
@@ -242,14 +243,44 @@ fn exit_5_a_failing_upstream_is_not_paid_and_the_amount_stays_reserved() {
 
 #[test]
 fn exit_6_a_seller_who_hangs_up_after_the_credential() {
-    // A panic in the handler closes the connection without an answer.
-    let (user, _net, server) = stranger(|| std::panic::panic_any("hang up"));
-    let (exit, answer) = user.json(&["fetch", "--config", "net/buyer.toml", &server.url()]);
-    assert_eq!(exit, 6, "{answer}");
+    let user = User::new();
+    let _net = user.devnet();
+    let (exit, answer) = user.json(&["fetch", "--config", "net/buyer.toml", &hanging_up_server()]);
+    assert_eq!((exit, code(&answer)), (6, "no_answer"), "{answer}");
     assert_eq!(answer["status"], Value::Null);
     assert_eq!(answer["payment"]["state"], "unknown");
     assert_eq!(answer["error"]["money_may_have_moved"], true);
     assert_eq!(answer["error"]["retry_safe"], true);
+}
+
+/// A seller who asks for a tenth of a cent, and hangs up on whoever pays it.
+fn hanging_up_server() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        let [(name, value)] = challenge("eip155:84532", "1000");
+        let (mut socket, _) = listener.accept().expect("the buyer connects");
+        read_head(&socket);
+        let head = format!(
+            "HTTP/1.1 402 Payment Required\r\n{name}: {value}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        );
+        socket
+            .write_all(head.as_bytes())
+            .expect("the buyer listens");
+        drop(socket);
+        let (socket, _) = listener.accept().expect("the buyer comes again");
+        read_head(&socket);
+    });
+    format!("http://{address}/")
+}
+
+/// Reads up to the blank line that ends a request's head.
+fn read_head(socket: &TcpStream) {
+    let mut lines = BufReader::new(socket.try_clone().expect("a second handle")).lines();
+    while lines
+        .next()
+        .is_some_and(|line| line.is_ok_and(|line| !line.is_empty()))
+    {}
 }
 
 #[test]
@@ -261,6 +292,7 @@ fn exit_7_paid_before_an_upstream_that_fails() {
     assert_eq!((exit, &answer["status"]), (7, &json!(500)), "{answer}");
     assert_eq!(answer["payment"]["state"], "settled");
     assert_eq!(answer["body"], "as you wish\n");
+    assert_eq!(code(&answer), "paid_not_delivered");
 }
 
 #[test]
@@ -281,12 +313,7 @@ fn severed_server() -> String {
     let address = listener.local_addr().expect("an address");
     std::thread::spawn(move || {
         let (mut socket, _) = listener.accept().expect("the gate connects");
-        let mut request = BufReader::new(socket.try_clone().expect("a second handle")).lines();
-        // Up to the blank line that ends the head.
-        while request
-            .next()
-            .is_some_and(|line| line.is_ok_and(|line| !line.is_empty()))
-        {}
+        read_head(&socket);
         let head = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nten bytes.";
         socket.write_all(head.as_bytes()).expect("the gate listens");
     });

@@ -187,7 +187,11 @@ fn an_agent_reaches_no_private_address_that_is_not_allowed() {
         "bot",
         &market.url("/ok"),
     ]);
-    assert_ne!(exit, 0, "{answer}");
+    assert_eq!(
+        (exit, code(&answer)),
+        (3, "private_address_refused"),
+        "{answer}"
+    );
     assert_eq!(answer["payment"], Value::Null);
     assert_eq!(market.upstream.calls(), 1);
 }
