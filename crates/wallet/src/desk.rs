@@ -15,7 +15,7 @@ use farebox_core::ledger::{
     Reserved,
 };
 use farebox_core::payment::Event;
-use farebox_core::policy::Denial;
+use farebox_core::policy::{Denial, Level};
 use farebox_core::purse::{LEASE_MS, Purse, Quoted, Spend, SpendRequest, Standing, Ticket};
 use farebox_core::rail::{Authorised, NotPayable, PayRail, Quote};
 use farebox_wire::challenge::{Challenge, Offer};
@@ -95,7 +95,11 @@ impl Desk {
         if let Some(max) = request.max_cost.filter(|max| quote.terms.cost > *max) {
             return Err(over_max_cost(quote.terms.cost, max));
         }
-        let held = match self.reserve(request, &quote).await? {
+        let mut reserved = self.reserve(request, &quote).await?;
+        if is_used_up(&reserved) && resolve::release_dead(self).await? {
+            reserved = self.reserve(request, &quote).await?;
+        }
+        let held = match reserved {
             Reserved::First(held) => held,
             Reserved::Twin(twin) => return Ok(Spend::Twin(twin)),
             Reserved::Denied(denial) => return Ok(Spend::Denied(denial)),
@@ -300,6 +304,17 @@ pub(crate) fn is_alive(side: &BuyerSide, now_ms: u64) -> bool {
         .until_ms
         .checked_sub(now_ms)
         .is_some_and(|left| left > 0 && left <= LEASE_MS_MAX)
+}
+
+/// Whether a budget said no because of what others hold, as opposed to the price itself.
+fn is_used_up(reserved: &Reserved) -> bool {
+    matches!(
+        reserved,
+        Reserved::Denied(Denial::OverLimit {
+            level: Level::Day | Level::Total,
+            ..
+        })
+    )
 }
 
 fn not_payable(why: NotPayable) -> Fault {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use farebox_core::fault::Fault;
 use farebox_core::ledger::{Attach, BuyerSide, Filter, LedgerError, Payment, PaymentId};
-use farebox_core::payment::{Event, Hold, Phase, Role};
+use farebox_core::payment::{Event, Hold, Phase, Role, State};
 use farebox_core::rail::{Finding, PayRail};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
@@ -27,30 +27,50 @@ pub struct ResolveReport {
     pub resolved: usize,
     /// How many are still undecided.
     pub still_unknown: usize,
-    /// Every payment that was asked about, newest first.
+    /// Every payment that was undecided, or that turned out otherwise, newest first.
     pub payments: Vec<Payment>,
 }
 
 /// See [`Desk::resolve_all`].
 pub(crate) async fn all(desk: &Desk) -> Result<ResolveReport, Fault> {
+    let open = open_payments(desk).await?;
+    let before: Vec<State> = open.iter().map(|p| p.state.clone()).collect();
+    let after: Vec<Payment> = stream::iter(open.into_iter().map(|p| resolve(desk, p)))
+        .buffered(ASKED_AT_ONCE)
+        .try_collect()
+        .await?;
+    let undecided = before.iter().filter(|state| state.is_open()).count();
+    let still_unknown = after.iter().filter(|p| p.state.is_open()).count();
+    let is_news = |(before, after): &(State, Payment)| before.is_open() || *before != after.state;
+    let payments = before.into_iter().zip(after).filter(is_news);
+    Ok(ResolveReport {
+        // Nothing that was decided becomes undecided by asking.
+        resolved: undecided.saturating_sub(still_unknown),
+        still_unknown,
+        payments: payments.map(|(_, after)| after).collect(),
+    })
+}
+
+/// Gives back what dead processes had reserved without sending anything, so that they do not
+/// keep the living from their budget. Returns whether there was any.
+pub(crate) async fn release_dead(desk: &Desk) -> Result<bool, Fault> {
+    let mut any = false;
+    for payment in open_payments(desk).await? {
+        if payment.state.phase == Phase::Reserved {
+            let payment = resolve(desk, payment).await?;
+            any |= payment.state.phase == Phase::Released;
+        }
+    }
+    Ok(any)
+}
+
+async fn open_payments(desk: &Desk) -> Result<Vec<Payment>, Fault> {
     let filter = Filter {
         role: Some(Role::Buyer),
         open_only: true,
         limit: None,
     };
-    let open = desk.ledger.list(filter).await.map_err(ledger_fault)?;
-    let undecided = open.iter().filter(|p| p.state.is_open()).count();
-    let payments: Vec<Payment> = stream::iter(open.into_iter().map(|p| resolve(desk, p)))
-        .buffered(ASKED_AT_ONCE)
-        .try_collect()
-        .await?;
-    let still_unknown = payments.iter().filter(|p| p.state.is_open()).count();
-    Ok(ResolveReport {
-        // Nothing that was decided becomes undecided by asking.
-        resolved: undecided.saturating_sub(still_unknown),
-        still_unknown,
-        payments,
-    })
+    desk.ledger.list(filter).await.map_err(ledger_fault)
 }
 
 /// See [`farebox_core::purse::Purse::resolve`].

@@ -96,6 +96,18 @@ async fn what_a_dead_process_held_and_never_signed_is_given_back() {
 }
 
 #[tokio::test]
+async fn the_hold_of_a_dead_process_keeps_nobody_else_from_the_budget() {
+    let world = World::with_budget_for(1).await;
+    reserve_and_die(&world, "a").await;
+    let desk = world.desk();
+    let other = || async { fake::name(&desk.spend(fake::request(&world, "b").await).await) };
+    assert_eq!(other().await, "denied total", "it may be alive");
+    world.clock.forward_ms(LEASE_MS);
+    assert_eq!(other().await, "pay");
+    assert_eq!(world.used().await, (0, PRICE));
+}
+
+#[tokio::test]
 async fn what_a_dead_process_sent_is_shown_again_by_exactly_one_twin() {
     let world = Arc::new(World::with_budget_for(5).await);
     let ticket = buy(&world, &world.desk(), "a").await;
