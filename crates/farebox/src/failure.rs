@@ -7,7 +7,7 @@ use farebox_core::fault::{Blame, Fault, Kind};
 use farebox_core::ledger::LedgerError;
 
 /// Failed before any payment: network, TLS, disk, internal.
-pub(crate) const EXIT_FAILED: u8 = 1;
+const EXIT_FAILED: u8 = 1;
 /// Usage or configuration.
 pub(crate) const EXIT_USAGE: u8 = 2;
 

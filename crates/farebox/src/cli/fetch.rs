@@ -18,7 +18,7 @@ use super::Globals;
 use super::wallet::Passphrase;
 use crate::assemble;
 use crate::config::Usd;
-use crate::failure::{EXIT_FAILED, Failure};
+use crate::failure::Failure;
 use crate::output;
 use sink::{Sink, Written};
 
@@ -144,16 +144,13 @@ impl Fetch {
             true => sink.take(&mut fetched, self.include).await,
             false => Ok(Written::Nothing),
         };
-        let mut exit = fetched.ending.exit().code();
         let shown = match written {
             Ok(Written::Inline(bytes)) => Shown::Inline(bytes),
             Ok(Written::File(path)) => Shown::File(path),
             Ok(Written::Nothing) => Shown::Nothing,
-            Ok(Written::ReaderGone) => return Ok(exit),
+            Ok(Written::ReaderGone) => return Ok(fetched.ending.exit().code()),
             Err(why) => {
-                let failure = output_failed(&fetched, &why);
-                exit = failure.exit;
-                self.complain(failure.fault.as_ref());
+                fetched.not_kept(output_failed(&why));
                 Shown::Nothing
             }
         };
@@ -164,7 +161,7 @@ impl Fetch {
         }
         self.complain(fetched.ending.fault().as_ref());
         self.mention_payment(&fetched, globals);
-        Ok(exit)
+        Ok(fetched.ending.exit().code())
     }
 
     fn show_failure(&self, error: &FetchError, globals: &Globals) -> Result<u8, Failure> {
@@ -212,19 +209,12 @@ fn wants_body(fetched: &Fetched) -> bool {
     fetched.plan.is_none() && !refused.contains(&fetched.ending.exit())
 }
 
-/// The answer came and could not be kept: paid, and not delivered to where it was wanted.
-fn output_failed(fetched: &Fetched, why: &std::io::Error) -> Failure {
-    let facts = &fetched.ending.facts;
-    let exit = match facts.is_settled {
-        true => Exit::PaidNotDelivered.code(),
-        false => EXIT_FAILED,
-    };
-    let mut fault = Fault::harmless(
+/// The answer came and could not be kept where it was wanted.
+fn output_failed(why: &std::io::Error) -> Fault {
+    Fault::harmless(
         "output_failed",
         Kind::Store,
         Blame::User,
         format!("the answer could not be written: {why}; make room and fetch again"),
-    );
-    fault.money_may_have_moved = facts.credential_sent;
-    Failure::new(exit, fault)
+    )
 }

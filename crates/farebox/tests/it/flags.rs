@@ -258,3 +258,19 @@ fn a_reader_who_has_read_enough_is_success() {
     drop(child.stdout.take());
     assert_eq!(child.wait().expect("it ends").code(), Some(0));
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_answer_that_does_not_fit_on_the_disk_was_paid_and_not_delivered() {
+    let market = Market::open();
+    let nowhere = market.fetch(&["-o", "/dev/null", &market.url("/ok?kept=no")]);
+    assert_eq!(
+        (nowhere.exit, nowhere.stdout.as_str()),
+        (0, ""),
+        "{}",
+        nowhere.stderr
+    );
+    let (exit, answer) = market.fetch_json(&["-o", "/dev/full", &market.url("/ok")]);
+    assert_eq!((exit, code(&answer)), (7, "output_failed"), "{answer}");
+    assert_eq!(answer["payment"]["state"], "settled");
+}

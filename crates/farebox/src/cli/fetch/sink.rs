@@ -90,7 +90,10 @@ impl Sink {
 
     async fn copy(&mut self, head: Vec<u8>, fetched: &mut Fetched) -> std::io::Result<()> {
         if let Place::File { file, is_new, .. } = &mut self.place {
-            file.set_len(0)?;
+            // A device or a pipe has no length.
+            if file.metadata()?.is_file() {
+                file.set_len(0)?;
+            }
             *is_new = false;
         }
         self.write(&head)?;
