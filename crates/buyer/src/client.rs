@@ -10,7 +10,8 @@ use bytes::{Bytes, BytesMut};
 use farebox_core::fault::{Blame, Fault, Kind};
 use farebox_core::ledger::{CallKey, Payment};
 use farebox_core::purse::{Purse, Spend, SpendRequest, Standing, Ticket};
-use farebox_wire::challenge::{self, BODY_BYTES_MAX, Challenge, ChallengeError};
+use farebox_wire::challenge::{self, BODY_BYTES_MAX, Challenge};
+use farebox_wire::x402::PAYMENT_REQUIRED;
 use http::{HeaderMap, Method, StatusCode};
 use reqwest::Response;
 use tokio::time::Instant;
@@ -290,7 +291,12 @@ async fn read_challenge(call: &Call, hop: Hop, mut response: Response) -> Asked 
     let headers = response.headers().clone();
     let (start, is_whole) = beginning(&mut response, call).await;
     let lookup = |name: &str| headers.get(name).map(http::HeaderValue::as_bytes);
-    let challenge = challenge::read(lookup, &start).map_err(|why| unreadable(&why));
+    let challenge = match headers.get_all(PAYMENT_REQUIRED).iter().nth(1) {
+        Some(_) => Err(unreadable(
+            "the server sends two payment challenges at once",
+        )),
+        None => challenge::read(lookup, &start).map_err(|why| unreadable(&why.to_string())),
+    };
     let rest = (!is_whole).then_some(response);
     Asked {
         hop,
@@ -335,13 +341,8 @@ fn free(call: &Call, hop: &Hop, response: Response) -> Fetched {
     fetched
 }
 
-fn unreadable(why: &ChallengeError) -> Fault {
-    Fault::harmless(
-        "challenge_unreadable",
-        Kind::Offer,
-        Blame::Peer,
-        why.to_string(),
-    )
+fn unreadable(why: &str) -> Fault {
+    Fault::harmless("challenge_unreadable", Kind::Offer, Blame::Peer, why)
 }
 
 fn ask(approval_id: &str) -> Fault {

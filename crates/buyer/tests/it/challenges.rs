@@ -80,6 +80,30 @@ async fn a_402_in_no_dialect_of_ours_exits_4_and_shows_its_body() {
 }
 
 #[tokio::test]
+async fn of_two_challenges_in_two_dialects_the_one_we_speak_is_paid_and_two_in_one_are_not() {
+    let customer = Customer::with_budget_for(1).await;
+    for (header, value, exit_code) in [
+        ("payment-required", "e30=", 4),
+        ("www-authenticate", "L402 macaroon=\"x\", invoice=\"y\"", 0),
+    ] {
+        let seller = Seller::with(move |seen| {
+            let mut response = asks_with(&json!([offer()]));
+            response
+                .headers_mut()
+                .append(header, value.parse().unwrap());
+            let response = match seen.credential {
+                None => response,
+                Some(_) => sold(&seen),
+            };
+            async move { response }
+        })
+        .await;
+        let result = customer.fetch(get(&seller.url("/x"))).await;
+        assert_eq!(exit(&result), exit_code, "{header}");
+    }
+}
+
+#[tokio::test]
 async fn a_megabyte_of_header_is_a_network_failure_and_100_kb_a_bad_challenge() {
     let customer = Customer::with_budget_for(1).await;
     for (bytes, exit_code, fault) in [

@@ -47,6 +47,16 @@ async fn a_refusal_after_paying_releases_nothing() {
 }
 
 #[tokio::test]
+async fn a_second_challenge_after_paying_gets_no_second_payment() {
+    let customer = Customer::with_budget_for(5).await;
+    let seller = Seller::with(|_| async { asks() }).await;
+    let result = customer.fetch(get(&seller.url("/x"))).await;
+    assert_eq!((exit(&result), code(&result)), (5, "payment_refused"));
+    assert_eq!(customer.only().await, unknown("Payment required"));
+    assert_eq!((customer.signed(), seller.seen().len()), (1, 2));
+}
+
+#[tokio::test]
 async fn an_answer_without_a_readable_receipt_is_done_and_stays_unknown() {
     let held = (0, PRICE);
     let mut elsewhere = receipt();
