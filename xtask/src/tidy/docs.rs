@@ -1,5 +1,5 @@
-//! Rules for documents that must stay true: every row of docs/errors.md names a test that exists, and CHANGELOG.md keeps
-//! its form. Called by `tidy.rs`.
+//! Rules for documents that must stay true: every row of docs/errors.md names a test that exists, every source file that a
+//! document names exists, and CHANGELOG.md keeps its form. Called by `tidy.rs`.
 
 use std::collections::BTreeSet;
 
@@ -27,6 +27,35 @@ pub(super) fn check(files: &[File], findings: &mut Vec<Finding>) {
         Some(text) => check_changelog(text, findings),
         None => findings.push(Finding::new(CHANGELOG, 1, "this file must exist")),
     }
+    let is_document =
+        |path: &str| path.ends_with(".md") && !path.contains('/') || path.starts_with("docs/");
+    for document in files.iter().filter(|file| is_document(&file.path)) {
+        check_sources(document, files, findings);
+    }
+}
+
+/// A source that a document names in backticks, as `file.rs` or `room/…/file.rs`, exists.
+fn check_sources(document: &File, files: &[File], findings: &mut Vec<Finding>) {
+    for (index, line) in document.text().unwrap_or_default().lines().enumerate() {
+        let spans = line.split('`').skip(1).step_by(2);
+        for name in spans.filter(|span| span.ends_with(".rs") && !span.contains(' ')) {
+            if !files.iter().any(|file| is_source(&file.path, name)) {
+                findings.push(Finding::new(
+                    &document.path,
+                    index + 1,
+                    format!("there is no `{name}`"),
+                ));
+            }
+        }
+    }
+}
+
+/// Whether the file at `path` is what a document calls `name`.
+fn is_source(path: &str, name: &str) -> bool {
+    let (room, rest) = name.split_once('/').unwrap_or_default();
+    let file = if rest.is_empty() { name } else { rest };
+    let inside = path.strip_prefix("crates/").unwrap_or(path);
+    path == name || (inside.starts_with(room) && path.ends_with(&format!("/{file}")))
 }
 
 /// All tests as room and name: functions with a test attribute, and those of conformance suites, which a macro turns

@@ -84,3 +84,28 @@ fn the_changelog_keeps_its_form() {
         1
     );
 }
+
+#[test]
+fn a_source_that_a_document_names_exists() {
+    let found = |name: &str| is_source("crates/farebox/src/cli/fetch.rs", name);
+    assert!(
+        found("fetch.rs")
+            && found("farebox/cli/fetch.rs")
+            && found("crates/farebox/src/cli/fetch.rs")
+    );
+    assert!(!found("etch.rs") && !found("wallet/cli/fetch.rs") && !found("farebox/fetch2.rs"));
+    let file = |path: &str, text: &str| File {
+        path: path.to_owned(),
+        bytes: text.as_bytes().to_vec(),
+    };
+    let files = [
+        file("docs/A.md", "`a.rs` and `b.rs`\n"),
+        file("crates/wire/src/a.rs", ""),
+    ];
+    let mut findings = Vec::new();
+    check_sources(&files[0], &files, &mut findings);
+    assert_eq!(
+        findings,
+        [Finding::new("docs/A.md", 1, "there is no `b.rs`")]
+    );
+}
