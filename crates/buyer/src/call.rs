@@ -1,7 +1,7 @@
 //! One wish: a request, who makes it, and how much it may cost.
 //!
 //! Built by the command line or an embedder. [`Call::key`] is the name of the logical call
-//! (DESIGN law 3), so what goes into it decides what counts as "the same request again".
+//! (ARCHITECTURE law 3), so what goes into it decides what counts as "the same request again".
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
 //! The loop: look whether the call is open, ask, read the challenge, choose, spend, show the
-//! credential, tell the wallet what came of it (DESIGN §2, "Buyer").
+//! credential, tell the wallet what came of it (docs/ARCHITECTURE.md, "How a buyer pays").
 //!
 //! Whoever drops a call midway leaves a payment whose lease runs out; the next identical call, or
 //! `payments resume`, goes on from there. So nothing here undoes anything.

@@ -1,4 +1,4 @@
-//! How a call ended: the one exit code of DESIGN §4, and the fault that explains it.
+//! How a call ended: the one exit code of docs/command-line.md, and the fault that explains it.
 //!
 //! [`exit_of`] is the table, pure; everyone else only collects facts for it.
 
@@ -109,7 +109,7 @@ pub struct Facts {
     pub stop: Option<Stop>,
 }
 
-/// The table of DESIGN §4: 6, 7, 5, 8, 3, 4, 22, 1, 2, 0, the first that fits.
+/// The table of docs/command-line.md: 6, 7, 5, 8, 3, 4, 22, 1, 2, 0, the first that fits.
 #[must_use]
 pub fn exit_of(facts: &Facts) -> Exit {
     let is_error = facts.status.is_some_and(|status| status >= 400);

@@ -1,4 +1,4 @@
-//! Keeps calls that an agent makes away from this machine and its network (DESIGN law 11).
+//! Keeps calls that an agent makes away from this machine and its network (ARCHITECTURE law 11).
 //!
 //! Addresses are judged where they are used: a host name after resolution, by the very list that
 //! the connector then takes, and an address in a URL before the request. So no second look-up

@@ -3,7 +3,7 @@
 //!
 //! [`Buyer`] talks HTTP and asks a [`Purse`](farebox_core::purse::Purse) to pay. It never sees a
 //! key or a ledger, believes nothing that a 402 says, and shows a credential to the origin that
-//! asked for it and to nobody else (DESIGN laws 3 and 11).
+//! asked for it and to nobody else (ARCHITECTURE laws 3 and 11).
 //!
 //! ```no_run
 //! # async fn example(purse: std::sync::Arc<dyn farebox_core::purse::Purse>) -> Result<(), Box<dyn std::error::Error>> {

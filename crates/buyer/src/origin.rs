@@ -1,5 +1,5 @@
 //! Where a credential may go: the same scheme, host and port, and not over plain HTTP except to
-//! this machine (DESIGN law 11).
+//! this machine (ARCHITECTURE law 11).
 
 use farebox_core::fault::{Blame, Fault, Kind};
 use url::{Host, Url};

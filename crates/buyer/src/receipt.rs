@@ -1,7 +1,7 @@
 //! What the answer to a credential proves about the money.
 //!
 //! A receipt is the seller's word: good enough to count the amount as spent, never to release it
-//! (DESIGN law 3). What cannot be read is no receipt.
+//! (ARCHITECTURE law 3). What cannot be read is no receipt.
 
 use farebox_core::payment::Event;
 use farebox_core::rail::Terms;

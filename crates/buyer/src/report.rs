@@ -1,4 +1,4 @@
-//! The one object of `fetch --json` (DESIGN §4).
+//! The one object of `fetch --json` (docs/command-line.md).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

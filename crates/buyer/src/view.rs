@@ -1,5 +1,5 @@
 //! A payment as machines read it: the same object in `fetch --json` and `payments list --json`
-//! (DESIGN §4).
+//! (docs/command-line.md).
 
 use farebox_core::ledger::Payment;
 use farebox_core::payment::{Hold, Phase};

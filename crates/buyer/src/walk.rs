@@ -1,7 +1,7 @@
 //! From the call's URL along redirects to an answer, or to the place where a credential is shown.
 //!
 //! Redirects are followed before paying only, and a credential is attached at the one URL for
-//! which it was signed: wherever else a redirect leads, it stays here (DESIGN law 11).
+//! which it was signed: wherever else a redirect leads, it stays here (ARCHITECTURE law 11).
 
 use farebox_core::fault::{Blame, Fault, Kind};
 use farebox_core::purse::Ticket;

@@ -1,4 +1,4 @@
-//! When a credential comes again: the table of DESIGN law 6 for single-use identities (x402).
+//! When a credential comes again: the table of ARCHITECTURE law 6 for single-use identities (x402).
 //!
 //! Asked by the seller's redeem after the signature has been found valid and the payload equal
 //! to the claimed one; a junk signature earns none of these answers.

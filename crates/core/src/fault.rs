@@ -1,6 +1,6 @@
 //! What every error tells its reader: whose fault, is a retry safe, may money have moved.
 //!
-//! docs/errors.md has a row for each code and the test that provokes it (DESIGN law 17).
+//! docs/errors.md has a row for each code and the test that provokes it (ARCHITECTURE law 17).
 
 use std::fmt;
 

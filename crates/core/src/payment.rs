@@ -3,7 +3,7 @@
 //! The same function runs for buyer, seller and facilitator, inside the ledger's transaction, so
 //! that a state, its postings and its reason are written together or not at all. It must never
 //! release money that can still be spent, and never call a payment settled without proof
-//! (DESIGN law 3).
+//! (ARCHITECTURE law 3).
 //!
 //! ```text
 //!            Abandoned            Failed / Expired

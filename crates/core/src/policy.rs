@@ -2,7 +2,7 @@
 //!
 //! The ledger calls [`decide`] inside the transaction that reserves, so two processes cannot
 //! both take the last cent. Limits count reserved money, and a buyer without a budget spends
-//! nothing (DESIGN law 13).
+//! nothing (ARCHITECTURE law 13).
 
 use farebox_wire::money::UsdMicros;
 use serde::{Deserialize, Serialize};

@@ -2,7 +2,7 @@
 //!
 //! `PayRail` quotes offers and signs; `CollectRail` makes offers, examines credentials and
 //! settles. Both can `check`: ask the chain or node what became of a payment, which is the only
-//! way out of Unknown (DESIGN laws 3 and 4). A rail never decides about budgets or delivery.
+//! way out of Unknown (ARCHITECTURE laws 3 and 4). A rail never decides about budgets or delivery.
 
 use async_trait::async_trait;
 use farebox_wire::caip::{AssetId, ChainId};

@@ -2,7 +2,7 @@
 //! the house, and hands them on as traits.
 //!
 //! Called by the commands and the demonstration. What is missing is refused here, with the key or
-//! flag that supplies it, before anything is sent or served (DESIGN law 14).
+//! flag that supplies it, before anything is sent or served (ARCHITECTURE law 14).
 
 mod buying;
 mod keys;

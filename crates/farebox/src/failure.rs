@@ -14,7 +14,7 @@ pub(crate) const EXIT_USAGE: u8 = 2;
 /// The end of a command.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    /// What the process exits with (DESIGN §4).
+    /// What the process exits with (docs/command-line.md).
     pub(crate) exit: u8,
     /// What is said about it; `None` where nothing is to be said.
     pub(crate) fault: Option<Fault>,
@@ -45,7 +45,7 @@ impl Failure {
         }
     }
 
-    /// The same at the start of a gate, which exits 2 whatever the reason (DESIGN §4).
+    /// The same at the start of a gate, which exits 2 whatever the reason (docs/command-line.md).
     pub(crate) fn at_start(self) -> Self {
         Self {
             exit: EXIT_USAGE,

@@ -73,7 +73,7 @@ pub fn chains() -> impl Iterator<Item = u64> {
     chains.into_iter()
 }
 
-/// Every token of the table is a dollar stablecoin, counted 1:1 (DESIGN law 13).
+/// Every token of the table is a dollar stablecoin, counted 1:1 (ARCHITECTURE law 13).
 const ONE_DOLLAR: UsdMicros = UsdMicros(1_000_000);
 
 use TransferMethod::{Eip3009, Permit2};

@@ -1,4 +1,4 @@
-//! What became of a payment? Asks the token, never our own transactions (DESIGN law 4).
+//! What became of a payment? Asks the token, never our own transactions (ARCHITECTURE law 4).
 //!
 //! Serves both halves of the rail. It may say `NeverWill` only on what can no longer change: an
 //! authorization that was unused when a final block was already past its expiry, or whose end is

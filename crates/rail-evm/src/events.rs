@@ -1,5 +1,5 @@
 //! Reads out of logs what an authorization did: the token's own word, whoever sent the
-//! transaction (DESIGN law 4).
+//! transaction (ARCHITECTURE law 4).
 
 use farebox_wire::evm::{EvmAddress, Word};
 use farebox_wire::x402::exact_evm::Eip3009Authorization;

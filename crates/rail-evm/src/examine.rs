@@ -1,4 +1,4 @@
-//! Checks a credential as far as no chain is needed, cheapest first (DESIGN law 8).
+//! Checks a credential as far as no chain is needed, cheapest first (ARCHITECTURE law 8).
 //!
 //! Called by the collector for every credential that answers an offer of ours; what passes here
 //! is well signed, to us, over the exact amount and in time, but perhaps not funded.

@@ -1,5 +1,5 @@
 //! What is stored beside a payment so that the token can be asked about it after a crash
-//! (DESIGN law 4): the authorization itself, and on the seller's side its signature.
+//! (ARCHITECTURE law 4): the authorization itself, and on the seller's side its signature.
 
 use farebox_core::rail::{Handle, RailError};
 use farebox_wire::caip::ChainId;

@@ -1,7 +1,7 @@
 //! secp256k1 keys and signatures: the only file that touches secret bytes.
 //!
 //! Used to sign authorizations (buyer) and transactions (gas key), and to recover signers. A key
-//! has no `Debug`, `Clone` or `Serialize` and is erased when dropped (DESIGN law 15).
+//! has no `Debug`, `Clone` or `Serialize` and is erased when dropped (ARCHITECTURE law 15).
 
 use std::sync::LazyLock;
 

@@ -2,7 +2,7 @@
 //!
 //! `EvmPayer` is the buyer's half and holds the paying key; `EvmCollector` is the seller's and
 //! holds the gas key. Networks and tokens are data. Everything that can be decided without a
-//! chain is (DESIGN law 8), and everything that the chain alone knows is asked of the token, not
+//! chain is (ARCHITECTURE law 8), and everything that the chain alone knows is asked of the token, not
 //! of our own transactions (law 4).
 
 #![cfg_attr(

@@ -1,4 +1,4 @@
-//! Reads an offer as a payer who believes nothing (DESIGN law 11): what the money is, comes from
+//! Reads an offer as a payer who believes nothing (ARCHITECTURE law 11): what the money is, comes from
 //! our table; the offer only says how much and to whom.
 
 use std::sync::Arc;

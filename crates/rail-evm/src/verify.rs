@@ -1,5 +1,5 @@
 //! Checks what only the chain knows before a credential is served: is the authorization unused,
-//! is it funded, is the payer an ordinary account (DESIGN law 8). One batch, one round trip.
+//! is it funded, is the payer an ordinary account (ARCHITECTURE law 8). One batch, one round trip.
 
 use std::sync::atomic::Ordering;
 

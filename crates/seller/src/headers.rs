@@ -1,4 +1,4 @@
-//! Which headers never pass through a seller, in either direction (DESIGN law 12), and what is
+//! Which headers never pass through a seller, in either direction (ARCHITECTURE law 12), and what is
 //! added to a paid answer.
 
 use http::header::{CACHE_CONTROL, HeaderName};

@@ -1,4 +1,4 @@
-//! Which request paths are unambiguous (DESIGN law 12).
+//! Which request paths are unambiguous (ARCHITECTURE law 12).
 //!
 //! Asked by the layer before any route is looked up. A path that a server behind the gate could
 //! read as another path would be a way around the price, so it is refused and never repaired:

@@ -1,5 +1,5 @@
 //! Resolves what requests have left behind: at start what a crash cut off, and for as long as the
-//! seller runs whatever is unknown or could still be undone by the chain (DESIGN laws 3 and 4).
+//! seller runs whatever is unknown or could still be undone by the chain (ARCHITECTURE laws 3 and 4).
 //!
 //! Payments whose request is being served in this process are left alone. Nothing is ever
 //! decided without the rail: only it knows whether money has moved.

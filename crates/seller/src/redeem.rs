@@ -1,4 +1,4 @@
-//! THE collect function: from a credential to a paid answer, in the order of DESIGN laws 7 and 8.
+//! THE collect function: from a credential to a paid answer, in the order of ARCHITECTURE laws 7 and 8.
 //!
 //! Called by the layer, in a task of its own, so that a buyer who hangs up cannot lose an
 //! outcome. Cheap checks come first, then the claim, then the upstream and the settlement; an
@@ -180,7 +180,7 @@ impl Case {
         }
     }
 
-    /// The table of DESIGN law 6.
+    /// The table of ARCHITECTURE law 6.
     fn judge(&self, payment: Payment) -> Result<Option<Payment>, Refused> {
         let same_request = payment.seller.as_ref().is_some_and(|side| {
             side.payload_digest == self.fingerprint.payload

@@ -7,7 +7,7 @@ use farebox_core::policy::{self, Denial, Level, Limits, Usage};
 use farebox_wire::money::UsdMicros;
 use serde::Serialize;
 
-/// `budget show --json` (DESIGN §4).
+/// `budget show --json` (docs/command-line.md).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BudgetView {
     /// Always `USD`.

@@ -1,7 +1,7 @@
 //! Keys, budgets and the one function that spends.
 //!
 //! [`desk::Desk`] fills in core's `Purse`: it is the only place where a credential is signed, and
-//! it hands none out before the ledger has written that it is about to leave (DESIGN law 2).
+//! it hands none out before the ledger has written that it is about to leave (ARCHITECTURE law 2).
 //! [`secret`] and [`keystore`] read keys from where people keep them. Rails and ledger are handed
 //! in by the binary; nothing here knows which chain or store they are.
 

@@ -1,5 +1,5 @@
 //! Asks the rails what became of open payments and writes down what they say: the only way out
-//! of Unknown (DESIGN laws 3 and 4).
+//! of Unknown (ARCHITECTURE laws 3 and 4).
 //!
 //! Called for `payments resume`, and before a call whose credential has expired buys again. It
 //! never releases what a rail has not called dead, and never signs or sends.

@@ -1,7 +1,7 @@
 //! Secrets by reference: where a key or passphrase is, and the bytes once they are read.
 //!
 //! Called by whoever reads the configuration. A literal secret is an error, and no message here
-//! ever repeats what was written in place of a reference (DESIGN law 15).
+//! ever repeats what was written in place of a reference (ARCHITECTURE law 15).
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What a logical call has open, and who may go on with it (DESIGN law 3).
+//! What a logical call has open, and who may go on with it (ARCHITECTURE law 3).
 //!
 //! Asked before every purchase. A dead owner's hold is given back if nothing had left, and its
 //! credential is shown again, by exactly one taker, if something had. Nothing is ever signed here.

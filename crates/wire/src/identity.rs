@@ -1,4 +1,4 @@
-//! The normalised name of one payment, whatever bytes carry it (DESIGN law 6).
+//! The normalised name of one payment, whatever bytes carry it (ARCHITECTURE law 6).
 //!
 //! Claims are kept under this name: two spellings of one authorization must give one identity,
 //! and two authorizations never the same one.

@@ -1,7 +1,7 @@
 //! Money as a type: unsigned atomic units, US dollars in millionths, and strict readers for both.
 //!
 //! Called by everyone who touches an amount. It never rounds in silence, never reads a float, and
-//! never turns an unreadable amount into zero (DESIGN law 1).
+//! never turns an unreadable amount into zero (ARCHITECTURE law 1).
 
 use std::fmt;
 
@@ -117,7 +117,7 @@ impl<'de> Deserialize<'de> for Amount {
     }
 }
 
-/// US dollars in millionths: the unit of every limit (DESIGN law 13).
+/// US dollars in millionths: the unit of every limit (ARCHITECTURE law 13).
 ///
 /// In JSON and TOML it is a decimal string, `"0.05"` (`"0.05 USD"` is read as well).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,4 +1,4 @@
-//! The same call more than once: in turn, at once, and after somebody died (DESIGN law 3).
+//! The same call more than once: in turn, at once, and after somebody died (ARCHITECTURE law 3).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

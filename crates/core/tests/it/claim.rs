@@ -1,4 +1,4 @@
-//! The table of DESIGN law 6, row by row.
+//! The table of ARCHITECTURE law 6, row by row.
 
 use farebox_core::claim::{Presented, Repeat, repeat};
 use farebox_core::payment::{Delivery, Hold, Phase, State};

@@ -1,7 +1,7 @@
 //! `farebox budget`: the limits under which this wallet pays.
 //!
 //! A buyer without a budget spends nothing. Limits change here alone: a `[budget]` section only
-//! seeds a ledger that has none (DESIGN §4).
+//! seeds a ledger that has none (docs/command-line.md).
 
 use clap::{ArgGroup, Args, Subcommand};
 use farebox_core::clock::{Clock as _, SystemClock};

@@ -1,7 +1,7 @@
 //! The command line: one file per command, the flags that all share, and the one way out.
 //!
 //! Called by `main`. Machine output goes to stdout, everything else to stderr; exactly one exit
-//! code of DESIGN §4 leaves.
+//! code of docs/command-line.md leaves.
 
 mod budget;
 mod demo;

@@ -1,4 +1,4 @@
-//! How `farebox payments` shows a payment: the one object of DESIGN §4 with what the ledger knows
+//! How `farebox payments` shows a payment: the one object of docs/command-line.md with what the ledger knows
 //! besides, and a row for people.
 //!
 //! It never shows a credential: whoever reads the output must not be able to take the money.

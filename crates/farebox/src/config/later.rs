@@ -1,7 +1,7 @@
 //! Keys of the documented file that this release does not act on yet.
 //!
 //! Called before the file is read. They are refused by name, because a seller who writes `tls`
-//! or a limit and is silently served without it has been misled (DESIGN law 14).
+//! or a limit and is silently served without it has been misled (ARCHITECTURE law 14).
 
 use toml::de::{DeTable, DeValue};
 

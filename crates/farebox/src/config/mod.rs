@@ -1,7 +1,7 @@
 //! What farebox is told: one TOML file, read strictly, with every path in it relative to the file.
 //!
 //! Called by the commands before they assemble anything. It never reads a key: secrets stay
-//! references here. Unknown keys and keys of later releases are refused (DESIGN law 14).
+//! references here. Unknown keys and keys of later releases are refused (ARCHITECTURE law 14).
 
 mod data_dir;
 mod file;

@@ -147,7 +147,7 @@ impl Net {
         Ok(answer["result"].take())
     }
 
-    /// The line of `--json` (DESIGN §4).
+    /// The line of `--json` (docs/command-line.md).
     pub(crate) fn as_json(&self) -> Ready {
         let accounts = self.devnet.accounts().iter().map(|account| ReadyAccount {
             address: account.address_hex(),

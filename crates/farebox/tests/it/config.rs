@@ -1,4 +1,4 @@
-//! The configuration file: what is not understood is refused, by name and line (DESIGN law 14).
+//! The configuration file: what is not understood is refused, by name and line (ARCHITECTURE law 14).
 
 use crate::support::User;
 

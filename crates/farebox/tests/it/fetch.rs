@@ -1,4 +1,4 @@
-//! `farebox fetch`: the one exit code that each ending has, and its object (DESIGN §4).
+//! `farebox fetch`: the one exit code that each ending has, and its object (docs/command-line.md).
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};

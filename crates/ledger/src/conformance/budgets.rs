@@ -149,7 +149,7 @@ pub async fn five_hundred_parallel_reserves_spend_a_budget_for_a_hundred(store: 
     ledger.must_add_up().await;
 }
 
-/// Design §4: `[budget]` counts once, `budget set` replaces what it names and keeps what is used.
+/// docs/command-line.md: `[budget]` counts once, `budget set` replaces what it names and keeps what is used.
 pub async fn a_budget_is_seeded_once_and_changed_limit_by_limit(store: &dyn Store) {
     let ledger = store.open().await;
     let seeded = ledger.seed_budget(limits(Some(5), Some(50), None)).await;

@@ -103,7 +103,7 @@ pub(crate) fn is_known(message: &str) -> bool {
     .any(|words| message.contains(words))
 }
 
-/// The reason behind a token's revert (reference §2.1, mapping on send).
+/// The reason behind a token's revert (the codes of the official SDKs).
 pub(crate) fn reverted(error: &RpcError) -> Reason {
     let text = revert_text(error).to_ascii_lowercase();
     let says = |words: &str| text.contains(words);

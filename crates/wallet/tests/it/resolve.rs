@@ -1,4 +1,4 @@
-//! Asking the rails: the only way out of Unknown (DESIGN laws 3 and 4).
+//! Asking the rails: the only way out of Unknown (ARCHITECTURE laws 3 and 4).
 
 use farebox_core::ledger::PaymentId;
 use farebox_core::payment::{Event, Phase};

@@ -1,4 +1,4 @@
-//! What a call has open, and who may go on with it (DESIGN law 3).
+//! What a call has open, and who may go on with it (ARCHITECTURE law 3).
 
 use std::sync::Arc;
 
