@@ -1,4 +1,4 @@
-//! The payload of scheme `exact` on EVM chains, method `eip3009` (reference §2.1).
+//! The payload of scheme `exact` on EVM chains, method `eip3009` of the x402 specification.
 //!
 //! Values are read into the machine's integers: what does not fit is refused here, so that a
 //! digest is never computed over something other than what was sent.

@@ -1,5 +1,5 @@
 //! Base64(JSON) in a header, and bare JSON in a body: how x402 v2 carries its bodies
-//! (reference §1.2, §1.5).
+//! (x402 v2 HTTP transport specification).
 //!
 //! Called by buyer, seller and facilitator. Standard alphabet, as the SDKs read it: padding may
 //! be missing, base64url is refused, and nothing is repaired.

@@ -1,4 +1,4 @@
-//! Whether a credential's `accepted` is an offer of ours (ARCHITECTURE law 7, reference §5).
+//! Whether a credential's `accepted` is an offer of ours (ARCHITECTURE law 7).
 //!
 //! Core fields must be JSON-deep-equal; our `extra` must be a deep subset of theirs; an absent
 //! field equals `null`; `60` equals `60.0`, but never `"60"`. Addresses compare as text, because

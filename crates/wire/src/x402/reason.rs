@@ -1,4 +1,4 @@
-//! The machine codes of x402, spelled as npm `@x402/evm` 2.27 emits them (reference §1.6).
+//! The machine codes of x402, spelled as npm `@x402/evm` 2.27 emits them.
 //!
 //! They travel in `error`, `invalidReason` and `errorReason`. A peer's unknown code is kept as
 //! text and never interpreted.

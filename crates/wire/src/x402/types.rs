@@ -1,4 +1,4 @@
-//! The JSON bodies of x402 v2 (specification §5; reference §1.1).
+//! The JSON bodies of x402 v2 (specification §5).
 //!
 //! Every optional field may be absent or `null` (Python and Go peers write nulls) and is left out
 //! when we write. Amounts are strings of atomic units. What a client must echo byte for byte

@@ -1,4 +1,4 @@
-//! What a receipt says, told in one place (reference §1.6, ARCHITECTURE law 3).
+//! What a receipt says, told in one place (ARCHITECTURE law 3).
 //!
 //! Called by the buyer with a `PAYMENT-RESPONSE` and by a gate with a facilitator's answer. A
 //! verdict is the peer's word: what really happened is for the rail to find out.
