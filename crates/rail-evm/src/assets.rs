@@ -1,6 +1,6 @@
 //! The tokens that are known by name: the complete table of default assets of `@x402/evm` 2.27
-//! (npm `@x402/evm` 2.27). Name and version are the token's EIP-712 domain, which decides whether a
-//! signature counts, so they come from here or from configuration, never from an offer.
+//! on npm. Name and version are the token's EIP-712 domain, which decides whether a signature counts,
+//! so they come from here or from configuration, never from an offer.
 
 use farebox_wire::evm::EvmAddress;
 use farebox_wire::money::{UsdMicros, UsdRate};
