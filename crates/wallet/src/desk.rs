@@ -1,6 +1,6 @@
 //! The desk: core's `Purse` over a ledger and rails, and THE function that spends.
 //!
-//! Called by the buyer's loop and, for resolving, by the command line. The order in [`Desk::pay`]
+//! Called by the buyer's loop and, for resolving, by the command line. The order in `Desk::pay`
 //! is the law: reserve (on disk), sign, `Sent` with the credential (on disk), and only then is
 //! the credential handed out. Whatever fails before the last step leaves nothing that can move
 //! money.
