@@ -153,8 +153,13 @@ impl Market {
     }
 
     pub(crate) fn with_price(price: &str) -> Self {
+        Self::with_chain(price, &[])
+    }
+
+    /// On a chain with these flags.
+    pub(crate) fn with_chain(price: &str, chain: &[&str]) -> Self {
         let user = User::new();
-        let net = user.devnet();
+        let net = user.devnet_with(chain);
         let upstream = Upstream::start();
         let url = upstream.url();
         let gate = user.start(&[

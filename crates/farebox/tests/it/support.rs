@@ -89,7 +89,12 @@ impl User {
 
     /// A devnet on a free port, with its files in `net`.
     pub(crate) fn devnet(&self) -> Running {
-        self.start(&[
+        self.devnet_with(&[])
+    }
+
+    /// The same with more flags.
+    pub(crate) fn devnet_with(&self, flags: &[&str]) -> Running {
+        let usual = [
             "devnet",
             "--only",
             "evm",
@@ -98,7 +103,8 @@ impl User {
             "--write",
             "net",
             "--json",
-        ])
+        ];
+        self.start(&[&usual[..], flags].concat())
     }
 }
 

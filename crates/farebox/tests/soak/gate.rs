@@ -1,6 +1,7 @@
 //! The gate dies at random under load, again and again; afterwards every claim is accounted for.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,8 @@ use crate::{WORKERS, alone, scale, seed};
 const KILLS: usize = 5;
 /// The longest life of a gate.
 const LIFE: Duration = Duration::from_millis(700);
+/// Long enough that many a gate dies while a settlement is on its way.
+const BLOCK_TIME: &str = "250ms";
 /// Tries of one call: a gate is away for a moment.
 const TRIES: usize = 20;
 /// How long expired credentials may take to be resolved.
@@ -43,6 +46,7 @@ fn buy(
     worker: usize,
     stop: &AtomicBool,
     calls: &AtomicUsize,
+    repeats: &Mutex<BTreeMap<i32, usize>>,
 ) -> BTreeMap<i32, usize> {
     let mut exits = BTreeMap::new();
     while !stop.load(Ordering::SeqCst) {
@@ -55,6 +59,11 @@ fn buy(
             if !matches!(exit, 1 | 6) {
                 break;
             }
+            *repeats
+                .lock()
+                .expect("no worker has failed")
+                .entry(exit)
+                .or_insert(0) += 1;
             std::thread::sleep(Duration::from_millis(50));
         }
         *exits.entry(exit).or_insert(0) += 1;
@@ -67,7 +76,7 @@ fn buy(
 fn a_gate_that_dies_at_random_delivers_what_was_settled_and_nothing_else() {
     let _alone = alone();
     let kills = KILLS * scale();
-    let mut market = Market::open();
+    let mut market = Market::with_chain("0.001 USD", &["--block-time", BLOCK_TIME]);
     let file = market.user.read("net/buyer.toml");
     let file = file
         .replace("10 USD", "1000 USD")
@@ -95,10 +104,11 @@ fn kill_and_restart(
 ) -> (BTreeMap<i32, usize>, Running) {
     let mut luck = Luck::new(seed(), 99);
     let (stop, calls) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let repeats = Mutex::new(BTreeMap::new());
     std::thread::scope(|scope| {
-        let (stop, calls) = (&stop, &calls);
+        let (stop, calls, repeats) = (&stop, &calls, &repeats);
         let workers: Vec<_> = (0..WORKERS)
-            .map(|worker| scope.spawn(move || buy(market, worker, stop, calls)))
+            .map(|worker| scope.spawn(move || buy(market, worker, stop, calls, repeats)))
             .collect();
         let mut running = first;
         for _ in 0..kills {
@@ -114,6 +124,8 @@ fn kill_and_restart(
                 *all.entry(exit).or_insert(0) += times;
             }
         }
+        let repeats = repeats.lock().expect("no worker has failed");
+        println!("gate: repeated after exits {repeats:?}");
         (all, running)
     })
 }
