@@ -213,16 +213,31 @@ pub struct Applied {
     pub effects: Vec<Effect>,
 }
 
-/// Which payments to list; newest first.
+/// Which payments to list.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// Only of this role.
     pub role: Option<Role>,
-    /// Only those a rail still has to be asked about: reserved, sent, unknown, or settled and
-    /// not final.
-    pub open_only: bool,
+    /// Only at this stage.
+    pub stage: Stage,
+    /// The oldest first, so that a limit cannot keep them waiting for ever; else the newest.
+    pub oldest_first: bool,
     /// At most so many.
     pub limit: Option<usize>,
+}
+
+/// How far a payment has come, as far as a rail may still have to be asked about it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stage {
+    /// Every payment.
+    #[default]
+    Any,
+    /// Those a rail still has to be asked about: undecided, or decided and not final.
+    Open,
+    /// Of the open ones those whose amount is held: reserved, sent, unknown.
+    Undecided,
+    /// Of the open ones the others: settled and not final, or counted as spent unasked.
+    NotFinal,
 }
 
 /// One line of `budget show`.
@@ -324,7 +339,7 @@ pub trait Ledger: Send + Sync {
     /// The open payment of a logical call: reserved, sent or unknown.
     async fn by_call(&self, call: &CallKey) -> Result<Option<Payment>, LedgerError>;
 
-    /// Many payments, newest first.
+    /// Many payments.
     async fn list(&self, filter: Filter) -> Result<Vec<Payment>, LedgerError>;
 
     /// Replaces the limits that `change` names; what is spent and reserved stays.

@@ -1,19 +1,21 @@
 //! Lists payments and accounts.
 
-use farebox_core::ledger::{AccountBalance, Filter, LedgerError, Payment};
+use farebox_core::ledger::{AccountBalance, Filter, LedgerError, Payment, Stage};
 use rusqlite::{Connection, params};
 
 use crate::postings::USD;
 use crate::{accounts, blob, error, row};
 
-/// Many payments, newest first.
+/// Many payments.
 pub(crate) fn list(connection: &Connection, filter: &Filter) -> Result<Vec<Payment>, LedgerError> {
-    let open = if filter.open_only {
-        "AND is_open = 1"
-    } else {
-        ""
+    let stage = match filter.stage {
+        Stage::Any => "",
+        Stage::Open => "AND is_open = 1",
+        Stage::Undecided => "AND is_live = 1",
+        Stage::NotFinal => "AND is_open = 1 AND is_live = 0",
     };
-    let tail = format!("WHERE (?1 IS NULL OR role = ?1) {open} ORDER BY seq DESC LIMIT ?2");
+    let order = if filter.oldest_first { "ASC" } else { "DESC" };
+    let tail = format!("WHERE (?1 IS NULL OR role = ?1) {stage} ORDER BY seq {order} LIMIT ?2");
     // SQL's word for "no limit" is a negative one.
     let limit = filter
         .limit

@@ -165,7 +165,7 @@ pub(crate) fn json(value: &impl Serialize) -> Result<String, LedgerError> {
     serde_json::to_string(value).map_err(|error| LedgerError::Store(error.to_string()))
 }
 
-/// Whether a rail still has to be asked, see [`farebox_core::ledger::Filter::open_only`].
+/// Whether a rail still has to be asked, see [`farebox_core::ledger::Stage::Open`].
 pub(crate) fn is_open(state: &State) -> bool {
     state.is_open() || (state.phase == Phase::Settled && !state.is_final)
 }

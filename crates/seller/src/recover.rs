@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::future::Future;
 
-use farebox_core::ledger::{Applied, Attach, Filter, LedgerError, Payment, PaymentId};
+use farebox_core::ledger::{Applied, Attach, Filter, LedgerError, Payment, PaymentId, Stage};
 use farebox_core::payment::{Event, Phase, Role};
 use farebox_core::rail::{CollectRail, Finding, Handle};
 use futures_util::StreamExt;
@@ -20,9 +20,7 @@ use crate::shop::Shop;
 /// Settled payments are looked at every so many ticks until they are final, which takes minutes
 /// on real chains.
 const FINALITY_TICKS: u32 = 8;
-/// Payments that are read from the ledger in one tick.
-const LIST_MAX: usize = 10_000;
-/// Payments that the rails are asked about in one tick; the oldest first.
+/// Payments of each stage that the rails are asked about in one tick; the oldest first.
 const BATCH: usize = 512;
 /// How long the watch waits for one settlement: no buyer waits, and the next look is soon.
 const SETTLE_AGAIN_WAIT_MS: u64 = 2_000;
@@ -50,14 +48,12 @@ impl Seller {
         let shop = &*self.shop;
         let mut recovered = Recovered::default();
         let mut open = Vec::new();
-        for payment in listed(shop, None).await? {
-            match payment.state.phase {
-                Phase::Reserved => {
-                    apply(shop, &payment, abandoned()).await?;
-                    recovered.released += 1;
-                }
-                Phase::Sent | Phase::Unknown => open.push(payment),
-                _ => {}
+        for payment in listed(shop, Stage::Undecided, None).await? {
+            if payment.state.phase == Phase::Reserved {
+                apply(shop, &payment, abandoned()).await?;
+                recovered.released += 1;
+            } else {
+                open.push(payment);
             }
         }
         let asked = open
@@ -103,19 +99,7 @@ impl Seller {
         with_settled: bool,
     ) -> Result<(), LedgerError> {
         let shop = &*self.shop;
-        let mut payments = listed(shop, Some(LIST_MAX)).await?;
-        // Only now, so that a request which ended meanwhile is seen in its last state or not at
-        // all: the events below are harmless to a payment that has gone on.
-        payments.retain(|payment| !is_served(shop, payment));
-        payments.reverse();
-        let wanted = payments
-            .into_iter()
-            .filter(|payment| with_settled || payment.state.phase != Phase::Settled)
-            .take(BATCH)
-            .collect::<Vec<_>>();
-        let (settled, open): (Vec<_>, Vec<_>) = wanted
-            .into_iter()
-            .partition(|payment| payment.state.phase == Phase::Settled);
+        let open = listed(shop, Stage::Undecided, Some(BATCH)).await?;
         let asked = open
             .iter()
             .map(|payment| resolve(shop, payment, IfOpen::SettleAgain));
@@ -123,6 +107,10 @@ impl Seller {
         while let Some(phase) = results.next().await {
             log_failure(phase);
         }
+        if !with_settled {
+            return Ok(());
+        }
+        let settled = listed(shop, Stage::NotFinal, Some(BATCH)).await?;
         let asked = settled.iter().map(|payment| look_at(shop, payment));
         let mut results = at_once(asked.collect());
         while let Some((payment, finding)) = results.next().await {
@@ -152,13 +140,23 @@ fn log_failure<T>(result: Result<T, LedgerError>) {
     }
 }
 
-async fn listed(shop: &Shop, limit: Option<usize>) -> Result<Vec<Payment>, LedgerError> {
+/// The oldest payments at a stage that nobody serves now.
+async fn listed(
+    shop: &Shop,
+    stage: Stage,
+    limit: Option<usize>,
+) -> Result<Vec<Payment>, LedgerError> {
     let filter = Filter {
         role: Some(Role::Seller),
-        open_only: true,
+        stage,
+        oldest_first: true,
         limit,
     };
-    shop.ledger.list(filter).await
+    let mut payments = shop.ledger.list(filter).await?;
+    // Only now, so that a request which ended meanwhile is seen in its last state or not at all:
+    // every event of the watch is harmless to a payment that has gone on.
+    payments.retain(|payment| !is_served(shop, payment));
+    Ok(payments)
 }
 
 fn is_served(shop: &Shop, payment: &Payment) -> bool {

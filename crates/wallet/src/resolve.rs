@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use farebox_core::fault::Fault;
-use farebox_core::ledger::{Attach, BuyerSide, Filter, LedgerError, Payment, PaymentId};
+use farebox_core::ledger::{Attach, BuyerSide, Filter, LedgerError, Payment, PaymentId, Stage};
 use farebox_core::payment::{Event, Hold, Phase, Role, State};
 use farebox_core::rail::{Finding, PayRail};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -67,8 +67,8 @@ pub(crate) async fn release_dead(desk: &Desk) -> Result<bool, Fault> {
 async fn open_payments(desk: &Desk) -> Result<Vec<Payment>, Fault> {
     let filter = Filter {
         role: Some(Role::Buyer),
-        open_only: true,
-        limit: None,
+        stage: Stage::Open,
+        ..Filter::default()
     };
     desk.ledger.list(filter).await.map_err(ledger_fault)
 }

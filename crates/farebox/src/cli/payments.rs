@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
-use farebox_core::ledger::{Filter, Ledger, LedgerError, Payment, PaymentId};
+use farebox_core::ledger::{Filter, Ledger, LedgerError, Payment, PaymentId, Stage};
 use farebox_core::payment::Role;
 use farebox_core::purse::Purse as _;
 use serde::Serialize;
@@ -120,8 +120,8 @@ impl List {
         let ledger = assemble::ledger(&globals.config()?, &globals.data_dir()?).await?;
         let filter = Filter {
             role: self.role.map(Role::from),
-            open_only: false,
             limit: self.limit,
+            ..Filter::default()
         };
         let payments = ledger.list(filter).await?;
         if globals.json {
@@ -189,8 +189,8 @@ impl Resume {
         }
         let filter = Filter {
             role: self.role.map(Role::from),
-            open_only: true,
-            limit: None,
+            stage: Stage::Open,
+            ..Filter::default()
         };
         Ok(ledger.list(filter).await?)
     }

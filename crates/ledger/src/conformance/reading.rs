@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use farebox_core::ledger::{CallKey, Filter, Ledger, NewClaim, NewSpend, PaymentId};
+use farebox_core::ledger::{CallKey, Filter, Ledger, NewClaim, NewSpend, PaymentId, Stage};
 use farebox_core::payment::{Event, Role};
 
 use super::kit::{
@@ -67,14 +67,22 @@ pub async fn only_what_a_rail_must_be_asked_about_is_open(store: &dyn Store) {
             ledger.must_take(name, event).await;
         }
     }
-    let open = Filter {
-        open_only: true,
+    let at = |stage, oldest_first| Filter {
+        stage,
+        oldest_first,
         ..Filter::default()
     };
-    let open = names(&ledger, open).await;
     assert_eq!(
-        open,
+        names(&ledger, at(Stage::Open, false)).await,
         ["undone", "spent", "settled", "unknown", "sent", "reserved"]
+    );
+    assert_eq!(
+        names(&ledger, at(Stage::Undecided, true)).await,
+        ["reserved", "sent", "unknown", "undone"]
+    );
+    assert_eq!(
+        names(&ledger, at(Stage::NotFinal, true)).await,
+        ["settled", "spent"]
     );
 }
 

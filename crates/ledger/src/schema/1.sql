@@ -41,6 +41,7 @@ CREATE TABLE payments (
 CREATE UNIQUE INDEX payments_identity ON payments (identity, role) WHERE identity IS NOT NULL;
 CREATE INDEX payments_live_call ON payments (call, seq) WHERE is_live = 1 AND call IS NOT NULL;
 CREATE INDEX payments_open ON payments (seq) WHERE is_open = 1;
+CREATE INDEX payments_live ON payments (seq) WHERE is_live = 1;
 -- For pruning.
 CREATE INDEX payments_secret ON payments (valid_before_s) WHERE credential_value IS NOT NULL;
 CREATE INDEX payments_done ON payments (valid_before_s) WHERE handle IS NOT NULL AND is_open = 0;
