@@ -12,6 +12,7 @@ mod selling;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use farebox_core::clock::{Clock as _, SystemClock};
 use farebox_core::ledger::Ledger;
 use farebox_ledger::SqliteLedger;
 
@@ -37,6 +38,17 @@ pub(crate) async fn ledger(
         ledger.seed_budget(limits).await?;
     }
     Ok(Arc::new(ledger))
+}
+
+/// Erases credentials that have expired and what no rail will be asked about any more.
+///
+/// # Errors
+/// Exit 1 where the ledger cannot be used.
+pub(crate) async fn prune(config: &Config, data_dir: &DataDir) -> Result<(), Failure> {
+    let ledger = open_ledger(config.ledger_path(data_dir)?).await?;
+    let pruned = ledger.prune(SystemClock.now_ms()).await?;
+    tracing::debug!(?pruned, "pruned the ledger");
+    Ok(())
 }
 
 /// Opens the one store that there is. It waits for a lock, so not on a thread of the runtime.

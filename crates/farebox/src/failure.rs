@@ -7,7 +7,7 @@ use farebox_core::fault::{Blame, Fault, Kind};
 use farebox_core::ledger::LedgerError;
 
 /// Failed before any payment: network, TLS, disk, internal.
-const EXIT_FAILED: u8 = 1;
+pub(crate) const EXIT_FAILED: u8 = 1;
 /// Usage or configuration.
 pub(crate) const EXIT_USAGE: u8 = 2;
 
@@ -70,7 +70,7 @@ impl From<LedgerError> for Failure {
             LedgerError::Illegal(_) => (EXIT_FAILED, "payment_state"),
             LedgerError::Overflow => (EXIT_FAILED, "amount_overflow"),
             LedgerError::Damaged(_) => (EXIT_FAILED, "ledger_damaged"),
-            LedgerError::Busy(_) => (EXIT_USAGE, "ledger_busy"),
+            LedgerError::Busy(_) => (EXIT_FAILED, "ledger_busy"),
             LedgerError::Store(_) => (EXIT_FAILED, "ledger_failed"),
         };
         Self::new(

@@ -189,36 +189,62 @@ impl PassphraseSource {
         }
     }
 
-    /// The passphrase.
+    /// The passphrase of a key that is there.
     ///
     /// # Errors
     /// Exit 2 where nobody supplies it.
     pub(crate) fn get(&self, prompt: &str) -> Result<Secret, Failure> {
+        self.written().unwrap_or_else(|| typed(prompt))
+    }
+
+    /// The passphrase of a key that is being made. On a terminal it is typed twice, because a slip
+    /// of the finger would lose the key.
+    ///
+    /// # Errors
+    /// Exit 2 where nobody supplies it, or two different ones were typed.
+    pub(crate) fn get_new(&self) -> Result<Secret, Failure> {
+        if let Some(written) = self.written() {
+            return written;
+        }
+        let first = typed("New passphrase: ")?;
+        let second = typed("The same again: ")?;
+        match first.expose() == second.expose() {
+            true => Ok(first),
+            false => Err(passphrase_missing("two different ones were typed")),
+        }
+    }
+
+    /// The first place that names one, if any does.
+    fn written(&self) -> Option<Result<Secret, Failure>> {
         if let Some(reference) = &self.flag {
-            return load_secret(reference, Path::new(""), "--passphrase");
+            return Some(load_secret(reference, Path::new(""), "--passphrase"));
         }
         if std::env::var_os(PASSPHRASE_VARIABLE).is_some_and(|value| !value.is_empty()) {
             let reference = format!("env:{PASSPHRASE_VARIABLE}");
-            return load_secret(&reference, Path::new(""), PASSPHRASE_VARIABLE);
+            return Some(load_secret(&reference, Path::new(""), PASSPHRASE_VARIABLE));
         }
-        if let Some(reference) = &self.configured {
-            return load_secret(reference, &self.base, "[wallet] passphrase");
-        }
-        let missing = |why: &str| {
-            Failure::config(
-                "passphrase_missing",
-                format!(
-                    "the keystore needs its passphrase, but {why}; set {PASSPHRASE_VARIABLE}, or give --passphrase env:NAME or file:PATH"
-                ),
-            )
-        };
-        if !std::io::stdin().is_terminal() {
-            return Err(missing("there is no terminal to ask"));
-        }
-        let typed = rpassword::prompt_password(prompt)
-            .map_err(|error| missing(&format!("none was typed ({error})")))?;
-        Ok(Secret::new(typed.into_bytes()))
+        let reference = self.configured.as_ref()?;
+        Some(load_secret(reference, &self.base, "[wallet] passphrase"))
     }
+}
+
+/// Asks the terminal; stdin may be a body meanwhile.
+fn typed(prompt: &str) -> Result<Secret, Failure> {
+    if !std::io::stdin().is_terminal() && !std::io::stderr().is_terminal() {
+        return Err(passphrase_missing("there is no terminal to ask"));
+    }
+    let typed = rpassword::prompt_password(prompt)
+        .map_err(|error| passphrase_missing(&format!("none was typed ({error})")))?;
+    Ok(Secret::new(typed.into_bytes()))
+}
+
+fn passphrase_missing(why: &str) -> Failure {
+    Failure::config(
+        "passphrase_missing",
+        format!(
+            "the keystore needs its passphrase, but {why}; set {PASSPHRASE_VARIABLE}, or give --passphrase env:NAME or file:PATH"
+        ),
+    )
 }
 
 /// The key of an account as the keystore keeps it, and its address in checksummed form.

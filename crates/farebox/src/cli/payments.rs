@@ -173,6 +173,9 @@ impl Resume {
         if !sold.is_empty() && !assemble::recover(&config, &data_dir).await? && !globals.quiet {
             output::say("farebox: a gate is running on this ledger and asks the chain by itself");
         }
+        if self.all {
+            assemble::prune(&config, &data_dir).await?;
+        }
         let mut payments = Vec::with_capacity(asked.len());
         for before in &asked {
             payments.extend(ledger.payment(&before.id).await?);

@@ -122,7 +122,7 @@ impl Create {
         };
         let source =
             assemble::PassphraseSource::new(&config, self.passphrase.passphrase.as_deref());
-        let passphrase = source.get("New passphrase: ")?;
+        let passphrase = source.get_new()?;
         let kept = match imported {
             None => keystore::create(
                 &dir,
