@@ -220,7 +220,7 @@ fn explain(exit: Exit, facts: &Facts) -> Fault {
             "payment_refused",
             Blame::Peer,
             format!(
-                "the seller answered {status} to the payment; the amount stays reserved until the payment provably cannot be used any more, and `farebox payments resume --all` asks"
+                "the seller answered {status} to the payment; the amount stays reserved until the payment provably cannot be used any more; ask the chain with `farebox payments resume --all`"
             ),
         ),
         Exit::MoneyMayHaveMoved if facts.is_pending => Fault::money_at_stake(

@@ -32,7 +32,7 @@ const AGENT_LIMITS: Limits = Limits {
 const PRICES: [(&str, UsdMicros); 3] = [
     ("GET /", UsdMicros(0)),
     ("GET /weather/*", UsdMicros(1_000)),
-    ("GET /report", UsdMicros(5_000_000)),
+    ("GET /report", UsdMicros(500_000)),
 ];
 
 /// Everything that runs.
