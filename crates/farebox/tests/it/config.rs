@@ -140,3 +140,25 @@ fn the_data_directory_is_its_owners_alone() {
         .mode();
     assert_eq!(mode & 0o777, 0o700);
 }
+
+#[test]
+fn the_documented_file_is_read_as_it_stands() {
+    let page = include_str!("../../../../docs/configuration.md");
+    let (_, rest) = page.split_once("```toml\n").expect("the page has a file");
+    let (file, _) = rest.split_once("```").expect("which ends");
+    let user = User::new();
+    user.write("farebox.toml", file);
+    let (exit, answer) = user.json(&["budget", "show", "--config", "farebox.toml"]);
+    assert_eq!(exit, 0, "{answer}");
+    assert_eq!(
+        answer["levels"][2]["limit"], "20",
+        "its budget seeds the ledger"
+    );
+    let (exit, answer) = user.json(&["gate", "--config", "farebox.toml"]);
+    assert_eq!(exit, 2, "the gas key of the page is not set");
+    let message = answer["error"]["message"].as_str().expect("a sentence");
+    assert!(
+        message.contains("FAREBOX_GAS_KEY"),
+        "all the rest of it is taken: {message}"
+    );
+}
