@@ -4,6 +4,7 @@
 //! the log, the seller's layer collects, `proxy` forwards.
 
 mod connections;
+mod framing;
 mod headers;
 mod proxy;
 mod stall;
@@ -18,12 +19,14 @@ use axum::body::Body;
 use farebox_seller::answer::problem;
 use farebox_seller::layer::{PaidBy, PaymentService};
 use farebox_seller::{Seller, Unmatched};
-use http::{Request, Response, StatusCode};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tower_service::Service;
 
 use self::connections::Limits;
+use self::framing::Ambiguous;
 use self::proxy::{Patience, Peer, Proxy};
 use self::upstream::{Upstream, Upstreams};
 
@@ -176,6 +179,16 @@ async fn answer(
 
 /// What no seller should see.
 fn refusal(request: &Request<Body>) -> Option<Response<Body>> {
+    if request.extensions().get::<Ambiguous>().is_some() {
+        let mut refused = problem(
+            StatusCode::BAD_REQUEST,
+            "ambiguous_framing",
+            "a request has either Content-Length or Transfer-Encoding, never both",
+        );
+        let close = HeaderValue::from_static("close");
+        refused.headers_mut().insert(CONNECTION, close);
+        return Some(refused);
+    }
     let target = request.uri().path_and_query();
     if target.is_some_and(|target| target.as_str().len() > TARGET_BYTES_MAX) {
         return Some(problem(

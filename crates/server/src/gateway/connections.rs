@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::framing::{self, Ambiguous};
 use super::stall::Impatient;
 
 /// Bytes of a request's head: twice the largest payment header that is read. More is answered
@@ -122,7 +123,11 @@ async fn connection<A, F>(
     A: Fn(Request<Incoming>, SocketAddr) -> F + Send,
     F: Future<Output = Response<Body>> + Send,
 {
-    let service = service_fn(move |request| {
+    let (stream, framings) = framing::guard(stream);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        if framings.next_is_ambiguous() {
+            request.extensions_mut().insert(Ambiguous);
+        }
         let answered = answer(request, peer);
         async move { Ok::<_, Infallible>(answered.await) }
     });

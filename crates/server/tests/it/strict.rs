@@ -80,21 +80,43 @@ async fn broken_framing_is_refused_and_never_forwarded() {
 }
 
 #[tokio::test]
-async fn a_length_beside_chunks_is_dropped_and_the_connection_closed_after_it() {
+async fn a_length_beside_chunks_is_refused() {
     let town = town().await;
+    let credential = town.sign("/weather", &town.payer()).await;
     let smuggled = "GET /free/smuggled HTTP/1.1\r\nhost: a\r\n\r\n";
     for head in [
         "content-length: 4\r\ntransfer-encoding: chunked",
-        "transfer-encoding: chunked\r\ncontent-length: 4",
+        "Transfer-Encoding: chunked\r\nCONTENT-LENGTH: 4",
     ] {
-        let visits = town.visits.count();
-        let request =
-            format!("POST /free/x HTTP/1.1\r\nhost: a\r\n{head}\r\n\r\n0\r\n\r\n{smuggled}");
-        let answer = town.raw(request.as_bytes()).await;
-        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
-        assert!(answer.ends_with("length=false body=b\"\""), "{answer}");
-        assert_eq!(town.visits.count(), visits + 1);
+        for path in ["/free/x", "/weather"] {
+            let request = format!(
+                "POST {path} HTTP/1.1\r\nhost: a\r\npayment-signature: {credential}\r\n\
+                 {head}\r\n\r\n0\r\n\r\n{smuggled}"
+            );
+            let answer = town.raw(request.as_bytes()).await;
+            assert_eq!(status(&answer), "400", "{answer}");
+            assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+            assert!(answer.contains("ambiguous_framing"), "{answer}");
+            assert!(answer.contains("connection: close"), "{answer}");
+        }
     }
+    assert_eq!(town.visits.count(), 0);
+    assert!(town.payments().await.is_empty());
+}
+
+#[tokio::test]
+async fn sound_requests_before_an_ambiguous_one_are_served() {
+    let town = town().await;
+    let sound = "POST /free/x HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nhi";
+    let ambiguous = "POST /free/x HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\
+                     transfer-encoding: chunked\r\n\r\n0\r\n\r\n";
+    let answer = town
+        .raw(format!("{sound}{ambiguous}{sound}").as_bytes())
+        .await;
+    assert_eq!(answer.matches("HTTP/1.1 200").count(), 1, "{answer}");
+    assert_eq!(answer.matches("HTTP/1.1 ").count(), 2, "{answer}");
+    assert!(answer.contains("ambiguous_framing"), "{answer}");
+    assert_eq!(town.visits.count(), 1);
 }
 
 #[tokio::test]
