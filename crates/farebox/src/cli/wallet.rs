@@ -80,6 +80,8 @@ pub(super) struct Passphrase {
 #[derive(Serialize)]
 struct Keys {
     keys: Vec<Entry>,
+    /// The address that signs payments: one of the keys, or one that the configuration names.
+    pays: Option<String>,
 }
 
 /// What `balance --json` prints.
@@ -153,19 +155,37 @@ impl Create {
 }
 
 fn show(globals: &Globals) -> Result<u8, Failure> {
-    let dir = assemble::keystore_dir(&globals.data_dir()?)?;
+    let (config, data_dir) = (globals.config()?, globals.data_dir()?);
+    let dir = assemble::keystore_dir(&data_dir)?;
     let keys =
         keystore::list(&dir).map_err(|why| Failure::config("key_unreadable", why.to_string()))?;
+    // A wallet may be empty, and a configured key may be missing: both are shown, not refused.
+    let pays = assemble::paying_address(&config, &data_dir).ok();
+    let pays = pays.map(assemble::checksummed);
     if globals.json {
-        output::json(&Keys { keys })?;
-    } else if keys.is_empty() {
+        output::json(&Keys { keys, pays })?;
+        return Ok(0);
+    }
+    let mark = |address: &str| match pays.as_deref() {
+        Some(pays) if pays.eq_ignore_ascii_case(address) => "yes".to_owned(),
+        _ => String::new(),
+    };
+    let mut rows: Vec<Vec<String>> = keys
+        .into_iter()
+        .map(|key| {
+            let mark = mark(&key.address);
+            vec![key.name, key.address, mark]
+        })
+        .collect();
+    let is_listed = rows.iter().any(|row| row.iter().any(|cell| cell == "yes"));
+    if let Some(pays) = pays.filter(|_| !is_listed) {
+        let name = config.file.wallet.evm_key.unwrap_or_default();
+        rows.push(vec![name, pays, "yes".to_owned()]);
+    }
+    if rows.is_empty() {
         output::line("No keys. Make one with `farebox wallet create`.")?;
     } else {
-        let rows: Vec<Vec<String>> = keys
-            .into_iter()
-            .map(|key| vec![key.name, key.address])
-            .collect();
-        output::line(&output::table(&["key", "address"], &rows))?;
+        output::line(&output::table(&["key", "address", "pays"], &rows))?;
     }
     Ok(0)
 }
