@@ -180,14 +180,18 @@ async fn answer(
 /// What no seller should see.
 fn refusal(request: &Request<Body>) -> Option<Response<Body>> {
     if request.extensions().get::<Ambiguous>().is_some() {
-        let mut refused = problem(
+        return Some(and_close(problem(
             StatusCode::BAD_REQUEST,
             "ambiguous_framing",
             "a request has either Content-Length or Transfer-Encoding, never both",
-        );
-        let close = HeaderValue::from_static("close");
-        refused.headers_mut().insert(CONNECTION, close);
-        return Some(refused);
+        )));
+    }
+    if headers::has_foreign_transfer_coding(request.headers()) {
+        return Some(and_close(problem(
+            StatusCode::NOT_IMPLEMENTED,
+            "transfer_coding_not_supported",
+            "the only Transfer-Encoding that is understood here is `chunked`",
+        )));
     }
     let target = request.uri().path_and_query();
     if target.is_some_and(|target| target.as_str().len() > TARGET_BYTES_MAX) {
@@ -204,4 +208,10 @@ fn refusal(request: &Request<Body>) -> Option<Response<Body>> {
             "WebSockets are not served through this gate",
         )
     })
+}
+
+fn and_close(mut refused: Response<Body>) -> Response<Body> {
+    let close = HeaderValue::from_static("close");
+    refused.headers_mut().insert(CONNECTION, close);
+    refused
 }

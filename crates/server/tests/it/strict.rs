@@ -79,6 +79,26 @@ async fn broken_framing_is_refused_and_never_forwarded() {
     assert_eq!(town.visits.count(), 0);
 }
 
+/// hyper takes off the chunks and would leave the rest of the coding to an upstream that is not
+/// told of it.
+#[tokio::test]
+async fn a_transfer_coding_besides_chunked_is_refused_and_never_forwarded() {
+    let town = town().await;
+    for head in [
+        "transfer-encoding: gzip, chunked",
+        "transfer-encoding: gzip\r\ntransfer-encoding: chunked",
+        "transfer-encoding: chunked, chunked",
+    ] {
+        let request = format!("POST /free/x HTTP/1.1\r\nhost: a\r\n{head}\r\n\r\n0\r\n\r\n");
+        let answer = town.raw(request.as_bytes()).await;
+        assert_eq!(status(&answer), "501", "{head:?}: {answer}");
+        assert!(answer.contains("connection: close"), "{answer}");
+    }
+    assert_eq!(town.visits.count(), 0);
+    let plain = "POST /free/x HTTP/1.1\r\nhost: a\r\nTransfer-Encoding: Chunked\r\nconnection: close\r\n\r\n0\r\n\r\n";
+    assert_eq!(status(&town.raw(plain.as_bytes()).await), "200");
+}
+
 #[tokio::test]
 async fn a_length_beside_chunks_is_refused() {
     let town = town().await;
