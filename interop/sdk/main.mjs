@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { account, balanceOf, startAnvil, startDevnet, transfersOf } from "./chains.mjs";
 import { buyWithAxios, buyWithFetch, startSeller, startUpstream } from "./official.mjs";
@@ -233,6 +233,7 @@ async function main(binary) {
     await part("devnet", async () => {
       devnetRpc = await startDevnet(binary, devnetFolder);
       await verdict("devnet: viem and ethers work with it", process.execPath, [fileURLToPath(DEVNET_CHECK), devnetRpc]);
+      await verdict("devnet: alloy works with it", join(dirname(binary), "../alloy/debug/interop-alloy"), [devnetRpc]);
       await bothWays("devnet", devnetRpc, binary, devnetFolder);
     });
     await part("anvil", async () => {
