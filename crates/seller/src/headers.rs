@@ -20,23 +20,35 @@ const PAYMENT_HEADERS: [&str; 6] = [
 /// Our own.
 const OWN_PREFIX: &str = "farebox-";
 
+/// What shared caches believe before Cache-Control (RFC 9213, Edge Architecture, nginx).
+const FOR_SHARED_CACHES: [&str; 2] = ["surrogate-control", "x-accel-expires"];
+/// `CDN-Cache-Control` and what vendors put in front of it.
+const CDN_SUFFIX: &str = "cdn-cache-control";
+
 /// Removes every payment header and every `Farebox-*`.
 pub(crate) fn strip(headers: &mut HeaderMap) {
     for name in PAYMENT_HEADERS {
         headers.remove(name);
     }
-    let own: Vec<HeaderName> = headers
+    remove_where(headers, |name| name.starts_with(OWN_PREFIX));
+}
+
+fn remove_where(headers: &mut HeaderMap, is_unwanted: impl Fn(&str) -> bool) {
+    let unwanted: Vec<HeaderName> = headers
         .keys()
-        .filter(|name| name.as_str().starts_with(OWN_PREFIX))
+        .filter(|name| is_unwanted(name.as_str()))
         .cloned()
         .collect();
-    for name in own {
+    for name in unwanted {
         headers.remove(name);
     }
 }
 
 /// Keeps shared caches from serving a paid answer to others.
 pub(crate) fn make_private(headers: &mut HeaderMap) {
+    remove_where(headers, |name| {
+        FOR_SHARED_CACHES.contains(&name) || name.ends_with(CDN_SUFFIX)
+    });
     let said: Vec<String> = headers
         .get_all(CACHE_CONTROL)
         .iter()

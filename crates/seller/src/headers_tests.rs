@@ -52,3 +52,16 @@ fn a_paid_answer_is_private_and_keeps_its_other_directives() {
         assert_eq!(map.get(CACHE_CONTROL).expect("set"), after);
     }
 }
+
+#[test]
+fn no_header_for_shared_caches_outranks_private() {
+    let mut map = headers(&[
+        ("cdn-cache-control", "max-age=600"),
+        ("cloudflare-cdn-cache-control", "max-age=600"),
+        ("surrogate-control", "max-age=600"),
+        ("x-accel-expires", "600"),
+        ("etag", "a"),
+    ]);
+    make_private(&mut map);
+    assert_eq!(map, headers(&[("etag", "a"), ("cache-control", "private")]));
+}
