@@ -141,6 +141,7 @@ impl Delivery {
         let tasks = shop.tasks.clone();
         let record = async move {
             let now_ms = shop.clock.now_ms();
+            let is_delivered = event.is_some();
             let recorded = match event {
                 Some(event) => shop
                     .ledger
@@ -151,6 +152,10 @@ impl Delivery {
             };
             if let Err(error) = recorded {
                 tracing::error!(%payment, %error, "the end of an answer is not on record");
+                if is_delivered {
+                    // The books would let the same credential through once more.
+                    return seat.keep();
+                }
             }
             // Named here, or it would be given up before anything is on record.
             drop(seat);

@@ -93,6 +93,7 @@ impl InFlight {
         Ok(Seat {
             seats: Arc::clone(self),
             identity: identity.clone(),
+            is_kept: false,
             _leaving: leaving,
         })
     }
@@ -112,6 +113,7 @@ enum Busy {
 pub(crate) struct Seat {
     seats: Arc<InFlight>,
     identity: Identity,
+    is_kept: bool,
     /// Dropped after the seat was taken out, which wakes those who wait.
     _leaving: watch::Sender<()>,
 }
@@ -123,11 +125,22 @@ impl Seat {
             occupant.is_closing = true;
         }
     }
+
+    /// Never gives the seat up: what it was taken for is not on record, so in this process nobody
+    /// may be served for it again. Others are sent away instead of waiting.
+    pub(crate) fn keep(mut self) {
+        if let Some(occupant) = self.seats.lock().get_mut(&self.identity) {
+            occupant.is_closing = false;
+        }
+        self.is_kept = true;
+    }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.seats.lock().remove(&self.identity);
+        if !self.is_kept {
+            self.seats.lock().remove(&self.identity);
+        }
     }
 }
 

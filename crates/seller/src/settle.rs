@@ -34,7 +34,7 @@ impl Attempt<'_> {
         let journal = LedgerJournal {
             attempt: self,
             // Whatever an earlier attempt has sent is still out there.
-            has_sent: AtomicBool::new(self.payment.state.phase != Phase::Reserved),
+            has_sent: AtomicBool::new(self.is_again()),
         };
         let outcome = self.rail.settle(self.handle, &journal, self.wait_ms).await;
         let has_sent = journal.has_sent.load(Ordering::Acquire);
@@ -51,6 +51,11 @@ impl Attempt<'_> {
             Outcome::Rejected(refusal) if refusal.is_ours => {
                 self.unknown(refusal.reason.code().to_owned()).await
             }
+            // What an earlier attempt has sent may still be on its way, and whatever this one was
+            // told, only the chain's last word ends that (law 3): the watch waits for it.
+            Outcome::Rejected(refusal) if self.is_again() => {
+                self.unknown(refusal.reason.code().to_owned()).await
+            }
             Outcome::Rejected(refusal) => self.rejected(refusal).await,
             Outcome::Unknown { reason } if !has_sent => {
                 let message = "the payment could not be settled; nothing was sent or charged";
@@ -58,6 +63,11 @@ impl Attempt<'_> {
             }
             Outcome::Unknown { reason } => self.unknown(reason).await,
         }
+    }
+
+    /// Whether an earlier attempt has sent something.
+    fn is_again(&self) -> bool {
+        self.payment.state.phase != Phase::Reserved
     }
 
     async fn settled(&self, transaction: String, is_final: bool) -> Result<String, Refused> {
@@ -85,9 +95,12 @@ impl Attempt<'_> {
         let event = Event::Abandoned {
             reason: reason.to_owned(),
         };
-        self.apply(event, None)
-            .await
-            .map_err(|error| Refused::by_ledger(&error))?;
+        match self.apply(event, None).await {
+            Ok(_) => {}
+            // A line of the journal is on record though its writing seemed to fail.
+            Err(LedgerError::Illegal(_)) => return self.unknown(reason.to_owned()).await,
+            Err(error) => return Err(Refused::by_ledger(&error)),
+        }
         tracing::warn!(payment = %self.payment.id, reason, "a payment could not be settled");
         Err(Refused::Problem {
             status: StatusCode::SERVICE_UNAVAILABLE,
@@ -114,14 +127,15 @@ impl Attempt<'_> {
     }
 
     async fn unknown(&self, reason: String) -> Result<String, Refused> {
-        let applied = self
-            .apply(Event::NoReply { reason }, None)
-            .await
-            .map_err(|error| Refused::by_ledger(&error))?;
-        Err(Refused::pending(
-            &self.payment.terms,
-            applied.payment.hashes.last(),
-        ))
+        let terms = &self.payment.terms;
+        Err(match self.apply(Event::NoReply { reason }, None).await {
+            Ok(applied) => Refused::pending(terms, applied.payment.hashes.last()),
+            // On record is that something was sent, so nobody may be told that nothing was charged.
+            Err(error) => {
+                tracing::error!(payment = %self.payment.id, %error, "a delay is not on record");
+                Refused::pending(terms, None)
+            }
+        })
     }
 
     async fn apply(&self, event: Event, receipt: Option<String>) -> Result<Applied, LedgerError> {

@@ -183,6 +183,22 @@ async fn what_was_sent_once_stays_pending_while_the_node_is_away() {
 }
 
 #[tokio::test]
+async fn a_later_refusal_does_not_end_what_was_sent_before() {
+    let world = World::new();
+    world.rail.plan(Plan::GoSilent);
+    world.buy("/weather/x", "1").await;
+    world.rail.chain_says("1", Finding::Open);
+    world.rail.plan(Plan::Reject);
+    watch_until(&world, || async { world.rail.settlements() > 3 }).await;
+    assert_eq!(world.phase().await, Phase::Unknown);
+    // The first transaction makes it into a block after all.
+    world.rail.chain_says("1", settled("1", true));
+    watch_until(&world, || async { world.phase().await == Phase::Settled }).await;
+    world.buy("/weather/x", "1").await.assert_served();
+    world.ledger.verify(true).await.expect("sound books");
+}
+
+#[tokio::test]
 async fn the_watch_gives_back_claims_whose_request_died() {
     let mut world = World::new();
     crash_before_settling(&mut world).await;

@@ -20,6 +20,9 @@ pub(crate) enum Step {
     Mark,
     Claim,
     Sending,
+    /// The line is written, and the answer that it was is lost.
+    SendingUnheard,
+    NoReply,
     Settled,
     Delivered,
     Abandoned,
@@ -55,6 +58,7 @@ impl FrailLedger {
 fn step_of(event: &Event) -> Option<Step> {
     match event {
         Event::Sending { .. } => Some(Step::Sending),
+        Event::NoReply { .. } => Some(Step::NoReply),
         Event::Settled { .. } => Some(Step::Settled),
         Event::Delivered | Event::Aborted => Some(Step::Delivered),
         Event::Abandoned { .. } => Some(Step::Abandoned),
@@ -88,7 +92,12 @@ impl Ledger for FrailLedger {
         if let Some(step) = step_of(&event) {
             self.reach(step)?;
         }
-        self.real.apply(id, event, attach, now_ms).await
+        let is_sending = matches!(event, Event::Sending { .. });
+        let applied = self.real.apply(id, event, attach, now_ms).await;
+        if is_sending {
+            self.reach(Step::SendingUnheard)?;
+        }
+        applied
     }
 
     async fn renew_lease(&self, id: &PaymentId, lease: Lease) -> Result<bool, LedgerError> {
