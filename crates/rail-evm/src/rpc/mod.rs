@@ -398,7 +398,9 @@ fn read_answer(body: &[u8], calls: usize) -> Result<Vec<Result<Value, RpcError>>
             .and_then(|id| usize::try_from(id).ok())
             .and_then(|id| results.get_mut(id))
             .ok_or("an answer to no call of the batch")?;
-        *place = Some(read_item(item)?);
+        if place.replace(read_item(item)?).is_some() {
+            return Err("two answers to one call of the batch".into());
+        }
     }
     let results: Option<Vec<_>> = results.into_iter().collect();
     results.ok_or_else(|| "a call of the batch has no answer".into())

@@ -47,6 +47,10 @@ fn what_is_no_answer_is_garbage() {
         (r#"[{"id":0,"result":"a"}]"#, 2),
         (r#"[{"id":0,"result":"a"},{"id":0,"result":"a"}]"#, 2),
         (r#"[{"id":0,"result":"a"},{"id":7,"result":"a"}]"#, 2),
+        (
+            r#"[{"id":0,"result":"a"},{"id":1,"result":"a"},{"id":0,"result":"b"}]"#,
+            2,
+        ),
         (r#"[{"id":0,"result":"a"},{"result":"a"}]"#, 2),
         (r#"[{"id":0,"result":"a"},3]"#, 2),
     ] {

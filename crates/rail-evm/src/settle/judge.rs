@@ -5,13 +5,13 @@ use farebox_core::rail::{Finding, Outcome};
 use farebox_wire::x402::reason::Reason;
 
 use super::refusal::reverted;
-use super::{Settler, pending};
+use super::{Settler, ours, pending};
 use crate::check::{self, is_used_at};
 use crate::events::carries_out;
 use crate::examine::refusal as refused;
 use crate::handle::EvmHandle;
 use crate::network::Finality;
-use crate::rpc::{Receipt, RpcError};
+use crate::rpc::{Receipt, RpcError, block_number};
 
 impl Settler {
     /// What a mined transaction has come to.
@@ -34,7 +34,9 @@ impl Settler {
             ));
         }
         // Ours reverted: because somebody else's came first, or because it cannot work.
-        self.ask(handle).await.unwrap_or_else(|| {
+        // Asked at its own block, so that a node that lags behind does not answer from before it.
+        let at = block_number(receipt.block_number);
+        self.ask(handle, &at).await.unwrap_or_else(|| {
             Outcome::Rejected(refused(
                 Reason::TransactionFailed,
                 format!("transaction {} was reverted", receipt.transaction_hash),
@@ -44,17 +46,25 @@ impl Settler {
 
     /// A transfer that would revert: paid by somebody else already, or refused by the token.
     pub(super) async fn would_revert(&self, handle: &EvmHandle, error: &RpcError) -> Outcome {
-        self.ask(handle)
-            .await
-            .unwrap_or_else(|| Outcome::Rejected(refused(reverted(error), error.to_string())))
+        if let Some(outcome) = self.ask(handle, "latest").await {
+            return outcome;
+        }
+        match reverted(error) {
+            // The estimate knows more than the newest block: a transaction that still waits, ours
+            // of before a restart perhaps, uses the authorization. It is not refused.
+            Reason::NonceAlreadyUsed => pending(),
+            // Our clock found it valid, so the chain's is behind.
+            Reason::ValidAfter => Outcome::Rejected(ours(&error)),
+            reason => Outcome::Rejected(refused(reason, error.to_string())),
+        }
     }
 
-    /// Asks the token; `None` where the authorization is provably unused now.
+    /// Asks the token; `None` where the authorization was provably unused at the block `at`.
     ///
     /// A settlement by somebody else counts as ours: the claim came before it, because a used
     /// authorization is not claimed (it does not verify), and one ledger serves the payee (law 4).
-    pub(super) async fn ask(&self, handle: &EvmHandle) -> Option<Outcome> {
-        match is_used_at(&self.rpc, handle, "latest").await {
+    pub(super) async fn ask(&self, handle: &EvmHandle, at: &str) -> Option<Outcome> {
+        match is_used_at(&self.rpc, handle, at).await {
             Ok(true) => {}
             Ok(false) => return None,
             Err(_) => return Some(pending()),

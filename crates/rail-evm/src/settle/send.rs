@@ -128,7 +128,9 @@ impl Settler {
     ) {
         let outcome = match fate {
             Some(Fate::Mined { receipt, head }) => self.judge(&handle, &receipt, head).await,
-            Some(Fate::Displaced) | None => self.ask(&handle).await.unwrap_or_else(pending),
+            Some(Fate::Displaced) | None => {
+                self.ask(&handle, "latest").await.unwrap_or_else(pending)
+            }
             Some(Fate::Expired) => {
                 seat.publish(pending());
                 // The payment is over, but everything behind its nonce waits for it.

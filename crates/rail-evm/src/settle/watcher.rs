@@ -141,14 +141,21 @@ impl Watcher {
         let has_changed = *head != Some(number);
         if has_changed {
             let hashes: Vec<Word> = self.lock().keys().copied().collect();
-            self.collect(&hashes, number).await?;
+            let collected = self.collect(&hashes, number).await;
+            // Whatever is wrong with one receipt, the others are sent again when it is time.
+            self.resend(number).await?;
+            collected?;
             *head = Some(number);
+            return Ok(true);
         }
         self.resend(number).await?;
-        Ok(has_changed)
+        Ok(false)
     }
 
+    /// Asks for receipts. One that cannot be had or read is told at the end, so that it keeps no
+    /// other waiting.
     async fn collect(&self, hashes: &[Word], head: u64) -> Result<(), RpcError> {
+        let mut collected = Ok(());
         for hashes in hashes.chunks(RECEIPTS_PER_REQUEST) {
             let calls: Vec<Call> = hashes
                 .iter()
@@ -158,15 +165,17 @@ impl Watcher {
             for (call, result) in calls.into_iter().zip(results) {
                 let result = match result {
                     // Some nodes take smaller batches only.
-                    Err(RpcError::Refused { .. }) => self.rpc.one(call).await?,
-                    result => result?,
+                    Err(RpcError::Refused { .. }) => self.rpc.one(call).await,
+                    result => result,
                 };
-                if result != Value::Null {
-                    self.mined(decode(result)?, head);
+                match result.and_then(decode::<Option<Receipt>>) {
+                    Ok(Some(receipt)) => self.mined(receipt, head),
+                    Ok(None) => {}
+                    Err(error) => collected = Err(error),
                 }
             }
         }
-        Ok(())
+        collected
     }
 
     fn mined(&self, receipt: Receipt, head: u64) {
@@ -285,3 +294,7 @@ impl Pace {
         self.pause = (self.pause * 2).min(PAUSE_FAILING_MAX);
     }
 }
+
+#[cfg(test)]
+#[path = "watcher_tests.rs"]
+mod tests;

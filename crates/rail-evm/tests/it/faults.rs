@@ -218,3 +218,38 @@ async fn a_slow_node_is_waited_for() {
             .await,
     );
 }
+
+/// What a token says that a node simulates, while its newest block says otherwise.
+async fn estimate_reverts_once(message: &str) -> (Evm, Outcome, Recorder, Outcome) {
+    let evm = Evm::start().await;
+    let (_, examined) = signed(evm.payer(), &*evm.collector()).await;
+    let revert = Fault::Refuse {
+        code: 3,
+        message: format!("execution reverted: FiatTokenV2: {message}"),
+    };
+    evm.net.faults().set_times("eth_estimateGas", revert, 1);
+    let journal = Recorder::default();
+    let collector = evm.collector();
+    let first = collector.settle(&examined.handle, &journal, WAIT_MS).await;
+    let then = collector.settle(&examined.handle, &journal, WAIT_MS).await;
+    (evm, first, journal, then)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authorization_that_only_a_waiting_transaction_uses_is_not_refused() {
+    let (_evm, first, journal, then) =
+        estimate_reverts_once("authorization is used or canceled").await;
+    assert!(matches!(first, Outcome::Unknown { .. }), "{first:?}");
+    assert_eq!(journal.lines(), [transaction(&then)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_whose_clock_is_behind_ours_burns_no_credential() {
+    let (_evm, first, journal, then) =
+        estimate_reverts_once("authorization is not yet valid").await;
+    assert!(
+        matches!(&first, Outcome::Rejected(r) if r.is_ours),
+        "{first:?}"
+    );
+    assert_eq!(journal.lines(), [transaction(&then)]);
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use alloy_primitives::U256;
 use farebox_core::rail::{CollectRail, Finding, Outcome};
-use farebox_devnet_evm::{DevnetOptions, Fault};
+use farebox_devnet_evm::{Devnet, DevnetOptions, Fault};
 use farebox_rail_evm::{EvmCollector, Finality};
 use farebox_wire::evm::EvmAddress;
 use farebox_wire::x402::reason::Reason;
@@ -126,6 +126,32 @@ async fn losing_the_race_against_a_stranger_is_settled_all_the_same() {
     assert_eq!(transaction(&one), transaction(&two));
     assert_eq!((ours.lines().len(), others.lines().len()), (1, 1));
     assert_eq!(evm.revenue() - before, examined.terms.amount.atomic());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn losing_the_race_is_not_judged_by_a_node_that_lags_behind() {
+    // The same chain, as a node knows it that has seen no block yet.
+    let lagging = Devnet::start(DevnetOptions::quiet()).unwrap();
+    let evm = Evm::with(DevnetOptions::quiet(), |n| n.rpc.push(lagging.rpc_url())).await;
+    let (_, examined) = signed(evm.payer(), &*evm.collector()).await;
+    let theirs = stranger(&evm).await;
+    evm.net.hold_mining();
+    let (ours, others) = (Recorder::default(), Recorder::default());
+    let collector = evm.collector();
+    let (one, two, ()) = tokio::join!(
+        collector.settle(&examined.handle, &ours, WAIT_MS),
+        theirs.settle(&examined.handle, &others, WAIT_MS),
+        async {
+            wait_until(|| evm.net.waiting_transactions() == 2).await;
+            // From now on the token can be asked through the other node only.
+            evm.net.faults().set("eth_call", Fault::Disconnect);
+            evm.net.release_mining();
+        },
+    );
+    for outcome in [&one, &two] {
+        assert!(!matches!(outcome, Outcome::Rejected(_)), "{outcome:?}");
+    }
+    assert!(one != two, "one of them lost: {one:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
