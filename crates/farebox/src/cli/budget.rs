@@ -3,6 +3,7 @@
 //! A buyer without a budget spends nothing. Limits change here alone: a `[budget]` section only
 //! seeds a ledger that has none (docs/command-line.md).
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgGroup, Args, Subcommand};
 use farebox_core::clock::{Clock as _, SystemClock};
 use farebox_core::ledger::BudgetLine;
@@ -44,7 +45,8 @@ struct Set {
         long,
         value_name = "NAME",
         env = "FAREBOX_AGENT",
-        hide_env_values = true
+        hide_env_values = true,
+        value_parser = NonEmptyStringValueParser::new()
     )]
     agent: Option<String>,
     /// The most that one payment may cost

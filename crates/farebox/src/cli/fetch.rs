@@ -10,6 +10,7 @@ mod sink;
 use std::io::IsTerminal as _;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use farebox_buyer::{Buyer, BuyerOptions, Exit, FetchError, Fetched, Report, Shown};
 use farebox_core::fault::{Blame, Fault, Kind};
 use farebox_core::payment::Phase;
@@ -87,7 +88,8 @@ pub(super) struct Fetch {
         long,
         value_name = "NAME",
         env = "FAREBOX_AGENT",
-        hide_env_values = true
+        hide_env_values = true,
+        value_parser = NonEmptyStringValueParser::new()
     )]
     agent: Option<String>,
     /// What this call is for, for the log
@@ -192,7 +194,7 @@ impl Fetch {
                 "farebox: the answer came without a readable receipt, so payment {} stays reserved; `farebox payments resume --all` asks the chain",
                 payment.id
             ));
-        } else if std::io::stderr().is_terminal() {
+        } else if globals.verbose > 0 || std::io::stderr().is_terminal() {
             output::say(&format!(
                 "farebox: paid {} {} ({})",
                 terms.amount.to_decimal_string(terms.decimals),

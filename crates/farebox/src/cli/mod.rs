@@ -211,8 +211,13 @@ fn usage(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
     }
     let given = |name: &str| arguments.iter().any(|argument| argument == name);
     let text = error.render().to_string();
-    let first = text.lines().next().unwrap_or_default();
-    let failure = Failure::config("usage", first.trim_start_matches("error: "));
+    // The sentence ends with the first empty line; usage and tips follow.
+    let lines = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.is_empty());
+    let sentence = lines.collect::<Vec<_>>().join(" ");
+    let failure = Failure::config("usage", sentence.trim_start_matches("error: "));
     end(
         &failure,
         given("--json"),

@@ -3,6 +3,8 @@
 //!
 //! It never shows a credential: whoever reads the output must not be able to take the money.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use farebox_buyer::PaymentView;
 use farebox_core::ledger::Payment;
 use farebox_core::payment::{Delivery, Phase, Role};
@@ -78,13 +80,10 @@ pub(super) fn details(payment: &Payment) -> String {
     let mut lines: Vec<(&str, String)> = HEADINGS.into_iter().zip(row(payment)).collect();
     let view = PaymentView::from(payment);
     lines.push(("cost", format!("{} USD", payment.terms.cost)));
+    lines.push(("created", date(payment.created_ms / 1000)));
     let more = [
         ("reason", view.reason),
-        (
-            "reserved until",
-            view.reserved_until
-                .map(|time| format!("{time} (Unix seconds)")),
-        ),
+        ("reserved until", view.reserved_until.map(date)),
         ("transaction", view.transaction),
         ("payer", payment.terms.payer.clone()),
         (
@@ -101,6 +100,13 @@ pub(super) fn details(payment: &Payment) -> String {
         .iter()
         .map(|(name, value)| format!("{name:width$}  {value}"));
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// A moment, given in Unix seconds, as people read it.
+fn date(unix_s: u64) -> String {
+    // Later than the calendar goes means never.
+    let last = 253_402_300_799;
+    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(unix_s.min(last)))
 }
 
 /// The state, and for a seller whether the goods are out.

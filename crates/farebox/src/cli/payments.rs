@@ -2,17 +2,20 @@
 //!
 //! Reads the ledger; `resume` asks the chain and writes down what it says. It never pays.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use farebox_core::ledger::{Filter, Ledger, LedgerError, Payment, PaymentId, Stage};
 use farebox_core::payment::Role;
 use farebox_core::purse::Purse as _;
+use farebox_wire::caip::ChainId;
 use serde::Serialize;
 
 use super::Globals;
 use super::payment_view::{Entry, HEADINGS, details, row};
 use crate::assemble;
+use crate::config::Config;
 use crate::failure::Failure;
 use crate::output;
 
@@ -59,13 +62,13 @@ struct Show {
 
 /// Ask the chain what became of open payments, and write it down
 #[derive(Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, group = ArgGroup::new("which").required(true))]
 struct Resume {
     /// One payment
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    #[arg(group = "which")]
     id: Option<String>,
     /// Every open payment
-    #[arg(long)]
+    #[arg(long, group = "which")]
     all: bool,
     /// Only what was paid (buyer) or collected (seller)
     #[arg(long, value_enum)]
@@ -180,6 +183,7 @@ impl Resume {
         for before in &asked {
             payments.extend(ledger.payment(&before.id).await?);
         }
+        say_unasked(&config, &payments);
         tell(&asked, &payments, globals)
     }
 
@@ -196,6 +200,22 @@ impl Resume {
             ..Filter::default()
         };
         Ok(ledger.list(filter).await?)
+    }
+}
+
+/// Says which chains nobody could be asked about: "still unknown" alone would not tell what to do.
+fn say_unasked(config: &Config, payments: &[Payment]) {
+    let has_node = |chain: &ChainId| {
+        let section = config.file.network.get(chain);
+        section.is_some_and(|section| !section.rpc.is_empty())
+    };
+    let open = payments.iter().filter(|payment| payment.state.is_open());
+    let chains: BTreeSet<&ChainId> = open.map(|payment| &payment.terms.network).collect();
+    for chain in chains.into_iter().filter(|chain| !has_node(chain)) {
+        output::say(&format!(
+            "farebox: there is no node to ask about {chain}; add [network.\"{chain}\"] rpc = [\"https://…\"] to {}",
+            config.name()
+        ));
     }
 }
 

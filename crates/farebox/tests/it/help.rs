@@ -9,7 +9,6 @@ const PAGES: &[&[&str]] = &[
     &["budget", "set"],
     &["budget", "show"],
     &["demo"],
-    &["demo"],
     &["devnet"],
     &["fetch"],
     &["gate"],

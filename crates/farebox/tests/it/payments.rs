@@ -54,6 +54,10 @@ fn both_sides_list_the_same_payment() {
         .run(&["payments", "show", id, "--config", "net/buyer.toml"])
         .stdout;
     assert!(text.contains(id) && text.contains("0.001 USDC"), "{text}");
+    assert!(
+        text.contains("\ncreated ") && text.contains(" GMT\n"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -106,6 +110,33 @@ fn resume_keeps_what_may_still_be_spent() {
             .json(&["payments", "resume", id, "--config", "net/buyer.toml"]);
     assert_eq!((exit, &answer["still_unknown"]), (0, &json!(1)), "{answer}");
     assert_eq!(market.spent_and_reserved(), ("0".into(), "0.001".into()));
+}
+
+#[test]
+fn resume_tells_why_nobody_could_be_asked() {
+    let market = Market::open();
+    let file = market.user.read("net/buyer.toml");
+    assert_eq!(market.fetch(&[&market.url("/status/500")]).exit, 5);
+    let resume = ["payments", "resume", "--all", "--config", "net/buyer.toml"];
+    let rpc = market.net.text("/evm/rpc");
+    let cases = [
+        (
+            "",
+            "there is no node to ask about eip155:84532; add [network",
+        ),
+        ("http://127.0.0.1:1", "the rail cannot tell"),
+    ];
+    for (node, reason) in cases {
+        let changed = match node {
+            "" => file.replace(&format!("\"{rpc}\""), ""),
+            node => file.replace(&rpc, node),
+        };
+        market.user.write("net/buyer.toml", &changed);
+        let ended = market.user.run(&resume);
+        assert_eq!(ended.exit, 0);
+        assert!(ended.stdout.contains("1 still unknown"), "{}", ended.stdout);
+        assert!(ended.stderr.contains(reason), "{}", ended.stderr);
+    }
 }
 
 #[test]

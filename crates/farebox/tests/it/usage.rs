@@ -3,7 +3,7 @@
 
 use std::process::Stdio;
 
-use crate::support::User;
+use crate::support::{Ended, User};
 
 #[test]
 fn an_unknown_flag_is_a_usage_error_in_both_languages() {
@@ -16,6 +16,35 @@ fn an_unknown_flag_is_a_usage_error_in_both_languages() {
     assert_eq!(answer["error"]["money_may_have_moved"], false);
     let message = answer["error"]["message"].as_str().expect("a sentence");
     assert!(message.contains("--curency"), "{message}");
+}
+
+#[test]
+fn a_usage_error_names_what_is_missing() {
+    let user = User::new();
+    let (_, answer) = user.json(&["fetch"]);
+    let message = answer["error"]["message"].as_str().expect("a sentence");
+    assert!(message.ends_with("not provided: <URL>"), "{message}");
+    let ended = user.run(&["payments", "resume"]);
+    assert!(ended.stderr.contains("<ID|--all>"), "{}", ended.stderr);
+}
+
+#[test]
+fn an_agent_without_a_name_is_a_usage_error() {
+    let user = User::new();
+    for arguments in [
+        &["fetch", "http://127.0.0.1:1/"][..],
+        &["budget", "set", "--total", "1 USD"],
+    ] {
+        let mut command = user.command(arguments);
+        let ended = Ended::of(
+            command
+                .env("FAREBOX_AGENT", "")
+                .output()
+                .expect("it starts"),
+        );
+        assert_eq!(ended.exit, 2);
+        assert!(ended.stderr.contains("--agent"), "{}", ended.stderr);
+    }
 }
 
 #[test]
