@@ -3,7 +3,7 @@
 //! Used by every command. A reader of stdout who has gone is success; a lost line on stderr is
 //! nothing to fail for.
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 
 use serde::Serialize;
 
@@ -38,6 +38,12 @@ pub(crate) fn stdout_failure(error: std::io::Error) -> Failure {
         return Failure::reader_gone();
     }
     Failure::internal("stdout", format!("cannot write to stdout: {error}"))
+}
+
+/// Whether to use colour on a stream: it is a terminal, and nobody has set `NO_COLOR`.
+pub(crate) fn is_coloured(stream: &impl IsTerminal) -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    stream.is_terminal() && !refused
 }
 
 /// Says something to people on stderr.

@@ -1,6 +1,6 @@
 //! Colour for the demonstration, on a terminal only.
 
-use std::io::IsTerminal as _;
+use crate::output;
 
 /// Paints text, or not.
 #[derive(Clone, Copy)]
@@ -11,9 +11,8 @@ pub(super) struct Paint {
 impl Paint {
     /// Colour where stdout is a terminal and nobody has set `NO_COLOR`.
     pub(super) fn for_stdout() -> Self {
-        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self {
-            on: std::io::stdout().is_terminal() && !refused,
+            on: output::is_coloured(&std::io::stdout()),
         }
     }
 
