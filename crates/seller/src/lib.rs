@@ -4,6 +4,29 @@
 //! both run the same code. It knows rails and the ledger only by the traits of core, and no
 //! upstreams at all. `redeem` holds the one function that collects; nothing is ever served on
 //! a paid route without it.
+//!
+//! ```no_run
+//! # use std::{error::Error, future::pending, sync::Arc};
+//! # use farebox_core::{clock::SystemClock, ledger::Ledger, rail::CollectRail};
+//! # async fn example(rail: Arc<dyn CollectRail>, ledger: Arc<dyn Ledger>) -> Result<(), Box<dyn Error>> {
+//! use axum::{Router, routing::get};
+//! use farebox_seller::{Route, Seller, SellerConfig};
+//! use farebox_wire::money::UsdMicros;
+//!
+//! // `rail` is for instance an `EvmCollector`, `ledger` a `SqliteLedger` of this process alone.
+//! let price = UsdMicros::parse("0.001 USD")?;
+//! let route = Route::new("weather", "GET /weather".parse()?, price);
+//! let config = SellerConfig::new("https://api.example.com", vec![route]);
+//! let seller = Seller::new(config, vec![rail], ledger, Arc::new(SystemClock))?;
+//! seller.recover().await?; // what an earlier process has left behind
+//! tokio::spawn(seller.clone().watch(pending())); // until settlements are final
+//! let app: Router = Router::new().route("/weather", get(|| async { "sunny" }));
+//! let app = app.layer(seller.layer());
+//! # drop(app);
+//! # Ok(()) }
+//! ```
+//!
+//! `examples/paid_axum.rs` is the whole program, with a chain to try it on.
 
 #![cfg_attr(
     not(test),
