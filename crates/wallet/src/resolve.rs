@@ -135,7 +135,7 @@ fn learned(payment: &Payment, finding: Finding, expired: bool) -> Option<Event> 
         Finding::NeverWill => Some(Event::Expired),
         Finding::Open => None,
         Finding::CannotTell { why } => {
-            tracing::warn!(payment = %payment.id, %why, "the rail cannot tell");
+            tracing::debug!(payment = %payment.id, %why, "the rail cannot tell");
             // Without a way to ask, the hold becomes spending at expiry.
             let spend = expired && !settled && payment.state.hold == Hold::Held;
             spend.then_some(Event::ExpiredUnasked)

@@ -183,7 +183,9 @@ impl Resume {
         for before in &asked {
             payments.extend(ledger.payment(&before.id).await?);
         }
-        say_unasked(&config, &payments);
+        if !globals.quiet {
+            say_unasked(&config, &payments);
+        }
         tell(&asked, &payments, globals)
     }
 

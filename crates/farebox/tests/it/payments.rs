@@ -124,7 +124,7 @@ fn resume_tells_why_nobody_could_be_asked() {
             "",
             "there is no node to ask about eip155:84532; add [network",
         ),
-        ("http://127.0.0.1:1", "the rail cannot tell"),
+        ("http://127.0.0.1:1", "cannot be reached"),
     ];
     for (node, reason) in cases {
         let changed = match node {
