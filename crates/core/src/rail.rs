@@ -66,7 +66,14 @@ pub enum Finding {
     Open,
     /// It has not and never will: unused at a final block after its expiry, or cancelled.
     NeverWill,
-    /// The rail cannot be asked (not configured, unreachable, garbage): nothing is known.
+    /// The rail was asked and gave no answer that can be read: nothing is known now, and asking
+    /// again may help.
+    Unanswered {
+        /// For the log.
+        why: String,
+    },
+    /// There is nobody to ask (not configured), or nobody who could know: nothing is known, and
+    /// asking again will not help.
     CannotTell {
         /// For the log.
         why: String,

@@ -52,7 +52,7 @@ pub(crate) async fn check(chains: &[Arc<Chain>], handle: &Handle) -> Finding {
     };
     match ask(chain, rpc, &handle).await {
         Ok(finding) => finding,
-        Err(e) => cannot_tell(e.to_string()),
+        Err(e) => Finding::Unanswered { why: e.to_string() },
     }
 }
 

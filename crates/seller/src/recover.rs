@@ -195,7 +195,7 @@ async fn resolve(shop: &Shop, payment: &Payment, if_open: IfOpen) -> Result<Phas
             settle_again(shop, rail, payment, handle).await
         }
         Finding::Open => Ok(payment.state.phase),
-        Finding::CannotTell { why } => {
+        Finding::Unanswered { why } | Finding::CannotTell { why } => {
             tracing::warn!(payment = %payment.id, why, "the rail cannot tell yet");
             Ok(payment.state.phase)
         }
@@ -249,7 +249,7 @@ async fn see_through(
             }
             Event::Finalised
         }
-        Finding::CannotTell { .. } => return Ok(()),
+        Finding::Unanswered { .. } | Finding::CannotTell { .. } => return Ok(()),
         // A node that lags behind says the same: believe it only when it says so twice.
         Finding::Open | Finding::NeverWill if suspects.insert(payment.id.clone()) => return Ok(()),
         Finding::Open => Event::Undone {

@@ -134,6 +134,11 @@ fn learned(payment: &Payment, finding: Finding, expired: bool) -> Option<Event> 
         Finding::NeverWill if settled => Some(Event::Undone { resendable: false }),
         Finding::NeverWill => Some(Event::Expired),
         Finding::Open => None,
+        // A node that is down for an hour is no licence to pay for the same call again.
+        Finding::Unanswered { why } => {
+            tracing::debug!(payment = %payment.id, %why, "the rail gave no answer");
+            None
+        }
         Finding::CannotTell { why } => {
             tracing::debug!(payment = %payment.id, %why, "the rail cannot tell");
             // Without a way to ask, the hold becomes spending at expiry.

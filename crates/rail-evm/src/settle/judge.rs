@@ -81,7 +81,8 @@ impl Settler {
                 Reason::NonceAlreadyUsed,
                 "the authorization was cancelled, or used for something else",
             )),
-            Ok(Finding::Open | Finding::CannotTell { .. }) | Err(_) => pending(),
+            Ok(Finding::Open | Finding::Unanswered { .. } | Finding::CannotTell { .. })
+            | Err(_) => pending(),
         })
     }
 }

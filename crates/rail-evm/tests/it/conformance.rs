@@ -242,7 +242,7 @@ pub(crate) async fn a_rail_that_cannot_be_asked_tells_and_refuses_nothing_final(
     f.cut_off(true);
     assert!(matches!(
         f.payer().check(&handle).await,
-        Finding::CannotTell { .. }
+        Finding::Unanswered { .. }
     ));
     let refusal = collector.verify(&examined).await.unwrap_err();
     assert_eq!(refusal.reason, Reason::UnexpectedVerify);

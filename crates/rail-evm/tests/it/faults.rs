@@ -118,7 +118,7 @@ async fn nonsense_tells_nothing_and_blames_nobody() {
         evm.net.faults().set(ANY_METHOD, fault.clone());
         let finding = evm.payer().check(&handle).await;
         assert!(
-            matches!(finding, Finding::CannotTell { .. }),
+            matches!(finding, Finding::Unanswered { .. }),
             "{fault:?}: {finding:?}"
         );
         let refusal = evm.collector().verify(&examined).await.unwrap_err();

@@ -282,6 +282,12 @@ pub(crate) fn settled(is_final: bool) -> Finding {
     }
 }
 
+pub(crate) fn unanswered() -> Finding {
+    Finding::Unanswered {
+        why: "connection refused".into(),
+    }
+}
+
 pub(crate) fn cannot_tell() -> Finding {
     Finding::CannotTell {
         why: "no rpc".into(),

@@ -44,6 +44,7 @@ async fn an_unknown_payment_becomes_what_the_rail_says() {
         (Finding::NeverWill, 90_000, Phase::Released, (0, 0)),
         (Finding::Open, 0, Phase::Unknown, held),
         (Finding::Open, 90_000, Phase::Unknown, held),
+        (fake::unanswered(), 90_000, Phase::Unknown, held),
         (fake::cannot_tell(), 59_000, Phase::Unknown, held),
         (fake::cannot_tell(), 60_000, Phase::Unknown, spent),
     ] {

@@ -183,6 +183,7 @@ async fn after_expiry_only_the_rail_decides() {
         (fake::settled(false), "nothing", (PRICE, 0)),
         (Finding::NeverWill, "nothing", (0, 0)),
         (Finding::Open, "fault payment_unresolved", (0, PRICE)),
+        (fake::unanswered(), "fault payment_unresolved", (0, PRICE)),
         // Without a way to ask, the hold becomes spending.
         (fake::cannot_tell(), "nothing", (PRICE, 0)),
     ] {
