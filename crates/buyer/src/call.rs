@@ -138,7 +138,7 @@ impl Call {
 }
 
 fn invalid_url(url: &str, why: &str) -> Fault {
-    let url: String = url.chars().take(200).collect();
+    let url: String = origin::without_userinfo(url).chars().take(200).collect();
     usage(
         "invalid_url",
         format!("{url:?} cannot be fetched: {why}; write it like https://host/path"),

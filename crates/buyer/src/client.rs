@@ -20,7 +20,7 @@ use crate::answer::{Body, FetchError, Fetched};
 use crate::call::Call;
 use crate::choose::{self, Choice, Decision, Plan};
 use crate::ending::{Ending, Facts, Stop};
-use crate::options::{BuyerOptions, TWIN_POLL_MAX, TWIN_POLL_MIN};
+use crate::options::{self, BuyerOptions, TWIN_POLL_MAX, TWIN_POLL_MIN};
 use crate::origin;
 use crate::transport::{Hop, Transport};
 use crate::walk::{self, Walked};
@@ -95,6 +95,7 @@ impl Buyer {
         Box::pin(self.run(&call)).await.map_err(|halt| {
             let facts = Facts {
                 credential_sent: halt.credential_sent,
+                is_fresh: call.fresh,
                 ..Facts::default()
             };
             FetchError {
@@ -108,7 +109,7 @@ impl Buyer {
     async fn run(&self, call: &Call) -> Result<Fetched, Halt> {
         call.check()?;
         let key = call.key();
-        let deadline = Instant::now() + call.max_time;
+        let deadline = options::deadline(call.max_time);
         let open = match call.fresh || call.dry_run {
             true => None,
             false => self.await_twin(&key, deadline).await?,
@@ -155,8 +156,10 @@ impl Buyer {
         let (hop, response) = match self.while_alive(&ticket, walking).await {
             Ok(Walked::AtTheDoor(hop)) => return self.show(call, &hop, ticket).await,
             Ok(Walked::Answered(hop, response)) => (hop, response),
-            Err(fault) => {
+            Err(mut fault) => {
                 let payment = self.not_shown(&ticket).await;
+                // Nothing left this time, but this call's credential is out there.
+                fault.money_may_have_moved = true;
                 return Err(Halt {
                     fault,
                     payment: Some(Box::new(payment)),
@@ -167,10 +170,10 @@ impl Buyer {
         // The redirect that led there is gone, or the idempotency key belongs to another call.
         let payment = self.not_shown(&ticket).await;
         let fault = open_elsewhere(&payment);
-        let asks_again = response.status() == StatusCode::PAYMENT_REQUIRED;
+        let is_error = response.status().as_u16() >= 400;
         let mut fetched = free(call, &hop, response);
         fetched.payment = Some(payment);
-        if asks_again {
+        if is_error {
             fetched.ending = Ending::stopped(fetched.ending.facts, fault);
         }
         Ok(fetched)

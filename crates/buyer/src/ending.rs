@@ -99,6 +99,8 @@ pub struct Facts {
     pub is_pending: bool,
     /// A receipt, the chain or a preimage proves settlement.
     pub is_settled: bool,
+    /// The call signs afresh each time (`--new`).
+    pub is_fresh: bool,
     /// The body ended before its end.
     pub body_broke_off: bool,
     /// After paying the seller pointed elsewhere, where the caller wanted to follow.
@@ -107,6 +109,14 @@ pub struct Facts {
     pub is_plan: bool,
     /// What stopped us, if anything did.
     pub stop: Option<Stop>,
+}
+
+impl Facts {
+    /// Whether the same call once more would be a second purchase: this one is closed, or asks for
+    /// a new credential each time. Otherwise it shows the credential that it has.
+    const fn repeat_pays_again(&self) -> bool {
+        self.credential_sent && (self.is_settled || self.is_fresh)
+    }
 }
 
 /// The table of docs/command-line.md: 6, 7, 5, 8, 3, 4, 22, 1, 2, 0, the first that fits.
@@ -195,6 +205,7 @@ impl Ending {
             .unwrap_or_else(|| explain(exit, &self.facts));
         // Whatever broke, it broke after something that can move money had left.
         fault.money_may_have_moved |= self.facts.credential_sent;
+        fault.retry_safe &= !self.facts.repeat_pays_again();
         Some(fault)
     }
 

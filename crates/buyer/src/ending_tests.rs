@@ -139,3 +139,21 @@ fn a_timeout_after_a_credential_says_that_money_may_have_moved() {
         .expect("a fault");
     assert!(!fault.money_may_have_moved);
 }
+
+#[test]
+fn a_retry_is_safe_only_where_it_shows_the_same_credential() {
+    let fresh = |facts| Facts {
+        is_fresh: true,
+        ..facts
+    };
+    for (what, facts, is_safe) in [
+        ("refused: shown again", sent(500), true),
+        ("paid: the next is a new purchase", settled(500), false),
+        ("paid, half a body", broken(settled(200)), false),
+        ("--new signs another", fresh(sent(500)), false),
+        ("--new, nothing left", fresh(unsent(500, None)), true),
+    ] {
+        let fault = Ending::new(facts).fault().expect("a fault");
+        assert_eq!(fault.retry_safe, is_safe, "{what}");
+    }
+}

@@ -41,5 +41,6 @@ pub use client::Buyer;
 pub use ending::{Ending, Exit, Facts, Stop, exit_of};
 pub use guard::{Cidr, ParseCidrError};
 pub use options::BuyerOptions;
+pub use origin::without_userinfo;
 pub use report::{Cost, ErrorView, Report, Shown};
 pub use view::{AmountView, PaymentView};

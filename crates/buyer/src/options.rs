@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::guard::Cidr;
 
 /// How long a call waits for a twin, or for the head of an answer, unless it says otherwise:
@@ -23,6 +25,16 @@ pub(crate) const TWIN_POLL_MIN: Duration = Duration::from_millis(10);
 pub(crate) const TWIN_POLL_MAX: Duration = Duration::from_millis(100);
 /// Characters of a stranger's reason that are kept.
 pub(crate) const REASON_CHARS_MAX: usize = 120;
+
+/// Bytes of a transaction's name in a receipt; the longest that any chain has, Solana's, has 88.
+pub(crate) const TRANSACTION_BYTES_MAX: usize = 128;
+/// As good as for ever: the end of a wait that is longer than the clock can count.
+const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// When a wait that begins now is over. Adding alone would panic where the sum does not fit.
+pub(crate) fn deadline(wait: Duration) -> Instant {
+    Instant::now() + wait.min(FOREVER)
+}
 
 /// How a [`crate::Buyer`] behaves.
 #[derive(Clone, Debug, Default)]

@@ -20,6 +20,20 @@ pub(crate) fn bare(url: &Url) -> Url {
     url
 }
 
+/// A URL as somebody wrote it, readable or not, without what may be a user name and a password:
+/// for messages and logs.
+#[must_use]
+pub fn without_userinfo(text: &str) -> String {
+    let after_scheme = text.find(':').map_or(0, |colon| colon + 1);
+    let (scheme, rest) = text.split_at(after_scheme);
+    let host = rest.trim_start_matches(['/', '\\']);
+    let slashes = rest.strip_suffix(host).unwrap_or_default();
+    let end = host.find(['/', '\\', '?', '#']).unwrap_or(host.len());
+    let (authority, path) = host.split_at(end);
+    let authority = authority.rsplit_once('@').map_or(authority, |(_, it)| it);
+    format!("{scheme}{slashes}{authority}{path}")
+}
+
 /// Whether two URLs have one scheme, host and port.
 pub(crate) fn is_same(a: &Url, b: &Url) -> bool {
     a.scheme() == b.scheme()

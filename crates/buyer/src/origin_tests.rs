@@ -52,3 +52,25 @@ fn a_stored_url_has_no_password() {
     let bare = bare(&url("https://user:secret@h.example/p?q=1#f"));
     assert_eq!(bare.as_str(), "https://h.example/p?q=1");
 }
+
+#[test]
+fn what_is_shown_of_a_url_has_no_password_even_where_it_is_no_url() {
+    for (written, shown) in [
+        (
+            "https://user:secret@h.example/p?q=a@b",
+            "https://h.example/p?q=a@b",
+        ),
+        ("http://user:sec@ret@h:99999/", "http://h:99999/"),
+        ("ftp://user:secret@h/", "ftp://h/"),
+        ("http:/user:secret@h/", "http:/h/"),
+        ("https:\\\\user:secret@h\\p", "https:\\\\h\\p"),
+        ("user:secret@h", "user:h"),
+        (
+            "https://h.example:8443/@user",
+            "https://h.example:8443/@user",
+        ),
+        ("", ""),
+    ] {
+        assert_eq!(without_userinfo(written), shown, "{written}");
+    }
+}

@@ -12,7 +12,7 @@ use farebox_wire::x402::{self, header, reason::Reason};
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
-use crate::options::REASON_CHARS_MAX;
+use crate::options::{REASON_CHARS_MAX, TRANSACTION_BYTES_MAX};
 
 /// What an answer says about the payment for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +101,7 @@ fn judge(receipt: &SettleResponse, terms: &Terms) -> Word {
     match receipt.verdict() {
         Verdict::Settled {
             transaction: Some(transaction),
-        } if is_ours(receipt, terms) => Word::Settled {
+        } if is_ours(receipt, terms) && is_hash(transaction) => Word::Settled {
             transaction: transaction.to_owned(),
         },
         Verdict::Settled { .. } => Word::Nothing {
@@ -114,6 +114,12 @@ fn judge(receipt: &SettleResponse, terms: &Terms) -> Word {
                 .unwrap_or_else(|| "refused".to_owned()),
         },
     }
+}
+
+/// Whether a stranger's name of a transaction could be one: people will read it in a terminal.
+fn is_hash(transaction: &str) -> bool {
+    transaction.len() <= TRANSACTION_BYTES_MAX
+        && transaction.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Whether a receipt speaks of our network and our payer.

@@ -50,6 +50,8 @@ fn a_receipt_for_something_else_proves_nothing() {
         ("network", json!("eip155:8453")),
         ("payer", json!("0xac")),
         ("transaction", json!("")),
+        ("transaction", json!("0x1\u{1b}[2J")),
+        ("transaction", json!("a".repeat(129))),
     ] {
         let said = said(200, &[changed(field, other)]);
         assert_eq!(

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use farebox_core::fault::Fault;
 use farebox_core::ledger::Payment;
-use farebox_core::payment::Event;
+use farebox_core::payment::{Event, Phase};
 use farebox_core::purse::{LEASE_RENEW_MS, Ticket};
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
@@ -20,6 +20,7 @@ use crate::answer::{Body, Fetched};
 use crate::call::Call;
 use crate::client::{Buyer, Halt};
 use crate::ending::{Ending, Facts};
+use crate::options;
 use crate::receipt::{self, Said, Word};
 use crate::transport::Hop;
 use crate::walk;
@@ -60,7 +61,7 @@ impl Buyer {
         hop: &Hop,
         ticket: &Ticket,
     ) -> Result<(Response, Said), Fault> {
-        let deadline = Instant::now() + call.max_time;
+        let deadline = options::deadline(call.max_time);
         loop {
             let response = self.transport.send(hop, Some(&ticket.credential)).await?;
             let said = receipt::read(response.status(), response.headers(), &ticket.payment.terms);
@@ -87,7 +88,10 @@ impl Buyer {
             credential_sent: true,
             status: Some(response.status().as_u16()),
             is_pending: said.word == Word::Pending,
-            is_settled: matches!(said.word, Word::Settled { .. }),
+            // The seller's receipt, or the chain, which somebody may have asked meanwhile.
+            is_settled: payment.state.phase == Phase::Settled
+                || matches!(said.word, Word::Settled { .. }),
+            is_fresh: call.fresh,
             redirect_refused: is_redirect && call.follow_redirects,
             ..Facts::default()
         });

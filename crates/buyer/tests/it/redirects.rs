@@ -139,3 +139,34 @@ async fn eleven_redirects_are_too_many() {
         assert_eq!(exit(&customer.fetch(call).await), exit_code, "{hops}");
     }
 }
+
+#[tokio::test]
+async fn an_open_payment_is_not_called_unpaid_where_its_redirect_is_gone() {
+    for status in [402, 500] {
+        let customer = Customer::with_budget_for(1).await;
+        let shop = Seller::answering(|_| answer(500, None, "")).await;
+        let to = shop.url("/shop");
+        let asked = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let door = Seller::with(move |_| {
+            let response = match asked.swap(true, std::sync::atomic::Ordering::SeqCst) {
+                false => redirect(302, &to),
+                true => answer(status, None, "moved"),
+            };
+            async move { response }
+        })
+        .await;
+        let go = || {
+            let mut call = get(&door.url("/door"));
+            call.follow_redirects = true;
+            customer.fetch(call)
+        };
+        assert_eq!(exit(&go().await), 5);
+        let result = go().await;
+        assert_eq!(
+            (exit(&result), code(&result)),
+            (6, "open_payment_elsewhere"),
+            "{status}"
+        );
+        assert_eq!(customer.signed(), 1);
+    }
+}

@@ -233,6 +233,8 @@ async fn after_expiry_the_chain_decides_whether_the_next_call_buys_again() {
         (Finding::NeverWill, 0, 2, (PRICE, 0)),
         (settled(), 0, 2, (2 * PRICE, 0)),
         (Finding::Open, 6, 1, (0, PRICE)),
+        // A node that does not answer is no reason to pay a second time.
+        (unanswered(), 6, 1, (0, PRICE)),
     ] {
         let customer = Customer::with_budget_for(2).await;
         let seller = Seller::answering(|seen| match seen.credential.as_deref() {
@@ -255,4 +257,19 @@ fn settled() -> Finding {
         transaction: "0xabc".into(),
         is_final: true,
     }
+}
+
+fn unanswered() -> Finding {
+    Finding::Unanswered {
+        why: "connection refused".into(),
+    }
+}
+
+#[tokio::test]
+async fn a_time_to_wait_that_no_clock_can_count_is_for_ever() {
+    let customer = Customer::with_budget_for(1).await;
+    let seller = Seller::honest().await;
+    let mut call = get(&seller.url("/x"));
+    call.max_time = Duration::MAX;
+    assert_eq!(exit(&customer.fetch(call).await), 0);
 }

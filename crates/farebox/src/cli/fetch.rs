@@ -11,7 +11,9 @@ use std::io::IsTerminal as _;
 
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
-use farebox_buyer::{Buyer, BuyerOptions, Exit, FetchError, Fetched, Report, Shown};
+use farebox_buyer::{
+    Buyer, BuyerOptions, Exit, FetchError, Fetched, Report, Shown, without_userinfo,
+};
 use farebox_core::fault::{Blame, Fault, Kind};
 use farebox_core::payment::Phase;
 
@@ -127,11 +129,11 @@ impl Fetch {
         };
         let buyer = Buyer::new(desk, options)?;
         if let Some(task) = &self.task {
-            tracing::info!(task, url = %call.url, "fetching");
+            tracing::info!(task, url = without_userinfo(&self.url), "fetching");
         }
         match Box::pin(buyer.fetch(call)).await {
             Ok(fetched) => self.show(fetched, sink, globals).await,
-            Err(error) => self.show_failure(&error, globals),
+            Err(error) => Ok(self.show_failure(&error, globals)),
         }
     }
 
@@ -156,22 +158,31 @@ impl Fetch {
                 Shown::Nothing
             }
         };
-        if globals.json {
-            output::json(&Report::of(&fetched, shown))?;
-        } else if let Some(plan) = &fetched.plan {
-            output::line(&arguments::plan_text(plan))?;
+        let told = match &fetched.plan {
+            _ if globals.json => output::json(&Report::of(&fetched, shown)),
+            Some(plan) => output::line(&arguments::plan_text(plan)),
+            None => Ok(()),
+        };
+        // Paid or not, what could not be printed does not change what became of the money.
+        if let Err(Failure { fault, .. }) = told {
+            match fault {
+                Some(fault) => fetched.not_kept(fault),
+                None => return Ok(fetched.ending.exit().code()),
+            }
         }
         self.complain(fetched.ending.fault().as_ref());
         self.mention_payment(&fetched, globals);
         Ok(fetched.ending.exit().code())
     }
 
-    fn show_failure(&self, error: &FetchError, globals: &Globals) -> Result<u8, Failure> {
+    fn show_failure(&self, error: &FetchError, globals: &Globals) -> u8 {
         self.complain(error.ending.fault().as_ref());
-        if globals.json {
-            output::json(&Report::failed(error))?;
+        if globals.json
+            && let Err(failure) = output::json(&Report::failed(error))
+        {
+            self.complain(failure.fault.as_ref());
         }
-        Ok(error.ending.exit().code())
+        error.ending.exit().code()
     }
 
     fn complain(&self, fault: Option<&Fault>) {
@@ -217,6 +228,6 @@ fn output_failed(why: &std::io::Error) -> Fault {
         "output_failed",
         Kind::Store,
         Blame::User,
-        format!("the answer could not be written: {why}; make room and fetch again"),
+        format!("the answer could not be written: {why}; make room before you fetch again"),
     )
 }

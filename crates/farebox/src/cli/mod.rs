@@ -116,7 +116,10 @@ pub(crate) fn main() -> ExitCode {
     start_log(&cli.globals);
     let json = cli.globals.json;
     let (fetched, silent) = match &cli.command {
-        Command::Fetch(fetch) => (Some(Unfetched::new(Some(&fetch.url))), fetch.is_silent()),
+        Command::Fetch(fetch) => {
+            let url = farebox_buyer::without_userinfo(&fetch.url);
+            (Some(Unfetched::new(Some(url))), fetch.is_silent())
+        }
         _ => (None, false),
     };
     match run(cli) {
@@ -175,9 +178,9 @@ struct Unfetched {
 }
 
 impl Unfetched {
-    fn new(url: Option<&str>) -> Self {
+    fn new(url: Option<String>) -> Self {
         Self {
-            url: url.map(str::to_owned),
+            url,
             status: None,
             headers: BTreeMap::new(),
             body: None,

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 
 use crate::market::Market;
-use crate::support::Ended;
+use crate::support::{Ended, User};
 
 fn code(answer: &Value) -> &str {
     answer["error"]["code"].as_str().unwrap_or_default()
@@ -273,4 +273,47 @@ fn an_answer_that_does_not_fit_on_the_disk_was_paid_and_not_delivered() {
     let (exit, answer) = market.fetch_json(&["-o", "/dev/full", &market.url("/ok")]);
     assert_eq!((exit, code(&answer)), (7, "output_failed"), "{answer}");
     assert_eq!(answer["payment"]["state"], "settled");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_object_that_cannot_be_printed_does_not_hide_that_money_moved() {
+    let market = Market::open();
+    let full = || std::fs::File::options().write(true).open("/dev/full");
+    let mut paying = market.user.command(&["fetch", "--json"]);
+    paying.args(["--config", "net/buyer.toml", &market.url("/ok")]);
+    let paid = Ended::of(
+        paying
+            .stdout(full().expect("Linux has it"))
+            .output()
+            .expect("farebox starts"),
+    );
+    assert_eq!(paid.exit, 7, "{}", paid.stderr);
+    assert_eq!(market.spent_and_reserved().0, "0.001");
+    let mut refused = market
+        .user
+        .command(&["fetch", "--json", "http://127.0.0.1:1/"]);
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let gone = Ended::of(refused.stdout(writer).output().expect("farebox starts"));
+    assert_eq!(gone.exit, 1, "the reader has gone, the failure has not");
+}
+
+#[test]
+fn a_password_in_a_url_or_header_is_never_repeated() {
+    let user = User::new();
+    for arguments in [
+        &["-v", "--task", "t", "http://me:hunter2@127.0.0.1:1/"][..],
+        &["--config", "none.toml", "http://me:hunter2@127.0.0.1:1/"],
+        &["http://me:hunter2@127.0.0.1:99999/"],
+        &["ftp://me:hunter2@127.0.0.1/"],
+        &["-O", "http://me:hunter2@127.0.0.1/"],
+        &["-H", "authorization Bearer hunter2", "http://127.0.0.1:1/"],
+        &["-H", "authorization: hunter2\u{1}", "http://127.0.0.1:1/"],
+    ] {
+        let ended = user.run(&[&["fetch", "--json"], arguments].concat());
+        assert_ne!(ended.exit, 0);
+        let said = format!("{}{}", ended.stdout, ended.stderr);
+        assert!(!said.contains("hunter2"), "{arguments:?}: {said}");
+    }
 }

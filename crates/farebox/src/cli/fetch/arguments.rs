@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use farebox_buyer::{Call, Decision, OfferView, Plan};
+use farebox_buyer::{Call, Decision, OfferView, Plan, without_userinfo};
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, Method};
 
@@ -66,7 +66,7 @@ impl Fetch {
         if name.is_empty() || name == "." || name == ".." {
             return Err(usage(format!(
                 "-O finds no file name at the end of {:?}; use -o FILE",
-                self.url
+                without_userinfo(&self.url)
             )));
         }
         Ok(Some(PathBuf::from(name)))
@@ -117,9 +117,11 @@ fn offer_row(offer: &OfferView) -> Vec<String> {
 }
 
 fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), Failure> {
+    // What follows the name may be a secret.
+    let name = text.split([':', ' ', '\t']).next().unwrap_or_default();
     let refuse = || {
         usage(format!(
-            "-H {text:?} is no header; write it like \"accept: text/plain\""
+            "-H {name:?} … is no header; write it like \"accept: text/plain\""
         ))
     };
     let (name, value) = text.split_once(':').ok_or_else(refuse)?;
