@@ -31,7 +31,7 @@ fn payment(phase: Phase, hold: Hold) -> Payment {
         updated_ms: 0,
         valid_before_s: Some(1_800_000_000),
         handle: None,
-        hashes: Vec::new(),
+        sent: Vec::new(),
         receipt: Some("{\"success\":true}".to_owned()),
         buyer: Some(BuyerSide {
             call: CallKey("c".into()),

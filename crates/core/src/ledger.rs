@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::payment::{Effect, Event, IllegalEvent, Role, State};
 use crate::policy::{Denial, Level, Limits};
-use crate::rail::{Credential, Handle, Terms};
+use crate::rail::{Credential, Handle, SentTransaction, Terms};
 
 /// The name of one payment in our own books.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -75,14 +75,21 @@ pub struct Payment {
     pub valid_before_s: Option<u64>,
     /// For the rail's `check`.
     pub handle: Option<Handle>,
-    /// Every transaction hash that was sent for it.
-    pub hashes: Vec<String>,
+    /// Every transaction that was sent for it, in this order.
+    pub sent: Vec<SentTransaction>,
     /// The receipt as it was received or given, JSON text.
     pub receipt: Option<String>,
     /// What only buyers have.
     pub buyer: Option<BuyerSide>,
     /// What only sellers and facilitators have.
     pub seller: Option<SellerSide>,
+}
+
+impl Payment {
+    /// The hashes of what was sent for it, in this order.
+    pub fn hashes(&self) -> impl DoubleEndedIterator<Item = &String> {
+        self.sent.iter().map(|transaction| &transaction.hash)
+    }
 }
 
 /// What a buyer's payment knows besides.

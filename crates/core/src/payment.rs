@@ -26,6 +26,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::rail::SentTransaction;
+
 /// In whose books the payment stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -129,10 +131,10 @@ impl State {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     /// Something that can move money is about to leave. A buyer sends a credential, again or for
-    /// the first time; a seller sends the transaction with this hash.
+    /// the first time; a seller sends a transaction.
     Sending {
-        /// Hash of the transaction, where it is one.
-        hash: Option<String>,
+        /// The transaction, where it is one.
+        transaction: Option<SentTransaction>,
     },
     /// Proof that the money has moved: a receipt, the chain, a preimage.
     Settled {

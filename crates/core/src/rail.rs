@@ -246,19 +246,42 @@ pub enum Outcome {
     },
     /// It has not and, by this credential, will not.
     Rejected(Refusal),
-    /// Nobody knows yet; the hashes that were sent are in the journal.
+    /// Nobody knows yet; the transactions that were sent are in the journal.
     Unknown {
         /// Machine code.
         reason: String,
     },
 }
 
+/// A transaction that was sent for a payment: with the payment's identity the handle of what is
+/// unknown (law 4).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SentTransaction {
+    /// Its hash.
+    pub hash: String,
+    /// Who signed it; `None` where it is a stranger's.
+    pub signer: Option<String>,
+    /// Its place among the signer's transactions, where the rail counts them and it is ours.
+    pub nonce: Option<u64>,
+}
+
+impl SentTransaction {
+    /// Somebody else's, found on the chain.
+    #[must_use]
+    pub fn by_stranger(hash: impl Into<String>) -> Self {
+        Self {
+            hash: hash.into(),
+            signer: None,
+            nonce: None,
+        }
+    }
+}
+
 /// Where a rail writes before it acts (law 2).
 #[async_trait]
 pub trait Journal: Send + Sync {
-    /// Makes durable that the transaction with `hash` is about to leave. The rail must not send
-    /// if this fails.
-    async fn sending(&self, hash: &str) -> Result<(), RailError>;
+    /// Makes durable that `transaction` is about to leave. The rail must not send if this fails.
+    async fn sending(&self, transaction: &SentTransaction) -> Result<(), RailError>;
 }
 
 /// Collects.

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use farebox_core::ledger::{Attach, Ledger};
 use farebox_core::payment::Event;
+use farebox_core::rail::SentTransaction;
 use farebox_ledger::SqliteLedger;
 use farebox_ledger::conformance::kit;
 
@@ -57,7 +58,7 @@ async fn pay(ledger: &dyn Ledger, name: &str) {
     assert!(ledger.claim(new).await.is_ok());
     for event in [
         Event::Sending {
-            hash: Some("0x01".to_owned()),
+            transaction: Some(SentTransaction::by_stranger("0x01")),
         },
         kit::settled(),
         Event::Delivered,

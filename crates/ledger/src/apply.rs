@@ -108,8 +108,8 @@ pub(crate) fn take(
     now_ms: u64,
 ) -> Result<(Vec<Effect>, bool), LedgerError> {
     let transition = payment::step(&stored.payment.state, event)?;
-    let sent_hash = match event {
-        Event::Sending { hash: Some(hash) } => Some(hash),
+    let sent = match event {
+        Event::Sending { transaction } => transaction.as_ref(),
         _ => None,
     };
     let is_sending = matches!(event, Event::Sending { .. });
@@ -129,8 +129,9 @@ pub(crate) fn take(
     };
     postings::write(connection, &entry, &lines)?;
     stored.payment.state = transition.state;
-    if let Some(hash) = sent_hash.filter(|hash| !stored.payment.hashes.contains(hash)) {
-        stored.payment.hashes.push(hash.clone());
+    if let Some(sent) = sent.filter(|sent| !stored.payment.hashes().any(|hash| *hash == sent.hash))
+    {
+        stored.payment.sent.push(sent.clone());
     }
     Ok((left(&transition.effects), true))
 }

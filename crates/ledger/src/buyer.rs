@@ -67,7 +67,7 @@ fn payment_of(new: NewSpend) -> Payment {
         updated_ms: new.now_ms,
         valid_before_s: None,
         handle: None,
-        hashes: Vec::new(),
+        sent: Vec::new(),
         receipt: None,
         buyer: Some(BuyerSide {
             call: new.call,

@@ -118,7 +118,7 @@ pub(crate) fn update(connection: &Connection, stored: &Stored) -> Result<(), Led
             is_open(&payment.state),
             is_live(&payment.state),
             blob::time(payment.updated_ms),
-            json(&payment.hashes)?,
+            json(&payment.sent)?,
         ])
         .map_err(error::store)?;
     Ok(())
@@ -231,7 +231,7 @@ fn read(row: &Row<'_>) -> Result<Stored, LedgerError> {
     let updated_ms = cells.take_time()?;
     let valid_before_s: Option<i64> = cells.take()?;
     let handle: Option<String> = cells.take()?;
-    let hashes = cells.take_json("list of hashes")?;
+    let sent = cells.take_json("list of transactions")?;
     let receipt = cells.take()?;
     let (buyer, seller) = match role {
         Role::Buyer => (Some(read_buyer(&mut cells)?), None),
@@ -247,7 +247,7 @@ fn read(row: &Row<'_>) -> Result<Stored, LedgerError> {
         updated_ms,
         valid_before_s: valid_before_s.map(blob::from_time).transpose()?,
         handle: handle.map(Handle),
-        hashes,
+        sent,
         receipt,
         buyer,
         seller,

@@ -137,7 +137,7 @@ fn payment_of(new: NewClaim) -> Payment {
         updated_ms: new.now_ms,
         valid_before_s: Some(new.valid_before_s),
         handle: Some(new.handle),
-        hashes: Vec::new(),
+        sent: Vec::new(),
         receipt: None,
         buyer: None,
         seller: Some(new.side),

@@ -1,7 +1,7 @@
 //! A payer who cancels: the one ending that only the payer's key can bring about.
 
 use alloy_primitives::keccak256;
-use farebox_core::rail::{CollectRail, Outcome, PayRail};
+use farebox_core::rail::{CollectRail, Outcome, PayRail, SentTransaction};
 use farebox_devnet_evm::{Devnet, DevnetOptions};
 use farebox_wire::x402::reason::Reason;
 
@@ -77,7 +77,7 @@ struct NoJournal;
 
 #[async_trait::async_trait]
 impl farebox_core::rail::Journal for NoJournal {
-    async fn sending(&self, hash: &str) -> Result<(), RailError> {
-        panic!("{hash} must not be sent");
+    async fn sending(&self, transaction: &SentTransaction) -> Result<(), RailError> {
+        panic!("{transaction:?} must not be sent");
     }
 }

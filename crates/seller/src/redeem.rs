@@ -201,10 +201,13 @@ impl Case {
             Repeat::Delivered => Err(Refused::Delivered {
                 receipt: payment.receipt,
             }),
-            Repeat::Pending => Err(Refused::pending(&payment.terms, payment.hashes.last())),
+            Repeat::Pending => Err(Refused::pending(
+                &payment.terms,
+                payment.hashes().next_back(),
+            )),
             Repeat::Rejected => Err(Refused::unsettled(
                 &payment.terms,
-                payment.hashes.last(),
+                payment.hashes().next_back(),
                 payment.state.reason.as_deref().unwrap_or("payment_lost"),
                 "this payment was rejected before; sign a new one",
             )),

@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use farebox_core::ledger::{Applied, Attach, LedgerError, Payment};
 use farebox_core::payment::{Effect, Event, Phase};
-use farebox_core::rail::{CollectRail, Handle, Journal, Outcome, RailError, Refusal, Terms};
+use farebox_core::rail::{
+    CollectRail, Handle, Journal, Outcome, RailError, Refusal, SentTransaction, Terms,
+};
 use farebox_wire::x402::types::SettleResponse;
 use http::StatusCode;
 
@@ -120,7 +122,7 @@ impl Attempt<'_> {
             .map_err(|error| Refused::by_ledger(&error))?;
         Err(Refused::unsettled(
             &self.payment.terms,
-            applied.payment.hashes.last(),
+            applied.payment.hashes().next_back(),
             reason,
             &refusal.message,
         ))
@@ -129,7 +131,7 @@ impl Attempt<'_> {
     async fn unknown(&self, reason: String) -> Result<String, Refused> {
         let terms = &self.payment.terms;
         Err(match self.apply(Event::NoReply { reason }, None).await {
-            Ok(applied) => Refused::pending(terms, applied.payment.hashes.last()),
+            Ok(applied) => Refused::pending(terms, applied.payment.hashes().next_back()),
             // On record is that something was sent, so nobody may be told that nothing was charged.
             Err(error) => {
                 tracing::error!(payment = %self.payment.id, %error, "a delay is not on record");
@@ -177,9 +179,9 @@ struct LedgerJournal<'a> {
 
 #[async_trait]
 impl Journal for LedgerJournal<'_> {
-    async fn sending(&self, hash: &str) -> Result<(), RailError> {
+    async fn sending(&self, transaction: &SentTransaction) -> Result<(), RailError> {
         let event = Event::Sending {
-            hash: Some(hash.to_owned()),
+            transaction: Some(transaction.clone()),
         };
         let refused = |message: String| RailError {
             code: "not_recorded",

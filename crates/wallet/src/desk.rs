@@ -151,7 +151,7 @@ impl Desk {
             lease: Some(self.lease_from(now_ms)),
             ..Attach::default()
         };
-        let sending = Event::Sending { hash: None };
+        let sending = Event::Sending { transaction: None };
         match self.ledger.apply(id, sending, attach, now_ms).await {
             Ok(Applied { payment, .. }) => Ok(Box::new(Ticket {
                 payment,

@@ -82,7 +82,7 @@ async fn take_over(desk: &Desk, payment: &Payment, side: &BuyerSide) -> Result<L
     let Some(credential) = side.credential.as_ref().filter(|_| is_valid) else {
         return after_expiry(desk, payment).await;
     };
-    match apply(desk, payment, Event::Sending { hash: None }).await? {
+    match apply(desk, payment, Event::Sending { transaction: None }).await? {
         Some(payment) if payment.state.phase == Phase::Sent => {
             Ok(Look::Done(Standing::RePresent(Box::new(Ticket {
                 payment,

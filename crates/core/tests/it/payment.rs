@@ -9,7 +9,7 @@ fn reason() -> String {
 }
 
 fn sending() -> Event {
-    Event::Sending { hash: None }
+    Event::Sending { transaction: None }
 }
 
 fn settled(is_final: bool) -> Event {

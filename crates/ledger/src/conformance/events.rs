@@ -5,7 +5,7 @@ use std::sync::Arc;
 use farebox_core::ledger::{Applied, Attach, Lease, Ledger, LedgerError, PaymentId};
 use farebox_core::payment::{Delivery, Effect, Event, Phase};
 use farebox_core::policy::Level;
-use farebox_core::rail::{Credential, Handle};
+use farebox_core::rail::{Credential, Handle, SentTransaction};
 use farebox_wire::identity::Identity;
 
 use super::kit::{
@@ -180,18 +180,24 @@ pub async fn of_abandoning_and_sending_one_wins(store: &dyn Store) {
     owner.must_add_up().await;
 }
 
-/// Law 4: the handle is every hash sent.
-pub async fn every_hash_that_was_sent_is_kept_once(store: &dyn Store) {
+/// Law 4: the handle is every transaction sent, with its signer and nonce.
+pub async fn every_transaction_that_was_sent_is_kept_once(store: &dyn Store) {
     let ledger = store.open().await;
     ledger.must_claim(claim("one", 5)).await;
-    for hash in ["0x01", "0x02", "0x01"] {
+    let ours = SentTransaction {
+        hash: "0x01".to_owned(),
+        signer: Some("0xf39f".to_owned()),
+        nonce: Some(u64::MAX),
+    };
+    let strangers = SentTransaction::by_stranger("0x02");
+    for transaction in [&ours, &strangers, &ours] {
         let sending = Event::Sending {
-            hash: Some(hash.to_owned()),
+            transaction: Some(transaction.clone()),
         };
         ledger.must_take("one", sending).await;
     }
     let payment = ledger.payment(&id("one")).await.expect("a working store");
-    assert_eq!(payment.expect("the payment").hashes, ["0x01", "0x02"]);
+    assert_eq!(payment.expect("the payment").sent, [ours, strangers]);
 }
 
 /// With and without an event; what is absent stays as it was.

@@ -132,7 +132,7 @@ pub fn settled() -> Event {
 /// A sending.
 #[must_use]
 pub fn sending() -> Event {
-    Event::Sending { hash: None }
+    Event::Sending { transaction: None }
 }
 
 /// Something went wrong.

@@ -55,7 +55,7 @@ macro_rules! ledger_conformance {
             a_repeated_event_changes_nothing
             an_illegal_event_changes_nothing
             of_abandoning_and_sending_one_wins
-            every_hash_that_was_sent_is_kept_once
+            every_transaction_that_was_sent_is_kept_once
             what_is_attached_stays
             a_lease_is_renewed_by_its_owner_only
             an_unknown_payment_is_not_found

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use farebox_core::ledger::{Claimed, Ledger, LedgerError, Payment};
 use farebox_core::payment::{Event, Hold, Role};
+use farebox_core::rail::SentTransaction;
 
 use super::kit::{Ask, Store, claim, limits, reason, settled, spend};
 
@@ -119,7 +120,8 @@ impl Random {
         let coin = self.below(2) == 0;
         match self.below(12) {
             0 => Event::Sending {
-                hash: coin.then(|| format!("0x{}", self.below(4))),
+                transaction: coin
+                    .then(|| SentTransaction::by_stranger(format!("0x{}", self.below(4)))),
             },
             1 => settled(),
             2 => Event::Failed { reason: reason() },

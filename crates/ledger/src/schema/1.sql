@@ -22,7 +22,7 @@ CREATE TABLE payments (
     updated_ms        INTEGER NOT NULL,
     valid_before_s    INTEGER,
     handle            TEXT,
-    hashes            TEXT NOT NULL,  -- JSON array
+    hashes            TEXT NOT NULL,  -- JSON array of {hash, signer, nonce}
     receipt           TEXT,
     call              TEXT,
     agent             TEXT,

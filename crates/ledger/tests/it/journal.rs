@@ -37,7 +37,7 @@ async fn every_event_leaves_an_entry_with_the_phases_around_it() {
     ledger.must_take("one", Event::Delivered).await;
     let expected = [
         r#""Claim"  reserved"#,
-        r#"{"Sending":{"hash":null}} reserved sent"#,
+        r#"{"Sending":{"transaction":null}} reserved sent"#,
         r#"{"NoReply":{"reason":"test"}} sent unknown"#,
         r#"{"Settled":{"transaction":"0x01","is_final":false}} unknown settled"#,
         r#""Delivered" settled settled"#,

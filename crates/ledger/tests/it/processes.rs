@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use farebox_core::ledger::{Attach, Ledger, LedgerError, PaymentId, Reserved};
 use farebox_core::payment::{Event, Phase};
+use farebox_core::rail::SentTransaction;
 use farebox_ledger::conformance::Store;
 use farebox_ledger::conformance::kit::{Ask, NOON_MS, claim, limits, settled, spend};
 use farebox_ledger::{SellerLock, SqliteLedger};
@@ -159,7 +160,7 @@ async fn child_that_sells() {
                     println!("\nsay claimed {id}");
                     let events = [
                         Event::Sending {
-                            hash: Some("0x01".to_owned()),
+                            transaction: Some(SentTransaction::by_stranger("0x01")),
                         },
                         settled(),
                     ];

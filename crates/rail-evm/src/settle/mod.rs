@@ -19,7 +19,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use farebox_core::clock::Clock;
-use farebox_core::rail::{Journal, Outcome, RailError, Refusal};
+use farebox_core::rail::{Journal, Outcome, RailError, Refusal, SentTransaction};
 use farebox_wire::evm::EvmAddress;
 use farebox_wire::x402::reason::Reason;
 use serde_json::json;
@@ -186,9 +186,14 @@ impl Settler {
                 gas_limit: simulated.gas_limit,
             };
             let tx = sign(&self.key, self.chain.number, lease.nonce(), fee, action);
+            let line = SentTransaction {
+                hash: tx.hash.to_string(),
+                signer: Some(self.key.address().to_string()),
+                nonce: Some(lease.nonce()),
+            };
             has_begun.store(true, Ordering::Relaxed);
             // Law 2: without the journal's line nothing leaves.
-            journal.sending(&tx.hash.to_string()).await.map_err(stop)?;
+            journal.sending(&line).await.map_err(stop)?;
             match self.send(tx, lease, seat, handle.clone()).await {
                 Handed::Over => return Ok(()),
                 Handed::Refused(refusal) => return Err(Stop(Outcome::Rejected(refusal))),
@@ -247,7 +252,8 @@ impl Settler {
         let found = check::find_payment(&self.rpc, handle).await;
         if let Some(hash) = found.map_err(stop)? {
             has_begun.store(true, Ordering::Relaxed);
-            journal.sending(&hash.to_string()).await.map_err(stop)?;
+            let line = SentTransaction::by_stranger(hash.to_string());
+            journal.sending(&line).await.map_err(stop)?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use farebox_core::clock::{Clock, SystemClock};
 use farebox_core::rail::{
     CollectRail, Examined, Finding, Handle, Journal, Outcome, PayRail, Price, RailError,
-    SellerOffer,
+    SellerOffer, SentTransaction,
 };
 use farebox_wire::challenge::{Challenge, Offer, X402Offer};
 use farebox_wire::money::UsdMicros;
@@ -39,13 +39,18 @@ pub(crate) trait Fixture: Send + Sync {
 /// A journal that keeps its lines, and refuses to when told.
 #[derive(Default)]
 pub(crate) struct Recorder {
-    lines: Mutex<Vec<String>>,
+    sent: Mutex<Vec<SentTransaction>>,
     refuses: AtomicBool,
 }
 
 impl Recorder {
+    /// The hashes.
     pub(crate) fn lines(&self) -> Vec<String> {
-        self.lines
+        self.sent().into_iter().map(|sent| sent.hash).collect()
+    }
+
+    pub(crate) fn sent(&self) -> Vec<SentTransaction> {
+        self.sent
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
@@ -58,15 +63,15 @@ impl Recorder {
 
 #[async_trait]
 impl Journal for Recorder {
-    async fn sending(&self, hash: &str) -> Result<(), RailError> {
+    async fn sending(&self, transaction: &SentTransaction) -> Result<(), RailError> {
         if self.refuses.load(Ordering::SeqCst) {
             return Err(RailError {
                 code: "disk_full",
                 message: "no room".into(),
             });
         }
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.push(hash.to_owned());
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.push(transaction.clone());
         Ok(())
     }
 }

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use farebox_core::rail::{Finding, Outcome};
+use farebox_core::rail::{CollectRail, Finding, Outcome};
 use farebox_devnet_evm::{ANY_METHOD, Devnet, DevnetOptions, Fault};
 use farebox_rail_evm::Network;
 use farebox_wire::x402::reason::Reason;
 
 use crate::conformance::{Fixture, Recorder, WAIT_MS, signed, transaction};
 use crate::evm::{Evm, collector};
+use crate::settle::{stranger, wait_until};
 
 const SEND: &str = "eth_sendRawTransaction";
 
@@ -252,4 +253,30 @@ async fn a_chain_whose_clock_is_behind_ours_burns_no_credential() {
         "{first:?}"
     );
     assert_eq!(journal.lines(), [transaction(&then)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn losing_the_race_is_not_judged_by_a_node_that_lags_behind() {
+    // The same chain, as a node knows it that has seen no block yet.
+    let lagging = Devnet::start(DevnetOptions::quiet()).unwrap();
+    let evm = Evm::with(DevnetOptions::quiet(), |n| n.rpc.push(lagging.rpc_url())).await;
+    let (_, examined) = signed(evm.payer(), &*evm.collector()).await;
+    let theirs = stranger(&evm).await;
+    evm.net.hold_mining();
+    let (ours, others) = (Recorder::default(), Recorder::default());
+    let collector = evm.collector();
+    let (one, two, ()) = tokio::join!(
+        collector.settle(&examined.handle, &ours, WAIT_MS),
+        theirs.settle(&examined.handle, &others, WAIT_MS),
+        async {
+            wait_until(|| evm.net.waiting_transactions() == 2).await;
+            // From now on the token can be asked through the other node only.
+            evm.net.faults().set("eth_call", Fault::Disconnect);
+            evm.net.release_mining();
+        },
+    );
+    for outcome in [&one, &two] {
+        assert!(!matches!(outcome, Outcome::Rejected(_)), "{outcome:?}");
+    }
+    assert!(one != two, "one of them lost: {one:?}");
 }

@@ -23,7 +23,12 @@ async fn a_good_credential_is_settled_served_and_on_record() {
     let payment = world.payment().await;
     assert_eq!(payment.state.phase, Phase::Settled);
     assert_eq!(payment.state.delivery, Delivery::Delivered);
-    assert_eq!(payment.hashes, [receipt.transaction]);
+    assert!(payment.hashes().eq([&receipt.transaction]));
+    // Law 4: what is unknown is looked for by these.
+    let [sent] = &payment.sent[..] else {
+        panic!("one transaction: {:?}", payment.sent)
+    };
+    assert!(sent.signer.is_some() && sent.nonce == Some(7));
     let side = payment.seller.expect("a seller's payment");
     assert_eq!(side.route, "weather");
     assert!(side.body_digest.is_some());

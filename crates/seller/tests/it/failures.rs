@@ -146,7 +146,7 @@ async fn nothing_is_sent_that_is_not_in_the_journal() {
     assert_eq!(seen.code(), "settlement_unavailable");
     let payment = world.payment().await;
     assert_eq!(payment.state.phase, Phase::Released);
-    assert!(payment.hashes.is_empty());
+    assert!(payment.sent.is_empty());
     world.ledger.fail_at(None);
     world.buy("/weather/x", "1").await.assert_served();
 }

@@ -125,7 +125,7 @@ impl Buyer {
             }
             _ if chain.now_s < self.signed[&id].valid_before_s => {
                 self.books
-                    .apply(id, &Event::Sending { hash: None })
+                    .apply(id, &Event::Sending { transaction: None })
                     .unwrap();
                 self.tasks[t].stage = Stage::Armed(id);
                 seen.re_presented += 1;
@@ -159,7 +159,7 @@ impl Buyer {
     fn arm(&mut self, t: usize, id: Id, chain: &Chain, seen: &mut Seen) {
         if self
             .books
-            .apply(id, &Event::Sending { hash: None })
+            .apply(id, &Event::Sending { transaction: None })
             .is_err()
         {
             self.tasks[t].stage = Stage::Idle;

@@ -5,6 +5,7 @@ use std::collections::btree_map::Entry;
 
 use farebox_core::claim::{Presented, Repeat, repeat};
 use farebox_core::payment::{Delivery, Event, Phase};
+use farebox_core::rail::SentTransaction;
 
 use super::books::{Books, Id};
 use super::chain::{Answer, Authorization, Chain};
@@ -150,7 +151,7 @@ impl Seller {
                     .apply(
                         id,
                         &Event::Sending {
-                            hash: Some(format!("tx{id}")),
+                            transaction: Some(SentTransaction::by_stranger(format!("tx{id}"))),
                         },
                     )
                     .unwrap();
@@ -306,7 +307,7 @@ impl Seller {
                     .apply(
                         id,
                         &Event::Sending {
-                            hash: Some(format!("re{id}")),
+                            transaction: Some(SentTransaction::by_stranger(format!("re{id}"))),
                         },
                     )
                     .unwrap();

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use farebox_core::rail::{
     CollectRail, Examined, Finding, Funds, Handle, Journal, Outcome, Price, RailError, Refusal,
-    SellerOffer, Terms,
+    SellerOffer, SentTransaction, Terms,
 };
 use farebox_wire::caip::ChainId;
 use farebox_wire::identity::Identity;
@@ -211,7 +211,12 @@ impl CollectRail for FakeRail {
             Plan::Settle | Plan::GoSilent | Plan::Revert | Plan::OutOfGas => {}
         }
         let transaction = hash_of(&handle.0);
-        if let Err(error) = journal.sending(&transaction).await {
+        let line = SentTransaction {
+            hash: transaction.clone(),
+            signer: Some("0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266".to_owned()),
+            nonce: Some(7),
+        };
+        if let Err(error) = journal.sending(&line).await {
             return Outcome::Unknown {
                 reason: error.code.to_owned(),
             };
