@@ -98,8 +98,10 @@ impl Settler {
                 let count = self.rpc.one::<Quantity>(self.count_call()).await;
                 let count = count.ok().and_then(|q| u64::try_from(q.0).ok());
                 // A node whose count says otherwise is not believed: skipping a free nonce would
-                // hold up everything above it.
-                if count.is_none_or(|count| count > lease.nonce()) {
+                // hold up everything above it. Nor is one below it known to be used where this
+                // one only waits, so that without a count nothing is skipped.
+                let is_gone = why == NotTaken::NonceUsed;
+                if count.map_or(is_gone, |count| count > lease.nonce()) {
                     lease.mark_used();
                     self.nonces
                         .skip_to(lease.nonce(), count.unwrap_or_default());

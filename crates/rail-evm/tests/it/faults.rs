@@ -280,3 +280,25 @@ async fn losing_the_race_is_not_judged_by_a_node_that_lags_behind() {
     }
     assert!(one != two, "one of them lost: {one:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nonce_that_is_perhaps_free_is_not_skipped_while_nobody_can_count() {
+    let evm = Evm::start().await;
+    let (_, examined) = signed(evm.payer(), &*evm.collector()).await;
+    let refuse = |message: &str| Fault::Refuse {
+        code: -32000,
+        message: message.into(),
+    };
+    let occupied = refuse("replacement transaction underpriced");
+    evm.net.faults().set_times(SEND, occupied, 1);
+    evm.net
+        .faults()
+        .set("eth_getTransactionCount", refuse("busy"));
+    let outcome = evm
+        .collector()
+        .settle(&examined.handle, &Recorder::default(), 5_000)
+        .await;
+    // Everything above a skipped nonce would wait for it.
+    transaction(&outcome);
+    assert_eq!(evm.net.nonce(evm.gas_account()), 1);
+}
