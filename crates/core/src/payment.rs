@@ -261,7 +261,9 @@ fn settled(state: &State, transaction: &str, is_final: bool) -> Transition {
     next.phase = Phase::Settled;
     next.reason = None;
     next.is_final = state.is_final || is_final;
-    if state.transaction.is_none() || state.phase != Phase::Settled {
+    // What is final is from the chain, and outranks the hash that a peer had named before.
+    let outranks = is_final && !state.is_final && !transaction.is_empty();
+    if state.transaction.is_none() || state.phase != Phase::Settled || outranks {
         next.transaction = Some(transaction.to_owned());
     }
     next.hold = Hold::Spent;

@@ -82,6 +82,11 @@ async fn a_receipt_is_believed_until_the_chain_contradicts_it() {
     world.rail.find(fake::settled(true));
     let payment = desk.resolve(&honest).await.unwrap();
     assert!(payment.state.phase == Phase::Settled && payment.state.is_final);
+    assert_eq!(
+        payment.state.transaction.as_deref(),
+        Some("0xhash"),
+        "the chain's, not the seller's"
+    );
     world.rail.find(Finding::NeverWill);
     let payment = desk.resolve(&lied_about).await.unwrap();
     assert_eq!(payment.state.phase, Phase::Lost);
