@@ -263,8 +263,9 @@ fn evm_key(secret: &Secret, key: &str) -> Result<EvmKey, Failure> {
 /// A key from hex text, as people keep it, or from the raw bytes of the keystore.
 fn parse_evm_key(secret: &Secret) -> Result<EvmKey, String> {
     let parsed = match <&[u8; 32]>::try_from(secret.expose()) {
-        Ok(bytes) => EvmKey::from_bytes(bytes),
-        Err(_) => EvmKey::from_hex(secret.expose_str().map_err(|why| why.to_string())?),
+        // Thirty-two printable bytes are half a key that somebody has cut off, not a raw one.
+        Ok(bytes) if !bytes.iter().all(u8::is_ascii_graphic) => EvmKey::from_bytes(bytes),
+        _ => EvmKey::from_hex(secret.expose_str().map_err(|why| why.to_string())?),
     };
     parsed.map_err(|why| why.to_string())
 }

@@ -50,6 +50,15 @@ fn a_new_key_is_random_and_is_not_overwritten() {
 }
 
 #[test]
+fn half_a_key_is_not_taken_for_a_whole_one() {
+    let user = User::new();
+    user.write("half.key", &KEY[2..34]);
+    let ended = run(&user, &["wallet", "create", "--evm-key", "file:half.key"]);
+    assert_eq!((ended.exit, ended.stdout.as_str()), (2, ""));
+    assert!(!ended.stderr.contains(&KEY[2..34]), "{}", ended.stderr);
+}
+
+#[test]
 fn a_secret_that_is_written_out_is_refused_and_not_repeated() {
     let user = User::new();
     let ended = run(&user, &["wallet", "create", "--evm-key", KEY]);
