@@ -7,12 +7,12 @@ use std::time::Duration;
 use alloy_primitives::Address;
 use async_trait::async_trait;
 use farebox_core::clock::{Clock, SystemClock};
-use farebox_core::rail::{CollectRail, PayRail};
+use farebox_core::rail::{CollectRail, Examined, Outcome, PayRail};
 use farebox_devnet_evm::{ANY_METHOD, Devnet, DevnetOptions, Fault};
 use farebox_rail_evm::{EvmCollector, EvmKey, EvmPayer, Finality, Network};
 use farebox_wire::evm::EvmAddress;
 
-use crate::conformance::{Fixture, rail_conformance};
+use crate::conformance::{Fixture, Recorder, WAIT_MS, rail_conformance};
 
 const CHAIN: u64 = 84532;
 /// Nobody has funded it.
@@ -74,6 +74,12 @@ impl Evm {
         };
         evm.collector.start().await.unwrap();
         evm
+    }
+
+    /// Settles, and waits as long as a seller would.
+    pub(crate) async fn settle(&self, examined: &Examined, journal: &Recorder) -> Outcome {
+        let collector = &self.collector;
+        collector.settle(&examined.handle, journal, WAIT_MS).await
     }
 
     pub(crate) fn gas_account(&self) -> Address {

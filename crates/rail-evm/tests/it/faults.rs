@@ -20,10 +20,7 @@ async fn a_lost_reply_to_a_sent_transaction_pays_once() {
     let (_, examined) = signed(evm.payer(), &*evm.collector()).await;
     evm.net.faults().set_times(SEND, Fault::LoseReply, 1);
     let journal = Recorder::default();
-    let outcome = evm
-        .collector()
-        .settle(&examined.handle, &journal, WAIT_MS)
-        .await;
+    let outcome = evm.settle(&examined, &journal).await;
     assert_eq!(journal.lines(), [transaction(&outcome)]);
     assert_eq!(evm.revenue() - before, examined.terms.amount.atomic());
     assert_eq!(evm.net.nonce(evm.gas_account()), 1);
@@ -35,10 +32,7 @@ async fn a_transaction_that_never_arrived_is_sent_again() {
     let (_, examined) = signed(evm.payer(), &*evm.collector()).await;
     evm.net.faults().set_times(SEND, Fault::Disconnect, 1);
     let journal = Recorder::default();
-    let outcome = evm
-        .collector()
-        .settle(&examined.handle, &journal, WAIT_MS)
-        .await;
+    let outcome = evm.settle(&examined, &journal).await;
     assert_eq!(journal.lines(), [transaction(&outcome)]);
 }
 
@@ -52,10 +46,7 @@ async fn a_refusal_in_unknown_words_proves_nothing() {
     };
     evm.net.faults().set_times(SEND, words, 1);
     let journal = Recorder::default();
-    let outcome = evm
-        .collector()
-        .settle(&examined.handle, &journal, WAIT_MS)
-        .await;
+    let outcome = evm.settle(&examined, &journal).await;
     // Sent again, under the same hash.
     assert_eq!(journal.lines(), [transaction(&outcome)]);
 }
@@ -96,11 +87,7 @@ async fn a_node_that_hangs_before_sending_means_that_nothing_was_sent() {
     );
     assert!(journal.lines().is_empty());
     evm.net.faults().clear();
-    transaction(
-        &evm.collector()
-            .settle(&examined.handle, &journal, WAIT_MS)
-            .await,
-    );
+    transaction(&evm.settle(&examined, &journal).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -150,10 +137,7 @@ async fn a_watched_settlement_survives_an_outage() {
         .await;
     assert!(matches!(outcome, Outcome::Unknown { .. }));
     evm.net.faults().clear();
-    let outcome = evm
-        .collector()
-        .settle(&examined.handle, &journal, WAIT_MS)
-        .await;
+    let outcome = evm.settle(&examined, &journal).await;
     assert_eq!(journal.lines(), [transaction(&outcome)]);
 }
 
@@ -165,11 +149,7 @@ async fn a_dead_endpoint_is_passed_over() {
     .await;
     let (handle, examined) = signed(evm.payer(), &*evm.collector()).await;
     evm.collector().verify(&examined).await.unwrap();
-    transaction(
-        &evm.collector()
-            .settle(&examined.handle, &Recorder::default(), WAIT_MS)
-            .await,
-    );
+    transaction(&evm.settle(&examined, &Recorder::default()).await);
     assert!(matches!(
         evm.payer().check(&handle).await,
         Finding::Settled { .. }
@@ -213,11 +193,7 @@ async fn a_slow_node_is_waited_for() {
         .faults()
         .set(ANY_METHOD, Fault::Delay(Duration::from_millis(100)));
     evm.collector().verify(&examined).await.unwrap();
-    transaction(
-        &evm.collector()
-            .settle(&examined.handle, &Recorder::default(), WAIT_MS)
-            .await,
-    );
+    transaction(&evm.settle(&examined, &Recorder::default()).await);
 }
 
 /// What a token says that a node simulates, while its newest block says otherwise.

@@ -72,10 +72,7 @@ async fn what_a_stranger_settled_is_found_by_its_logs() {
         .settle(&examined.handle, &Recorder::default(), WAIT_MS)
         .await;
     let journal = Recorder::default();
-    let ours = evm
-        .collector()
-        .settle(&examined.handle, &journal, WAIT_MS)
-        .await;
+    let ours = evm.settle(&examined, &journal).await;
     assert_eq!(transaction(&ours), transaction(&first));
     assert!(journal.lines().is_empty());
 }
@@ -86,10 +83,7 @@ async fn the_journal_names_signer_and_nonce_of_everything_that_is_sent() {
     let journal = Recorder::default();
     for _ in 0..2 {
         let (_, examined) = signed(evm.payer(), &*evm.collector()).await;
-        let settled = evm
-            .collector()
-            .settle(&examined.handle, &journal, WAIT_MS)
-            .await;
+        let settled = evm.settle(&examined, &journal).await;
         transaction(&settled);
     }
     let signer = EvmAddress(evm.gas_account().into_array()).to_string();
@@ -115,10 +109,7 @@ async fn what_a_stranger_sent_is_on_record_before_it_is_deep_enough() {
     let first = theirs.settle(&examined.handle, &others, 300).await;
     assert!(matches!(first, Outcome::Unknown { .. }));
     let journal = Recorder::default();
-    let ours = evm
-        .collector()
-        .settle(&examined.handle, &journal, WAIT_MS)
-        .await;
+    let ours = evm.settle(&examined, &journal).await;
     assert!(matches!(ours, Outcome::Unknown { .. }));
     assert_eq!(journal.lines(), others.lines());
     evm.net.mine();
@@ -198,10 +189,7 @@ async fn unknown_at_the_deadline_is_found_settled_later() {
     assert_eq!(evm.payer().check(&handle).await, Finding::Open);
     evm.net.release_mining();
     // Joins the settlement that still goes on.
-    let outcome = evm
-        .collector()
-        .settle(&examined.handle, &journal, WAIT_MS)
-        .await;
+    let outcome = evm.settle(&examined, &journal).await;
     assert_eq!(journal.lines(), [transaction(&outcome)]);
 }
 
@@ -279,10 +267,7 @@ async fn a_nonce_that_another_program_used_is_skipped() {
         .set_times("eth_getTransactionCount", refusal, 1);
     let (_, examined) = signed(evm.payer(), &*evm.collector()).await;
     let journal = Recorder::default();
-    let outcome = evm
-        .collector()
-        .settle(&examined.handle, &journal, WAIT_MS)
-        .await;
+    let outcome = evm.settle(&examined, &journal).await;
     let lines = journal.lines();
     assert_eq!(lines.len(), 2);
     assert_eq!(lines[1], transaction(&outcome));
@@ -297,10 +282,7 @@ async fn a_node_that_contradicts_itself_about_a_nonce_is_not_believed() {
     };
     evm.net.faults().set_times(SEND, lie, 1);
     let (_, examined) = signed(evm.payer(), &*evm.collector()).await;
-    let outcome = evm
-        .collector()
-        .settle(&examined.handle, &Recorder::default(), WAIT_MS)
-        .await;
+    let outcome = evm.settle(&examined, &Recorder::default()).await;
     transaction(&outcome);
     assert_eq!(evm.net.nonce(evm.gas_account()), 1);
 }
@@ -311,10 +293,7 @@ async fn an_unfunded_gas_key_says_what_to_do() {
     evm.net.set_ether_balance(evm.gas_account(), U256::ZERO);
     let (_, examined) = signed(evm.payer(), &*evm.collector()).await;
     let journal = Recorder::default();
-    let outcome = evm
-        .collector()
-        .settle(&examined.handle, &journal, WAIT_MS)
-        .await;
+    let outcome = evm.settle(&examined, &journal).await;
     assert!(journal.lines().is_empty());
     let Outcome::Rejected(refusal) = outcome else {
         panic!("{outcome:?}")
@@ -329,11 +308,7 @@ async fn an_unfunded_gas_key_says_what_to_do() {
     // Nothing was lost: with money it goes on.
     evm.net
         .set_ether_balance(evm.gas_account(), U256::from(10u128.pow(18)));
-    transaction(
-        &evm.collector()
-            .settle(&examined.handle, &Recorder::default(), WAIT_MS)
-            .await,
-    );
+    transaction(&evm.settle(&examined, &Recorder::default()).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -367,10 +342,7 @@ async fn gas_above_the_cap_is_not_paid() {
     evm.net.mine();
     let (_, examined) = signed(evm.payer(), &*evm.collector()).await;
     let journal = Recorder::default();
-    let outcome = evm
-        .collector()
-        .settle(&examined.handle, &journal, WAIT_MS)
-        .await;
+    let outcome = evm.settle(&examined, &journal).await;
     assert!(
         matches!(&outcome, Outcome::Rejected(r) if r.is_ours && r.message.contains("cap")),
         "{outcome:?}"
@@ -419,10 +391,7 @@ async fn a_transaction_that_the_node_forgot_is_sent_again() {
     let hash = journal.lines()[0].parse().unwrap();
     assert!(evm.net.drop_transaction(hash));
     evm.net.release_mining();
-    let outcome = evm
-        .collector()
-        .settle(&examined.handle, &journal, WAIT_MS)
-        .await;
+    let outcome = evm.settle(&examined, &journal).await;
     assert_eq!(journal.lines(), [transaction(&outcome)]);
 }
 
@@ -446,10 +415,7 @@ async fn an_expired_payment_that_no_block_took_does_not_hold_up_the_next() {
     evm.clock.advance(Duration::from_secs(3600));
     let (_, next) = signed(evm.payer(), &*evm.collector()).await;
     evm.net.release_mining();
-    let outcome = evm
-        .collector()
-        .settle(&next.handle, &Recorder::default(), WAIT_MS)
-        .await;
+    let outcome = evm.settle(&next, &Recorder::default()).await;
     transaction(&outcome);
     // The next one, and not the expired one.
     assert_eq!(evm.revenue() - before, next.terms.amount.atomic());
@@ -472,10 +438,7 @@ pub(crate) async fn wait_until(fact: impl Fn() -> bool) {
 async fn finality_in_blocks_is_told_apart_from_settlement() {
     let evm = Evm::with(DevnetOptions::quiet(), |n| n.finality = Finality::Blocks(2)).await;
     let (handle, examined) = signed(evm.payer(), &*evm.collector()).await;
-    let outcome = evm
-        .collector()
-        .settle(&examined.handle, &Recorder::default(), WAIT_MS)
-        .await;
+    let outcome = evm.settle(&examined, &Recorder::default()).await;
     assert!(matches!(
         outcome,
         Outcome::Settled {
