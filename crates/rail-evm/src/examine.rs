@@ -7,6 +7,7 @@ use farebox_core::rail::{Examined, Refusal, SellerOffer};
 use farebox_wire::evm::EvmAddress;
 use farebox_wire::x402;
 use farebox_wire::x402::exact_evm::{Eip3009Authorization, ExactEvmPayload, HexBytes};
+use farebox_wire::x402::header;
 use farebox_wire::x402::reason::Reason;
 use farebox_wire::x402::types::PaymentPayload;
 use serde_json::Value;
@@ -100,7 +101,7 @@ fn shape(payload: &Value) -> Result<ExactEvmPayload, Refusal> {
             "Permit2 is not spoken yet; sign an EIP-3009 authorization",
         ));
     }
-    serde::Deserialize::deserialize(payload).map_err(|e: serde_json::Error| {
+    header::from_value(payload).map_err(|e| {
         refusal(
             Reason::InvalidPayload,
             format!("the payload is not {{signature, authorization}} of EIP-3009: {e}"),

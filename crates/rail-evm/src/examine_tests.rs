@@ -111,6 +111,15 @@ async fn numbers_that_are_not_plain_digits_are_no_payload() {
 }
 
 #[tokio::test]
+async fn a_payload_written_as_a_list_is_no_payload() {
+    let reason = refused(|p| {
+        let (signature, authorization) = (&p.payload["signature"], &p.payload["authorization"]);
+        p.payload = json!([signature, authorization]);
+    });
+    assert_eq!(reason.await, Reason::InvalidPayload);
+}
+
+#[tokio::test]
 async fn another_payee_is_refused_however_well_signed() {
     let payload = resigned(|t| t.to = EvmAddress([9; 20])).await;
     assert_eq!(reason(examine(&payload)), Some(Reason::RecipientMismatch));

@@ -12,12 +12,9 @@ use farebox_core::claim::{self, Presented, Repeat};
 use farebox_core::ledger::{Attach, Claimed, NewClaim, Payment, PaymentId, SellerSide};
 use farebox_core::payment::{Event, Role};
 use farebox_core::rail::{CollectRail, Examined};
+use farebox_wire::x402::header::{self, HeaderError};
 use farebox_wire::x402::reason::Reason;
 use farebox_wire::x402::types::PaymentPayload;
-use farebox_wire::x402::{
-    self,
-    header::{self, HeaderError},
-};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use sha2::{Digest, Sha256};
@@ -86,21 +83,18 @@ pub(crate) async fn collect(visit: Visit, inner: Inner) -> Result<Response<Body>
 
 /// Reads the credential.
 fn read(credential: &[u8]) -> Result<PaymentPayload, Refused> {
-    let payload: PaymentPayload = header::decode(credential).map_err(|error| match error {
+    header::decode_payment(credential).map_err(|error| match error {
         HeaderError::TooLong { .. } => Refused::Problem {
             status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             code: "payment_header_too_long",
             message: error.to_string(),
         },
-        _ => Refused::challenge(Reason::InvalidPayload, error.to_string()),
-    })?;
-    if payload.x402_version != x402::VERSION {
-        return Err(Refused::challenge(
+        HeaderError::Version(_) => Refused::challenge(
             Reason::InvalidX402Version,
             "only x402 version 2 is spoken here",
-        ));
-    }
-    Ok(payload)
+        ),
+        _ => Refused::challenge(Reason::InvalidPayload, error.to_string()),
+    })
 }
 
 /// Finds the offer that a credential answers, and checks all that needs no chain.
