@@ -8,7 +8,7 @@ use farebox_core::policy::Denial;
 use farebox_core::purse::Quoted;
 use farebox_core::rail::Quote;
 use farebox_wire::challenge::{Challenge, Offer};
-use farebox_wire::money::{Amount, UsdMicros};
+use farebox_wire::money::Amount;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
@@ -161,20 +161,9 @@ fn wanted(quote: Quote, call: &Call) -> Result<Quote, Fault> {
         return unwanted("--rail", wish);
     }
     if let Some(max) = call.max_cost.filter(|max| terms.cost > *max) {
-        return Err(over_max_cost(terms.cost, max));
+        return Err(Fault::over_max_cost(terms.cost, max));
     }
     Ok(quote)
-}
-
-fn over_max_cost(cost: UsdMicros, max: UsdMicros) -> Fault {
-    Fault::harmless(
-        "over_max_cost",
-        Kind::Policy,
-        Blame::User,
-        format!(
-            "it costs {cost} USD, more than --max-cost \"{max} USD\"; raise --max-cost to pay it"
-        ),
-    )
 }
 
 /// The place of the first wish that an offer fulfils.

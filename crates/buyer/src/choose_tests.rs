@@ -2,6 +2,7 @@
 
 use farebox_core::rail::NotPayable;
 use farebox_wire::challenge::X402Offer;
+use farebox_wire::money::UsdMicros;
 use http::Method;
 use serde_json::{Value, json};
 

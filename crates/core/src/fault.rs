@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use farebox_wire::money::UsdMicros;
 use serde::Serialize;
 
 /// Whose fault an error is.
@@ -80,6 +81,19 @@ impl Fault {
             retry_safe: true,
             money_may_have_moved: false,
         }
+    }
+
+    /// A cost over the caller's own limit for one call.
+    #[must_use]
+    pub fn over_max_cost(cost: UsdMicros, max: UsdMicros) -> Self {
+        Self::harmless(
+            "over_max_cost",
+            Kind::Policy,
+            Blame::User,
+            format!(
+                "it costs {cost} USD, more than --max-cost \"{max} USD\"; raise --max-cost to pay it"
+            ),
+        )
     }
 
     /// An error after something that can move money has left.

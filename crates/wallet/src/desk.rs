@@ -93,7 +93,7 @@ impl Desk {
             .await
             .map_err(not_payable)?;
         if let Some(max) = request.max_cost.filter(|max| quote.terms.cost > *max) {
-            return Err(over_max_cost(quote.terms.cost, max));
+            return Err(Fault::over_max_cost(quote.terms.cost, max));
         }
         let mut reserved = self.reserve(request, &quote).await?;
         if is_used_up(&reserved) && resolve::release_dead(self).await? {
@@ -174,15 +174,8 @@ impl Desk {
         let event = Event::Abandoned {
             reason: reason.to_owned(),
         };
-        let abandoned = self
-            .ledger
-            .apply(id, event, Attach::default(), self.clock.now_ms())
-            .await;
-        match abandoned {
-            // Somebody took the stale lease over and did the same, or more.
-            Ok(_) | Err(LedgerError::Illegal(_)) => Ok(()),
-            Err(other) => Err(ledger_fault(other)),
-        }
+        // `None`: somebody took the stale lease over and did the same, or more.
+        self.note(id, event).await.map(|_| ())
     }
 
     /// What an offer costs by our own tables; the first rail that understands it.
@@ -198,6 +191,22 @@ impl Desk {
             code: "no_key",
             why: "this wallet has no key; make one with `farebox wallet create`".to_owned(),
         }))
+    }
+
+    /// Writes an event down; `None` where the payment has moved on and does not allow it any
+    /// more.
+    pub(crate) async fn note(
+        &self,
+        id: &PaymentId,
+        event: Event,
+    ) -> Result<Option<Payment>, Fault> {
+        let now_ms = self.clock.now_ms();
+        let applied = self.ledger.apply(id, event, Attach::default(), now_ms);
+        match applied.await {
+            Ok(applied) => Ok(Some(applied.payment)),
+            Err(LedgerError::Illegal(_)) => Ok(None),
+            Err(other) => Err(ledger_fault(other)),
+        }
     }
 
     pub(crate) fn rail_of(&self, name: &str) -> Option<&Arc<dyn PayRail>> {
@@ -319,17 +328,6 @@ fn is_used_up(reserved: &Reserved) -> bool {
 
 fn not_payable(why: NotPayable) -> Fault {
     Fault::harmless(why.code, Kind::Offer, Blame::Peer, why.why)
-}
-
-fn over_max_cost(cost: UsdMicros, max: UsdMicros) -> Fault {
-    Fault::harmless(
-        "over_max_cost",
-        Kind::Policy,
-        Blame::User,
-        format!(
-            "this costs {cost} USD, more than --max-cost {max} USD; raise --max-cost to pay it"
-        ),
-    )
 }
 
 fn no_randomness(why: NoRandomness) -> Fault {

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use farebox_core::fault::Fault;
-use farebox_core::ledger::{Attach, BuyerSide, Filter, LedgerError, Payment, PaymentId, Stage};
+use farebox_core::ledger::{BuyerSide, Filter, LedgerError, Payment, PaymentId, Stage};
 use farebox_core::payment::{Event, Hold, Phase, Role, State};
 use farebox_core::rail::{Finding, PayRail};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -149,20 +149,12 @@ fn learned(payment: &Payment, finding: Finding, expired: bool) -> Option<Event> 
 }
 
 async fn note(desk: &Desk, payment: Payment, event: Event) -> Result<Payment, Fault> {
-    let now_ms = desk.clock.now_ms();
-    let applied = desk
-        .ledger
-        .apply(&payment.id, event, Attach::default(), now_ms)
-        .await;
-    match applied {
-        Ok(applied) => Ok(applied.payment),
-        // It has moved on since it was read: the newer truth stands.
-        Err(LedgerError::Illegal(_)) => {
-            let fresh = desk.ledger.payment(&payment.id).await;
-            Ok(fresh.map_err(ledger_fault)?.unwrap_or(payment))
-        }
-        Err(other) => Err(ledger_fault(other)),
+    if let Some(noted) = desk.note(&payment.id, event).await? {
+        return Ok(noted);
     }
+    // It has moved on since it was read: the newer truth stands.
+    let fresh = desk.ledger.payment(&payment.id).await;
+    Ok(fresh.map_err(ledger_fault)?.unwrap_or(payment))
 }
 
 fn cannot_tell(why: &str) -> Finding {

@@ -4,7 +4,7 @@
 //! credential is shown again, by exactly one taker, if something had. Nothing is ever signed here.
 
 use farebox_core::fault::{Blame, Fault};
-use farebox_core::ledger::{Attach, BuyerSide, CallKey, LedgerError, Payment};
+use farebox_core::ledger::{BuyerSide, CallKey, Payment};
 use farebox_core::payment::{Event, Hold, Phase};
 use farebox_core::purse::{Standing, Ticket};
 
@@ -57,7 +57,7 @@ async fn look_at(desk: &Desk, payment: &Payment) -> Result<Look, Fault> {
         Phase::Reserved => {
             let reason = resolve::OWNER_LOST.to_owned();
             let event = Event::Abandoned { reason };
-            apply(desk, payment, event).await.map(|_| Look::Again)
+            desk.note(&payment.id, event).await.map(|_| Look::Again)
         }
         Phase::Sent | Phase::Unknown => take_over(desk, payment, side).await,
         Phase::Settled | Phase::Rejected | Phase::Released | Phase::Lost => {
@@ -82,7 +82,8 @@ async fn take_over(desk: &Desk, payment: &Payment, side: &BuyerSide) -> Result<L
     let Some(credential) = side.credential.as_ref().filter(|_| is_valid) else {
         return after_expiry(desk, payment).await;
     };
-    match apply(desk, payment, Event::Sending { transaction: None }).await? {
+    let sending = Event::Sending { transaction: None };
+    match desk.note(&payment.id, sending).await? {
         Some(payment) if payment.state.phase == Phase::Sent => {
             Ok(Look::Done(Standing::RePresent(Box::new(Ticket {
                 payment,
@@ -91,20 +92,6 @@ async fn take_over(desk: &Desk, payment: &Payment, side: &BuyerSide) -> Result<L
         }
         // A slow owner or `payments resume` has decided it meanwhile.
         _ => Ok(Look::Again),
-    }
-}
-
-/// Applies an event; `None` where the payment has moved on and does not allow it any more.
-async fn apply(desk: &Desk, payment: &Payment, event: Event) -> Result<Option<Payment>, Fault> {
-    let now_ms = desk.clock.now_ms();
-    let applied = desk
-        .ledger
-        .apply(&payment.id, event, Attach::default(), now_ms)
-        .await;
-    match applied {
-        Ok(applied) => Ok(Some(applied.payment)),
-        Err(LedgerError::Illegal(_)) => Ok(None),
-        Err(other) => Err(ledger_fault(other)),
     }
 }
 
