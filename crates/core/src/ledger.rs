@@ -168,10 +168,22 @@ pub struct NewClaim {
     pub valid_before_s: u64,
     /// For the rail.
     pub handle: Handle,
-    /// What the chain said the payer has, and the mark read before asking it.
-    pub funds: Option<(Amount, PayerMark)>,
+    /// What is known of the payer's means.
+    pub cover: Cover,
     /// Unix milliseconds.
     pub now_ms: u64,
+}
+
+/// What is known of a payer's means when a claim is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cover {
+    /// What the chain said the payer has, and the mark read **before** asking it. What is held for
+    /// the payer's other claims, and what has gone since the mark, is taken off.
+    Balance(Amount, PayerMark),
+    /// Enough for one payment and nobody knows how much more: only one at a time.
+    OneAtATime,
+    /// The money does not come from a balance (it has moved already).
+    NotNeeded,
 }
 
 /// How much of a payer's asset this ledger had seen settled when the mark was read. Read it
@@ -191,6 +203,8 @@ pub enum Claimed {
         /// What is left of it.
         left: Amount,
     },
+    /// Under [`Cover::OneAtATime`]: another claim of this payer holds money; nothing was written.
+    OneAtATime,
 }
 
 /// What is stored with an event, in the same transaction. Absent fields stay as they are.
@@ -309,14 +323,26 @@ pub trait Ledger: Send + Sync {
     /// What has been settled from this payer so far; see [`PayerMark`].
     async fn payer_mark(&self, asset: &AssetId, payer: &str) -> Result<PayerMark, LedgerError>;
 
-    /// Takes an event: steps the state, posts, attaches, all or nothing.
+    /// Takes events in turn: steps the state, posts, attaches, all or nothing. What is left to do
+    /// for the caller is what all of them ask for, in their order.
+    async fn apply_all(
+        &self,
+        id: &PaymentId,
+        events: Vec<Event>,
+        attach: Attach,
+        now_ms: u64,
+    ) -> Result<Applied, LedgerError>;
+
+    /// Takes one event.
     async fn apply(
         &self,
         id: &PaymentId,
         event: Event,
         attach: Attach,
         now_ms: u64,
-    ) -> Result<Applied, LedgerError>;
+    ) -> Result<Applied, LedgerError> {
+        self.apply_all(id, vec![event], attach, now_ms).await
+    }
 
     /// Shows that the owner is alive. Returns `false` if somebody else has taken over.
     async fn renew_lease(&self, id: &PaymentId, lease: Lease) -> Result<bool, LedgerError>;

@@ -4,13 +4,15 @@
 //! settles. Both can `check`: ask the chain or node what became of a payment, which is the only
 //! way out of Unknown (ARCHITECTURE laws 3 and 4). A rail never decides about budgets or delivery.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use farebox_wire::caip::{AssetId, ChainId};
 use farebox_wire::challenge::{Challenge, Offer};
 use farebox_wire::identity::Identity;
 use farebox_wire::money::{Amount, UsdMicros};
 use farebox_wire::x402::reason::Reason;
-use farebox_wire::x402::types::{PaymentPayload, PaymentRequirements};
+use farebox_wire::x402::types::{PaymentPayload, PaymentRequirements, SupportedKind};
 use serde::{Deserialize, Serialize};
 
 /// What a payment is: which money, how much, to whom. Stored with it and shown to people.
@@ -212,13 +214,27 @@ pub struct Examined {
     pub valid_before_s: u64,
     /// For `verify`, `settle` and `check`.
     pub handle: Handle,
+    /// Whether the signature is good. Where it is not known yet, only [`CollectRail::verify`] can
+    /// tell: until then the credential may be anybody's, and nothing may be kept for it.
+    pub signature: SignatureCheck,
 }
 
-/// What a payer has, as the chain said.
+/// What is known of a signature without asking a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Funds {
-    /// Atomic units of the offer's asset.
-    pub balance: Amount,
+pub enum SignatureCheck {
+    /// It is the payer's.
+    Good,
+    /// It is not that of an ordinary account; a contract at the payer's address may accept it.
+    AskChain,
+}
+
+/// What a payer has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Funds {
+    /// Atomic units of the offer's asset, as the chain said.
+    Balance(Amount),
+    /// Nobody told how much: enough for this payment alone.
+    EnoughForOne,
 }
 
 /// A credential that is refused.
@@ -243,6 +259,8 @@ pub enum Outcome {
         transaction: String,
         /// Whether it can no longer be undone.
         is_final: bool,
+        /// How that is known.
+        proof: Proof,
     },
     /// It has not and, by this credential, will not.
     Rejected(Refusal),
@@ -251,6 +269,15 @@ pub enum Outcome {
         /// Machine code.
         reason: String,
     },
+}
+
+/// How a settlement is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// The chain has it.
+    Chain,
+    /// A facilitator says so, and there is no chain to ask.
+    Word,
 }
 
 /// A transaction that was sent for a payment: with the payment's identity the handle of what is
@@ -277,7 +304,8 @@ impl SentTransaction {
     }
 }
 
-/// Where a rail writes before it acts (law 2).
+/// Where a rail writes before it acts (law 2). A rail may keep it for as long as it follows a
+/// payment, longer than the caller waits: a transaction that replaces another is written too.
 #[async_trait]
 pub trait Journal: Send + Sync {
     /// Makes durable that `transaction` is about to leave. The rail must not send if this fails.
@@ -293,6 +321,19 @@ pub trait CollectRail: Send + Sync {
     /// The offers that this rail makes for a price, one per network and asset.
     fn offers(&self, price: &Price) -> Result<Vec<SellerOffer>, RailError>;
 
+    /// Understands an offer that somebody else made, for a facilitator: a token that is known here,
+    /// a payee that can be paid. Values come from our table, never from the offer's own words.
+    fn offer_of(&self, requirements: &PaymentRequirements) -> Result<SellerOffer, Refusal>;
+
+    /// What can be verified and settled here, one entry per network and scheme.
+    fn kinds(&self) -> Vec<SupportedKind>;
+
+    /// Who sends the settlements: pattern (`eip155:*`) and addresses. Empty where nobody does.
+    fn signers(&self) -> Vec<(String, Vec<String>)>;
+
+    /// How each network does. Asked for by people and by load balancers, so it may take a second.
+    async fn health(&self) -> Vec<NetworkHealth>;
+
     /// Checks everything that needs no chain: shape, scheme, network, payee, amount, time,
     /// signature. `now_s` is the seller's clock in Unix seconds.
     fn examine(
@@ -302,12 +343,44 @@ pub trait CollectRail: Send + Sync {
         now_s: u64,
     ) -> Result<Examined, Refusal>;
 
-    /// Checks what only the chain knows: whether the authorization is unused and funded.
+    /// Checks what only the chain knows: whether the authorization is unused and funded, and
+    /// whether a contract accepts the signature. May answer from what the chain said within the
+    /// last block, and takes off what has been settled here since.
     async fn verify(&self, examined: &Examined) -> Result<Funds, Refusal>;
 
     /// Moves the money. Returns at the latest after `wait_ms`, then with `Unknown`.
-    async fn settle(&self, handle: &Handle, journal: &dyn Journal, wait_ms: u64) -> Outcome;
+    async fn settle(&self, handle: &Handle, journal: Arc<dyn Journal>, wait_ms: u64) -> Outcome;
 
     /// Asks what became of a payment.
     async fn check(&self, handle: &Handle) -> Finding;
+}
+
+/// How a network does, for `/health` and for the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NetworkHealth {
+    /// The chain.
+    pub network: ChainId,
+    /// Whether it answered just now, with the right identity.
+    pub is_reachable: bool,
+    /// The newest block.
+    pub head: Option<u64>,
+    /// Who pays for the settlements.
+    pub signers: Vec<SignerHealth>,
+    /// What a person should look at, one sentence each; empty is healthy.
+    pub complaints: Vec<String>,
+}
+
+/// How a key that pays for settlements does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SignerHealth {
+    /// Its address.
+    pub address: String,
+    /// What it has, in the smallest units of the chain's own coin; `None` where it is not known.
+    pub gas_money: Option<Amount>,
+    /// About how many settlements that pays for at today's fees.
+    pub settlements_left: Option<u64>,
+    /// Its transactions that are in no block yet.
+    pub in_flight: u64,
+    /// What its transactions cost today (UTC), in the same units.
+    pub gas_spent_today: Amount,
 }

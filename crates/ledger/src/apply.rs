@@ -9,16 +9,22 @@ use crate::postings::{self, Entry};
 use crate::row::{self, Stored};
 use crate::{blob, error};
 
-/// One event on one payment, inside the caller's transaction.
+/// Events on one payment, in turn, inside the caller's transaction.
 pub(crate) fn apply(
     connection: &Connection,
     id: &PaymentId,
-    event: &Event,
+    events: &[Event],
     attach: Attach,
     now_ms: u64,
 ) -> Result<Applied, LedgerError> {
     let mut stored = row::by_id(connection, id)?;
-    let (effects, has_moved) = take(connection, &mut stored, event, now_ms)?;
+    let mut effects = Vec::new();
+    let mut has_moved = false;
+    for event in events {
+        let (more, moved) = take(connection, &mut stored, event, now_ms)?;
+        effects.extend(more);
+        has_moved |= moved;
+    }
     let has_more = attach_to(&mut stored.payment, attach);
     if has_moved || has_more {
         stored.payment.updated_ms = now_ms;

@@ -1,7 +1,7 @@
 //! Claims identities for sellers and facilitators: first wins, and the payer's balance is held in
 //! the same transaction, so that a hundred authorizations on a balance for one give one First.
 
-use farebox_core::ledger::{Claimed, LedgerError, NewClaim, PayerMark, Payment};
+use farebox_core::ledger::{Claimed, Cover, LedgerError, NewClaim, PayerMark, Payment};
 use farebox_core::payment::{Event, Phase, Role, State};
 use farebox_wire::caip::AssetId;
 use farebox_wire::identity::Identity;
@@ -29,10 +29,18 @@ pub(crate) fn claim(connection: &Connection, new: NewClaim) -> Result<Claimed, L
     {
         return Ok(Claimed::Repeat(Box::new(stored.payment.clone())));
     }
-    if let Some((balance, mark)) = new.funds
-        && let Some(left) = shortfall(connection, &new, balance, mark)?
-    {
-        return Ok(Claimed::Insufficient { left });
+    match new.cover {
+        Cover::Balance(balance, mark) => {
+            if let Some(left) = shortfall(connection, &new, balance, mark)? {
+                return Ok(Claimed::Insufficient { left });
+            }
+        }
+        Cover::OneAtATime => {
+            if held_from(connection, &new)? > 0 {
+                return Ok(Claimed::OneAtATime);
+            }
+        }
+        Cover::NotNeeded => {}
     }
     let stored = match existing {
         Some(stored) => reclaim(connection, stored, new)?,
@@ -84,13 +92,21 @@ fn shortfall(
     let settled = payer_mark(connection, &new.terms.asset, payer)?.0;
     // The count never falls, so what is above the mark has gone since the balance was asked for.
     let gone = settled.checked_sub(mark.0).unwrap_or_default();
-    let asset = new.terms.asset.to_string();
-    let held = sum(connection, &asset, |role| accounts::held_from(role, payer))?;
+    let held = held_from(connection, new)?;
     let taken = gone
         .checked_add(Amount::from_atomic(held))
         .ok_or(LedgerError::Overflow)?;
     let left = balance.checked_sub(taken).unwrap_or_default();
     Ok((left < new.terms.amount).then_some(left))
+}
+
+/// What other claims hold of the payer's money.
+fn held_from(connection: &Connection, new: &NewClaim) -> Result<u128, LedgerError> {
+    let Some(payer) = &new.terms.payer else {
+        return Ok(0);
+    };
+    let asset = new.terms.asset.to_string();
+    sum(connection, &asset, |role| accounts::held_from(role, payer))
 }
 
 fn sum(

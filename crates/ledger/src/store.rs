@@ -112,15 +112,15 @@ impl Ledger for SqliteLedger {
             .await
     }
 
-    async fn apply(
+    async fn apply_all(
         &self,
         id: &PaymentId,
-        event: Event,
+        events: Vec<Event>,
         attach: Attach,
         now_ms: u64,
     ) -> Result<Applied, LedgerError> {
         let id = id.clone();
-        self.write(move |connection| apply::apply(connection, &id, &event, attach, now_ms))
+        self.write(move |connection| apply::apply(connection, &id, &events, attach, now_ms))
             .await
     }
 

@@ -17,7 +17,7 @@ fn a_tail_may_begin_in_the_middle_of_an_entry() {
         let id = new.id.clone();
         let claimed = seller::claim(&ledger, new);
         assert!(matches!(claimed, Ok(Claimed::First(_))));
-        let applied = apply::apply(&ledger, &id, &settled(), Attach::default(), NOON_MS);
+        let applied = apply::apply(&ledger, &id, &[settled()], Attach::default(), NOON_MS);
         assert!(applied.is_ok());
     }
     let last: i64 = query(&ledger, "SELECT max(id) FROM postings").expect("postings");

@@ -62,7 +62,11 @@ async fn a_cancelled_authorization_never_will_settle_once_that_is_final() {
     handle.signature = Some(farebox_wire::x402::exact_evm::HexBytes(bytes));
     let sent_before = net.faults().calls("eth_sendRawTransaction");
     let outcome = collector_on(vec![network])
-        .settle(&handle.write().unwrap(), &NoJournal, WAIT_MS)
+        .settle(
+            &handle.write().unwrap(),
+            std::sync::Arc::new(NoJournal),
+            WAIT_MS,
+        )
         .await;
     assert!(
         matches!(&outcome, Outcome::Rejected(r) if r.reason == Reason::NonceAlreadyUsed && !r.is_ours),

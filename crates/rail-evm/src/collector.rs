@@ -1,7 +1,7 @@
-//! The seller's half: makes offers, examines credentials, asks the chain, and settles.
+//! The collecting half: makes or reads offers, examines credentials, asks the chain, and settles.
 //!
-//! Holds the gas key, never the payee's. One per process and gas key: two would fight over
-//! transaction nonces.
+//! A seller's has one payee; a facilitator's has none and reads the offers of others. Holds the
+//! gas keys, never a payee's. One per process and gas key: two would fight over transaction nonces.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,72 +9,75 @@ use std::time::Duration;
 use async_trait::async_trait;
 use farebox_core::clock::Clock;
 use farebox_core::rail::{
-    CollectRail, Examined, Finding, Funds, Handle, Journal, Outcome, Price, RailError, Refusal,
-    SellerOffer, Terms,
+    CollectRail, Examined, Finding, Funds, Handle, Journal, NetworkHealth, Outcome, Price,
+    RailError, Refusal, SellerOffer, Terms,
 };
 use farebox_wire::caip::{AssetId, ChainId};
 use farebox_wire::evm::EvmAddress;
-use farebox_wire::money::Amount;
+use farebox_wire::money::{Amount, UsdMicros};
 use farebox_wire::x402::reason::Reason;
-use farebox_wire::x402::types::{PaymentPayload, PaymentRequirements};
+use farebox_wire::x402::types::{PaymentPayload, PaymentRequirements, SupportedKind};
 use serde_json::{Map, Value};
 
 use crate::abi;
 use crate::address::checksummed;
 use crate::check;
 use crate::examine::{examine, refusal};
+use crate::facilitate;
 use crate::handle::EvmHandle;
-use crate::key::EvmKey;
 use crate::network::{self, Chain, Network, Token};
+use crate::options::CollectorOptions;
 use crate::quote::EXACT;
 use crate::rpc::Call;
 use crate::settle::{self, Settler};
 use crate::verify::verify;
 
-/// Collects on EVM chains for one payee.
+/// Collects on EVM chains.
 pub struct EvmCollector {
     chains: Vec<Arc<Chain>>,
+    /// Empty where there is no gas key.
     settlers: Vec<(ChainId, Arc<Settler>)>,
-    pay_to: EvmAddress,
+    options: CollectorOptions,
 }
 
 impl EvmCollector {
-    /// Takes the networks to collect on; every one needs `rpc`.
+    /// Takes the networks to collect on; every one needs `rpc` where there is a signer.
     ///
     /// # Errors
     /// A network that is no EVM network, stands there twice, has no endpoint or no token that can
     /// be offered; a payee that is the zero address or one of the tokens.
     pub fn new(
         networks: Vec<Network>,
-        pay_to: EvmAddress,
-        gas_key: Arc<EvmKey>,
+        options: CollectorOptions,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, RailError> {
         let chains = network::index(networks)?;
-        for chain in &chains {
-            let offered = chain.offered()?;
-            let is_token = offered.iter().any(|t| t.asset.address == pay_to);
-            if pay_to == EvmAddress::ZERO || is_token {
-                return Err(RailError {
-                    code: "invalid_payee",
-                    message: format!(
-                        "{} cannot be paid: money sent there is lost; set [pay_to] evm to an account of yours",
-                        checksummed(pay_to)
-                    ),
-                });
+        if let Some(pay_to) = options.pay_to {
+            for chain in &chains {
+                let offered = chain.offered()?;
+                let is_token = offered.iter().any(|t| t.asset.address == pay_to);
+                if pay_to == EvmAddress::ZERO || is_token {
+                    return Err(RailError {
+                        code: "invalid_payee",
+                        message: format!(
+                            "{} cannot be paid: money sent there is lost; set [pay_to] evm to an account of yours",
+                            checksummed(pay_to)
+                        ),
+                    });
+                }
             }
         }
-        let settlers = chains
-            .iter()
-            .map(|chain| {
-                let settler = Settler::new(chain, Arc::clone(&gas_key), Arc::clone(&clock))?;
-                Ok((chain.network.chain.clone(), settler))
-            })
-            .collect::<Result<_, RailError>>()?;
+        let mut settlers = Vec::new();
+        if let Some(gas_key) = options.signers.first() {
+            for chain in &chains {
+                let settler = Settler::new(chain, Arc::clone(gas_key), Arc::clone(&clock))?;
+                settlers.push((chain.network.chain.clone(), settler));
+            }
+        }
         Ok(Self {
             chains,
             settlers,
-            pay_to,
+            options,
         })
     }
 
@@ -105,25 +108,25 @@ impl EvmCollector {
         Ok(rpc.one(call).await.and_then(check::read_amount)?)
     }
 
-    /// What the payee has of `token`.
-    ///
-    /// # Errors
-    /// See [`Self::token_balance`].
-    pub async fn revenue_on_chain(&self, token: &AssetId) -> Result<Amount, RailError> {
-        self.token_balance(token, self.pay_to).await
-    }
-
     fn settler(&self, chain: &ChainId) -> Result<&Arc<Settler>, RailError> {
         let settler = self.settlers.iter().find(|(id, _)| id == chain);
         settler
             .map(|(_, settler)| settler)
             .ok_or_else(|| RailError {
                 code: "unknown_network",
-                message: format!("network {chain} is not configured; add [network.\"{chain}\"]"),
+                message: format!(
+                    "nothing can be settled on {chain}: the network or the gas key is not configured"
+                ),
             })
     }
 
-    fn offer(&self, chain: &Chain, token: &Token, price: &Price) -> Result<SellerOffer, RailError> {
+    fn offer(
+        &self,
+        chain: &Chain,
+        token: &Token,
+        pay_to: EvmAddress,
+        price: &Price,
+    ) -> Result<SellerOffer, RailError> {
         let amount = token
             .asset
             .rate()
@@ -141,7 +144,7 @@ impl EvmCollector {
             network: chain.network.chain.clone(),
             amount,
             asset: token.checksummed.clone(),
-            pay_to: checksummed(self.pay_to),
+            pay_to: checksummed(pay_to),
             max_timeout_seconds: price.max_timeout_s,
             extra: Some(extra(token, price)),
         };
@@ -151,19 +154,7 @@ impl EvmCollector {
         })?;
         Ok(SellerOffer {
             raw,
-            terms: Terms {
-                protocol: "x402".into(),
-                rail: crate::RAIL.into(),
-                network: chain.network.chain.clone(),
-                scheme: EXACT.into(),
-                asset: token.id.clone(),
-                symbol: token.asset.symbol.clone(),
-                decimals: token.asset.decimals,
-                amount,
-                cost: price.usd,
-                payee: self.pay_to.to_string(),
-                payer: None,
-            },
+            terms: terms(chain, token, amount, price.usd, pay_to),
             requirements,
         })
     }
@@ -176,10 +167,14 @@ impl CollectRail for EvmCollector {
     }
 
     fn offers(&self, price: &Price) -> Result<Vec<SellerOffer>, RailError> {
+        let pay_to = self.options.pay_to.ok_or_else(|| RailError {
+            code: "no_payee",
+            message: "there is nobody to pay; set [pay_to] evm".into(),
+        })?;
         let mut offers = Vec::with_capacity(self.chains.len());
         for chain in &self.chains {
             for token in chain.offered()? {
-                offers.push(self.offer(chain, token, price)?);
+                offers.push(self.offer(chain, token, pay_to, price)?);
             }
         }
         Ok(offers)
@@ -195,7 +190,23 @@ impl CollectRail for EvmCollector {
             .map_err(|e| refusal(Reason::InvalidNetwork, e.message))?;
         let token = network::token_of(&self.chains, &offer.terms.asset)
             .map_err(|e| refusal(Reason::InvalidPaymentRequirements, e.message))?;
-        examine(chain, token, self.pay_to, payload, offer, now_s)
+        examine(chain, token, payload, offer, now_s)
+    }
+
+    fn offer_of(&self, requirements: &PaymentRequirements) -> Result<SellerOffer, Refusal> {
+        facilitate::offer_of(&self.chains, requirements)
+    }
+
+    fn kinds(&self) -> Vec<SupportedKind> {
+        facilitate::kinds(&self.chains)
+    }
+
+    fn signers(&self) -> Vec<(String, Vec<String>)> {
+        facilitate::signers(&self.options.signers)
+    }
+
+    async fn health(&self) -> Vec<NetworkHealth> {
+        facilitate::health(&self.chains, &self.options.signers).await
     }
 
     async fn verify(&self, examined: &Examined) -> Result<Funds, Refusal> {
@@ -208,7 +219,7 @@ impl CollectRail for EvmCollector {
         verify(chain, token, &handle, examined).await
     }
 
-    async fn settle(&self, handle: &Handle, journal: &dyn Journal, wait_ms: u64) -> Outcome {
+    async fn settle(&self, handle: &Handle, journal: Arc<dyn Journal>, wait_ms: u64) -> Outcome {
         let found = EvmHandle::read(handle).and_then(|h| Ok((self.settler(&h.chain)?, h)));
         match found {
             Ok((settler, handle)) => {
@@ -221,6 +232,29 @@ impl CollectRail for EvmCollector {
 
     async fn check(&self, handle: &Handle) -> Finding {
         check::check(&self.chains, handle).await
+    }
+}
+
+/// What a payment to `payee` is, without a payer.
+pub(crate) fn terms(
+    chain: &Chain,
+    token: &Token,
+    amount: Amount,
+    cost: UsdMicros,
+    payee: EvmAddress,
+) -> Terms {
+    Terms {
+        protocol: "x402".into(),
+        rail: crate::RAIL.into(),
+        network: chain.network.chain.clone(),
+        scheme: EXACT.into(),
+        asset: token.id.clone(),
+        symbol: token.asset.symbol.clone(),
+        decimals: token.asset.decimals,
+        amount,
+        cost,
+        payee: payee.to_string(),
+        payer: None,
     }
 }
 

@@ -3,7 +3,7 @@
 //! Called by the collector for every credential that answers an offer of ours; what passes here
 //! is well signed, to us, over the exact amount and in time, but perhaps not funded.
 
-use farebox_core::rail::{Examined, Refusal, SellerOffer};
+use farebox_core::rail::{Examined, Refusal, SellerOffer, SignatureCheck};
 use farebox_wire::evm::EvmAddress;
 use farebox_wire::x402;
 use farebox_wire::x402::exact_evm::{Eip3009Authorization, ExactEvmPayload, HexBytes};
@@ -23,11 +23,10 @@ use crate::quote::EXACT;
 /// that it does not expire on its way into a block.
 const TIME_LEFT_MIN_S: u64 = 6;
 
-/// Examines `payload` against `offer`, an offer of ours on `chain` in `token`, paid to `payee`.
+/// Examines `payload` against `offer`, an offer on `chain` in `token`.
 pub(crate) fn examine(
     chain: &Chain,
     token: &Token,
-    payee: EvmAddress,
     payload: &PaymentPayload,
     offer: &SellerOffer,
     now_s: u64,
@@ -35,7 +34,7 @@ pub(crate) fn examine(
     envelope(payload, offer)?;
     let exact = shape(&payload.payload)?;
     let transfer = exact.authorization;
-    money(&transfer, payee, offer)?;
+    money(&transfer, offer)?;
     time(&transfer, now_s)?;
     let signature = signature(token, &transfer, &exact.signature.0)?;
 
@@ -56,6 +55,7 @@ pub(crate) fn examine(
         handle: handle
             .write()
             .map_err(|e| refusal(Reason::InvalidPayload, e.message))?,
+        signature: SignatureCheck::Good,
     })
 }
 
@@ -109,11 +109,13 @@ fn shape(payload: &Value) -> Result<ExactEvmPayload, Refusal> {
     })
 }
 
-fn money(
-    transfer: &Eip3009Authorization,
-    payee: EvmAddress,
-    offer: &SellerOffer,
-) -> Result<(), Refusal> {
+fn money(transfer: &Eip3009Authorization, offer: &SellerOffer) -> Result<(), Refusal> {
+    let payee: EvmAddress = offer.terms.payee.parse().map_err(|_| {
+        refusal(
+            Reason::InvalidPaymentRequirements,
+            "the offer names no address to pay",
+        )
+    })?;
     if transfer.to != payee {
         return Err(refusal(
             Reason::RecipientMismatch,

@@ -287,7 +287,8 @@ fn a_payee_that_loses_money_is_refused_at_start() {
         network.rpc = vec!["http://127.0.0.1:1".into()];
         let key = std::sync::Arc::new(EvmKey::from_hex(BUYER_KEY).unwrap());
         let clock = std::sync::Arc::new(crate::fixtures::StoppedClock);
-        let refused = crate::EvmCollector::new(vec![network], payee, key, clock);
+        let options = crate::CollectorOptions::seller(payee, key);
+        let refused = crate::EvmCollector::new(vec![network], options, clock);
         assert_eq!(refused.err().map(|e| e.code), Some("invalid_payee"));
     }
 }

@@ -10,7 +10,7 @@ use farebox_wire::money::UsdMicros;
 use farebox_wire::x402::types::{PaymentPayload, ResourceInfo};
 use serde_json::Value;
 
-use crate::{EvmCollector, EvmKey, EvmPayer, Network};
+use crate::{CollectorOptions, EvmCollector, EvmKey, EvmPayer, Network};
 
 pub(crate) const NOW_S: u64 = 1_800_000_000;
 pub(crate) const BUYER_KEY: &str =
@@ -43,7 +43,8 @@ pub(crate) fn collector() -> EvmCollector {
 
 pub(crate) fn collector_on(networks: Vec<Network>) -> EvmCollector {
     let key = Arc::new(EvmKey::from_hex(GAS_KEY).unwrap());
-    EvmCollector::new(networks, PAYEE, key, Arc::new(StoppedClock)).unwrap()
+    let options = CollectorOptions::seller(PAYEE, key);
+    EvmCollector::new(networks, options, Arc::new(StoppedClock)).unwrap()
 }
 
 pub(crate) fn price() -> Price {

@@ -22,11 +22,13 @@ mod collector;
 mod digest;
 mod events;
 mod examine;
+mod facilitate;
 #[cfg(test)]
 mod fixtures;
 mod handle;
 mod key;
 mod network;
+mod options;
 mod payer;
 mod quote;
 mod rpc;
@@ -41,6 +43,7 @@ pub use assets::{Asset, TransferMethod};
 pub use collector::EvmCollector;
 pub use key::{EvmKey, KeyError};
 pub use network::{Finality, Network};
+pub use options::{CollectorOptions, GasLimits};
 pub use payer::EvmPayer;
 
 /// The name of this rail.

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use farebox_core::rail::{NotPayable, Quote, Terms};
-use farebox_wire::challenge::{Offer, X402Offer};
+use farebox_wire::challenge::Offer;
 use farebox_wire::evm::EvmAddress;
 use farebox_wire::x402::types::PaymentRequirements;
 use serde_json::Value;
 
 use crate::address::parse_address;
 use crate::assets::TransferMethod;
+use crate::collector::terms;
 use crate::network::{Chain, Token};
 
 /// The only scheme spoken.
@@ -24,11 +25,8 @@ pub(crate) fn quote(
 ) -> Result<Quote, NotPayable> {
     let Offer::X402(x402) = offer;
     let requirements = &x402.requirements;
-    let chain = scheme_and_chain(chains, requirements)?;
-    let token = token(chain, x402)?;
-    method_and_flow(requirements)?;
-    domain(token, requirements)?;
-    let payee = payee(token, payer, requirements)?;
+    let (chain, token) = known(chains, requirements)?;
+    let payee = payee(token, Some(payer), requirements)?;
     if requirements.amount.is_zero() {
         return refuse("zero_amount", "the offer asks for nothing".into());
     }
@@ -48,22 +46,49 @@ pub(crate) fn quote(
     })?;
     Ok(Quote {
         terms: Terms {
-            protocol: "x402".into(),
-            rail: crate::RAIL.into(),
-            network: chain.network.chain.clone(),
-            scheme: EXACT.into(),
-            asset: token.id.clone(),
-            symbol: token.asset.symbol.clone(),
-            decimals: token.asset.decimals,
-            amount: requirements.amount,
-            cost,
-            payee: payee.to_string(),
             payer: Some(payer.to_string()),
+            ..terms(chain, token, requirements.amount, cost, payee)
         },
         offer: offer.clone(),
         max_timeout_s: requirements.max_timeout_seconds,
         is_mainnet: chain.network.is_mainnet,
     })
+}
+
+/// The chain and token of an offer, where both are known here and the offer does not contradict
+/// what we know of them.
+pub(crate) fn known<'a>(
+    chains: &'a [Arc<Chain>],
+    requirements: &PaymentRequirements,
+) -> Result<(&'a Arc<Chain>, &'a Token), NotPayable> {
+    let chain = scheme_and_chain(chains, requirements)?;
+    let token = token(chain, requirements)?;
+    method_and_flow(requirements)?;
+    domain(token, requirements)?;
+    Ok((chain, token))
+}
+
+/// Who is paid; nobody whose money would be lost, and not `payer`.
+pub(crate) fn payee(
+    token: &Token,
+    payer: Option<EvmAddress>,
+    requirements: &PaymentRequirements,
+) -> Result<EvmAddress, NotPayable> {
+    let text = &requirements.pay_to;
+    let payee = parse_address(text).map_err(|e| NotPayable {
+        code: "invalid_payee",
+        why: format!("payTo {:?}: {e}", short(text)),
+    })?;
+    let wrong = if payee == EvmAddress::ZERO {
+        "the zero address, where money is lost"
+    } else if payee == token.asset.address {
+        "the token itself, where money is lost"
+    } else if Some(payee) == payer {
+        "the payer itself"
+    } else {
+        return Ok(payee);
+    };
+    refuse("invalid_payee", format!("payTo is {wrong}"))
 }
 
 fn scheme_and_chain<'a>(
@@ -91,8 +116,11 @@ fn scheme_and_chain<'a>(
         })
 }
 
-fn token<'a>(chain: &'a Chain, offer: &X402Offer) -> Result<&'a Token, NotPayable> {
-    let asset = &offer.requirements.asset;
+fn token<'a>(
+    chain: &'a Chain,
+    requirements: &PaymentRequirements,
+) -> Result<&'a Token, NotPayable> {
+    let asset = &requirements.asset;
     let address = parse_address(asset).map_err(|e| NotPayable {
         code: "unknown_token",
         why: format!("asset {:?}: {e}", short(asset)),
@@ -160,28 +188,6 @@ fn domain(token: &Token, requirements: &PaymentRequirements) -> Result<(), NotPa
         }
     }
     Ok(())
-}
-
-fn payee(
-    token: &Token,
-    payer: EvmAddress,
-    requirements: &PaymentRequirements,
-) -> Result<EvmAddress, NotPayable> {
-    let text = &requirements.pay_to;
-    let payee = parse_address(text).map_err(|e| NotPayable {
-        code: "invalid_payee",
-        why: format!("payTo {:?}: {e}", short(text)),
-    })?;
-    let wrong = if payee == EvmAddress::ZERO {
-        "the zero address, where money is lost"
-    } else if payee == token.asset.address {
-        "the token itself, where money is lost"
-    } else if payee == payer {
-        "the payer itself"
-    } else {
-        return Ok(payee);
-    };
-    refuse("invalid_payee", format!("payTo is {wrong}"))
 }
 
 /// A field of `extra`; `null` is absent.

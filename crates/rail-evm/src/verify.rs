@@ -66,7 +66,7 @@ pub(crate) async fn verify(
             ),
         ));
     }
-    Ok(Funds { balance })
+    Ok(Funds::Balance(balance))
 }
 
 async fn snapshot(chain: &Chain, token: &Token, handle: &EvmHandle) -> Result<Snapshot, Refusal> {

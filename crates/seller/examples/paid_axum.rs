@@ -5,7 +5,7 @@ use axum::{Router, routing::get};
 use farebox_core::clock::SystemClock;
 use farebox_devnet_evm::{Devnet, DevnetOptions};
 use farebox_ledger::SqliteLedger;
-use farebox_rail_evm::{EvmCollector, EvmKey, Network};
+use farebox_rail_evm::{CollectorOptions, EvmCollector, EvmKey, Network};
 use farebox_seller::{Route, Seller, SellerConfig};
 use farebox_wire::money::UsdMicros;
 
@@ -18,7 +18,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let [gas, payee] = [0, 9].map(|index| devnet.accounts()[index]);
     let (gas, clock) = (EvmKey::from_hex(&gas.key_hex())?, Arc::new(SystemClock));
     let payee = payee.address_hex().parse()?;
-    let rail = EvmCollector::new(vec![network], payee, Arc::new(gas), clock.clone())?;
+    let options = CollectorOptions::seller(payee, Arc::new(gas));
+    let rail = EvmCollector::new(vec![network], options, clock.clone())?;
     rail.start().await?;
 
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;

@@ -13,6 +13,8 @@ use http::{HeaderValue, Response, StatusCode};
 use serde_json::json;
 
 use crate::quote::Quote;
+use crate::till::NotClaimed;
+use crate::till::settle::{PENDING, Settlement, unsettled_receipt};
 
 /// Seconds after which a buyer may ask again where somebody else is being served or a rail is
 /// not reachable.
@@ -146,6 +148,50 @@ impl Refused {
         }
     }
 
+    /// Why there is no claim.
+    pub(crate) fn by_till(why: NotClaimed) -> Self {
+        match why {
+            NotClaimed::Refused(refusal) => Self::by_rail(refusal),
+            NotClaimed::Ledger(error) => Self::by_ledger(&error),
+            // Only another process on the same ledger can have come between: ask again.
+            NotClaimed::Repeat(_) | NotClaimed::OneAtATime => Self::InFlight,
+            NotClaimed::Insufficient { left } => Self::challenge(
+                Reason::InsufficientBalance,
+                format!(
+                    "the payer has {left} atomic units left for this; earlier payments hold the rest"
+                ),
+            ),
+            NotClaimed::NoRandomness(why) => Self::Problem {
+                status: StatusCode::INTERNAL_SERVER_ERROR,
+                code: "no_randomness",
+                message: why,
+            },
+        }
+    }
+
+    /// How an attempt to settle ended that hands nothing over.
+    pub(crate) fn by_settlement(terms: &Terms, settlement: Settlement) -> Self {
+        match settlement {
+            Settlement::Settled { receipt, .. } | Settlement::Delivered { receipt } => {
+                Self::Delivered {
+                    receipt: Some(receipt),
+                }
+            }
+            Settlement::Rejected {
+                reason,
+                message,
+                transaction,
+            } => Self::unsettled(terms, transaction.as_ref(), &reason, &message),
+            Settlement::Pending { transaction } => Self::pending(terms, transaction.as_ref()),
+            Settlement::Unsent { message, .. } => Self::Problem {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                code: "settlement_unavailable",
+                message,
+            },
+            Settlement::LedgerFailed(error) => Self::by_ledger(&error),
+        }
+    }
+
     /// Paid with this credential was another request.
     pub(crate) fn used_elsewhere() -> Self {
         Self::challenge(
@@ -159,7 +205,7 @@ impl Refused {
         Self::unsettled(
             terms,
             transaction,
-            Reason::SettlementPending.code(),
+            PENDING,
             "the payment was sent and is not confirmed yet; send the same credential again, do \
              not sign a new one",
         )
@@ -173,17 +219,12 @@ impl Refused {
         message: &str,
     ) -> Self {
         Self::Settlement {
-            receipt: Box::new(SettleResponse {
-                success: false,
-                transaction: transaction.cloned().unwrap_or_default(),
-                network: terms.network.to_string(),
-                error_reason: Some(reason.to_owned()),
-                error_message: Some(message.to_owned()),
-                payer: terms.payer.clone(),
-                amount: None,
-                extensions: None,
-                extra: None,
-            }),
+            receipt: Box::new(unsettled_receipt(
+                terms,
+                transaction.map(String::as_str),
+                reason,
+                message,
+            )),
         }
     }
 

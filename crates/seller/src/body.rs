@@ -14,23 +14,24 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 
-use crate::in_flight::Seat;
-use crate::shop::Shop;
+use crate::till::{Seat, Till};
 
 /// The digest of a request's body, known once the body has been read to its end.
 #[derive(Clone, Default)]
-pub(crate) struct BodyDigest(Arc<OnceLock<[u8; 32]>>);
+pub struct BodyDigest(Arc<OnceLock<[u8; 32]>>);
 
 impl BodyDigest {
     /// The digest of a body that is known whole.
-    pub(crate) fn of(bytes: &[u8]) -> Self {
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
         let digest = Self::default();
         digest.set(Sha256::digest(bytes).into());
         digest
     }
 
     /// The digest, if the end has been reached.
-    pub(crate) fn get(&self) -> Option<[u8; 32]> {
+    #[must_use]
+    pub fn get(&self) -> Option<[u8; 32]> {
         self.0.get().copied()
     }
 
@@ -110,7 +111,7 @@ impl HandedOver {
 
 /// What has to be recorded when an answer has left.
 pub(crate) struct Delivery {
-    pub(crate) shop: Arc<Shop>,
+    pub(crate) till: Arc<Till>,
     pub(crate) payment: PaymentId,
     pub(crate) request_body: BodyDigest,
     pub(crate) seat: Seat,
@@ -124,7 +125,7 @@ impl Delivery {
     /// and undelivered, and the same credential is let through once more.
     pub(crate) fn record(self, event: Option<Event>, runtime: &Handle) {
         let Self {
-            shop,
+            till,
             payment,
             request_body,
             seat,
@@ -138,17 +139,17 @@ impl Delivery {
             return;
         }
         seat.close();
-        let tasks = shop.tasks.clone();
+        let tasks = till.tasks().clone();
         let record = async move {
-            let now_ms = shop.clock.now_ms();
+            let now_ms = till.clock().now_ms();
             let is_delivered = event.is_some();
             let recorded = match event {
-                Some(event) => shop
-                    .ledger
+                Some(event) => till
+                    .ledger()
                     .apply(&payment, event, attach, now_ms)
                     .await
                     .map(drop),
-                None => shop.ledger.attach(&payment, attach).await,
+                None => till.ledger().attach(&payment, attach).await,
             };
             if let Err(error) = recorded {
                 tracing::error!(%payment, %error, "the end of an answer is not on record");

@@ -163,7 +163,7 @@ async fn sell(
         request,
     };
     // A task of its own: if the buyer hangs up, this future is dropped, and that one is not.
-    let collecting = shop.tasks.spawn(redeem::collect(visit, inner));
+    let collecting = shop.till.tasks().spawn(redeem::collect(visit, inner));
     match collecting.await {
         Ok(Ok(answer)) => answer,
         Ok(Err(refused)) => {

@@ -38,32 +38,32 @@
 )]
 
 pub mod answer;
-mod body;
+pub mod body;
 pub mod config;
 mod cors;
 mod headers;
-mod in_flight;
 mod inner;
 pub mod layer;
 mod leftover;
 pub mod path;
 mod quote;
-pub mod recover;
 mod redeem;
 pub mod route;
-mod settle;
 mod shop;
+pub mod till;
 
+use std::future::Future;
 use std::sync::Arc;
 
 use farebox_core::clock::Clock;
-use farebox_core::ledger::Ledger;
+use farebox_core::ledger::{Ledger, LedgerError};
 use farebox_core::rail::CollectRail;
 
 pub use crate::config::{Protocol, Route, SellerConfig, SellerError, SettleWhen, Unmatched};
 pub use crate::layer::{PaymentLayer, PaymentService};
 pub use crate::route::RouteMatcher;
 use crate::shop::Shop;
+use crate::till::recover::Recovered;
 
 /// Sells. Cheap to clone; all clones share the same claims in flight.
 ///
@@ -109,11 +109,22 @@ impl Seller {
         self.shop.unmatched
     }
 
-    /// Waits until everything that was begun is on record: settlements whose buyer has gone
-    /// away, and deliveries. Call it after the last connection has ended.
+    /// Resolves what an earlier process has left: see [`till::Till::recover`]. Call it before the
+    /// first request.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be used: nothing may be sold then.
+    pub async fn recover(&self) -> Result<Recovered, LedgerError> {
+        self.shop.till.recover().await
+    }
+
+    /// Watches until `shutdown`: see [`till::Till::watch`].
+    pub async fn watch(self, shutdown: impl Future<Output = ()>) {
+        self.shop.till.watch(shutdown).await;
+    }
+
+    /// Waits until everything that was begun is on record: see [`till::Till::finish`].
     pub async fn finish(&self) {
-        self.shop.tasks.close();
-        self.shop.tasks.wait().await;
-        self.shop.tasks.reopen();
+        self.shop.till.finish().await;
     }
 }

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use farebox_core::claim::{self, Presented, Repeat};
-use farebox_core::ledger::{Attach, Claimed, NewClaim, Payment, PaymentId, SellerSide};
-use farebox_core::payment::{Event, Role};
-use farebox_core::rail::{CollectRail, Examined};
+use farebox_core::ledger::{Attach, Payment, PaymentId, SellerSide};
+use farebox_core::payment::Event;
+use farebox_core::rail::{CollectRail, Examined, Proof};
 use farebox_wire::x402::header::{self, HeaderError};
 use farebox_wire::x402::reason::Reason;
 use farebox_wire::x402::types::PaymentPayload;
@@ -24,10 +24,10 @@ use crate::answer::{Refused, UpstreamFailed, with_receipt};
 use crate::body::{BodyDigest, Delivery, HandedOver, HashingBody, PaidBody};
 use crate::config::SettleWhen;
 use crate::headers;
-use crate::in_flight::{Fingerprint, Seat, Taken};
 use crate::inner::{Inner, call};
-use crate::settle::Attempt;
 use crate::shop::{OpenRoute, Priced, Shop};
+use crate::till::settle::{Attempt, Settlement, receipt};
+use crate::till::{Fingerprint, Seat, Taken};
 
 /// Bytes of a repeated request's body that are read to compare it with the first. The first
 /// streams through and has no such limit.
@@ -60,8 +60,8 @@ pub(crate) async fn collect(visit: Visit, inner: Inner) -> Result<Response<Body>
         request: request_digest(&shop, &open, &request),
     };
     let seat = shop
-        .in_flight
-        .enter(&examined.identity, fingerprint)
+        .till
+        .sit(&examined.identity, fingerprint)
         .await
         .map_err(|taken| match taken {
             Taken::BySameRequest => Refused::InFlight,
@@ -116,7 +116,7 @@ fn answer_to_an_offer(
         no_match("`accepted` is not an offer of this resource; copy it from the challenge")
     })?;
     let examined = rail
-        .examine(payload, offer, shop.clock.now_s())
+        .examine(payload, offer, shop.till.clock().now_s())
         .map_err(Refused::by_rail)?;
     Ok((Arc::clone(rail), examined))
 }
@@ -164,8 +164,8 @@ impl Case {
     async fn earlier(&self) -> Result<Option<Payment>, Refused> {
         let known = self
             .shop
-            .ledger
-            .by_identity(Role::Seller, &self.examined.identity)
+            .till
+            .earlier(&self.examined.identity)
             .await
             .map_err(|error| Refused::by_ledger(&error))?;
         match known {
@@ -185,7 +185,7 @@ impl Case {
             same_request,
             // The seat is ours, so nobody else serves it.
             in_flight: false,
-            expired: self.shop.clock.now_s() >= self.examined.valid_before_s,
+            expired: self.shop.till.clock().now_s() >= self.examined.valid_before_s,
         });
         match repeat {
             Repeat::AsNew => Ok(None),
@@ -208,55 +208,17 @@ impl Case {
         }
     }
 
-    /// Asks the chain, then claims the identity and holds the payer's balance.
+    /// Claims the identity and holds the payer's balance.
     async fn claim(&self, body: &BodyDigest) -> Result<Payment, Refused> {
-        let terms = &self.examined.terms;
-        let ledger = &self.shop.ledger;
-        let by_ledger = |error| Refused::by_ledger(&error);
-        let mark = match &terms.payer {
-            Some(payer) => Some(
-                ledger
-                    .payer_mark(&terms.asset, payer)
-                    .await
-                    .map_err(by_ledger)?,
-            ),
-            None => None,
+        let side = SellerSide {
+            route: self.open.route.id.clone(),
+            payload_digest: self.fingerprint.payload,
+            request_digest: self.fingerprint.request,
+            body_digest: body.get(),
         };
-        let funds = self
-            .rail
-            .verify(&self.examined)
-            .await
-            .map_err(Refused::by_rail)?;
-        let claimed = ledger
-            .claim(NewClaim {
-                id: new_payment_id()?,
-                role: Role::Seller,
-                identity: self.examined.identity.clone(),
-                side: SellerSide {
-                    route: self.open.route.id.clone(),
-                    payload_digest: self.fingerprint.payload,
-                    request_digest: self.fingerprint.request,
-                    body_digest: body.get(),
-                },
-                terms: terms.clone(),
-                valid_before_s: self.examined.valid_before_s,
-                handle: self.examined.handle.clone(),
-                funds: mark.map(|mark| (funds.balance, mark)),
-                now_ms: self.shop.clock.now_ms(),
-            })
-            .await
-            .map_err(by_ledger)?;
-        match claimed {
-            Claimed::First(payment) => Ok(*payment),
-            // Only another process on the same ledger can have come between: ask again.
-            Claimed::Repeat(_) => Err(Refused::InFlight),
-            Claimed::Insufficient { left } => Err(Refused::challenge(
-                Reason::InsufficientBalance,
-                format!(
-                    "the payer has {left} atomic units left for this; earlier payments hold the rest"
-                ),
-            )),
-        }
+        let till = &self.shop.till;
+        let claimed = till.claim(self.rail.as_ref(), &self.examined, side).await;
+        claimed.map_err(Refused::by_till)
     }
 
     /// The credential comes for the first time.
@@ -305,10 +267,11 @@ impl Case {
         let event = Event::Abandoned {
             reason: "upstream_failed".to_owned(),
         };
-        let now_ms = self.shop.clock.now_ms();
+        let now_ms = self.shop.till.clock().now_ms();
         let released = self
             .shop
-            .ledger
+            .till
+            .ledger()
             .apply(&payment.id, event, Attach::default(), now_ms);
         if let Err(error) = released.await {
             // Held until the watch finds it; the buyer was not charged.
@@ -337,27 +300,32 @@ impl Case {
         }
         let receipt = paid.receipt.clone().unwrap_or_else(|| {
             let transaction = paid.state.transaction.as_deref().unwrap_or_default();
-            crate::settle::receipt(&paid.terms, transaction)
+            receipt(&paid.terms, transaction, Proof::Chain)
         });
         let request = Request::from_parts(parts, Body::from(bytes));
         let answer = call(inner, request).await;
         self.hand_over(paid.id, receipt, digest, is_head, answer)
     }
 
+    /// Settles. `Ok` is the receipt, as JSON text: the paid answer may leave.
     async fn settle(
         &self,
         payment: &Payment,
         request_body: &BodyDigest,
     ) -> Result<String, Refused> {
+        let till = &self.shop.till;
         let attempt = Attempt {
-            shop: &self.shop,
             rail: self.rail.as_ref(),
             payment,
             handle: &self.examined.handle,
             request_body,
-            wait_ms: self.shop.settle_wait_ms,
+            delivers: false,
+            wait_ms: till.settle_wait_ms(),
         };
-        attempt.settle().await
+        match till.settle(attempt).await {
+            Settlement::Settled { receipt, .. } => Ok(receipt),
+            other => Err(Refused::by_settlement(&payment.terms, other)),
+        }
     }
 
     /// A settled payment's answer, with its receipt. A bad one is passed on as well, but does
@@ -372,7 +340,7 @@ impl Case {
     ) -> Result<Response<Body>, Refused> {
         let handed_over = HandedOver::default();
         let mut delivery = Delivery {
-            shop: self.shop,
+            till: Arc::clone(&self.shop.till),
             payment: payment.clone(),
             request_body,
             seat: self.seat,
@@ -423,14 +391,4 @@ fn unreadable_body(error: &(dyn std::error::Error + 'static)) -> Refused {
         code: "body_unreadable",
         message: "the request's body broke off".to_owned(),
     }
-}
-
-fn new_payment_id() -> Result<PaymentId, Refused> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|error| Refused::Problem {
-        status: StatusCode::INTERNAL_SERVER_ERROR,
-        code: "no_randomness",
-        message: error.to_string(),
-    })?;
-    Ok(PaymentId(format!("pay_{}", hex::encode(bytes))))
 }

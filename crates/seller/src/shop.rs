@@ -1,35 +1,27 @@
-//! What all requests of a seller share: routes with their offers, rails, ledger, clock, and the
-//! claims in flight. Built once, never changed.
+//! What all requests of a seller share: routes with their offers, and the till. Built once, never
+//! changed.
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use farebox_core::clock::Clock;
 use farebox_core::ledger::Ledger;
+use farebox_core::payment::Role;
 use farebox_core::rail::{CollectRail, Price, SellerOffer};
 use farebox_wire::x402::matching;
 use http::{Method, Uri};
 use serde_json::Value;
-use tokio_util::task::TaskTracker;
 
 use crate::config::{Route, SellerConfig, SellerError, SettleWhen, Unmatched};
-use crate::in_flight::InFlight;
 use crate::quote::Quote;
+use crate::till::{Till, TillConfig};
 
 /// Everything that redeeming needs.
 pub(crate) struct Shop {
     pub(crate) public_url: String,
     pub(crate) routes: Vec<Arc<OpenRoute>>,
     pub(crate) unmatched: Unmatched,
-    pub(crate) settle_wait_ms: u64,
-    pub(crate) watch_every: Duration,
-    pub(crate) rails: Vec<Arc<dyn CollectRail>>,
-    pub(crate) ledger: Arc<dyn Ledger>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) in_flight: Arc<InFlight>,
-    /// Collects and records that outlive their connections.
-    pub(crate) tasks: TaskTracker,
+    pub(crate) till: Arc<Till>,
 }
 
 /// A route that is open for business.
@@ -61,18 +53,16 @@ impl Shop {
             }
             routes.push(Arc::new(open(route, &public_url, &rails)?));
         }
+        let till = TillConfig {
+            role: Role::Seller,
+            settle_wait_ms: config.settle_wait_ms,
+            watch_every_ms: config.watch_every_ms,
+        };
         Ok(Self {
             public_url,
             routes,
             unmatched: config.unmatched,
-            settle_wait_ms: config.settle_wait_ms,
-            // An interval of zero is no interval.
-            watch_every: Duration::from_millis(config.watch_every_ms.max(1)),
-            rails,
-            ledger,
-            clock,
-            in_flight: Arc::new(InFlight::default()),
-            tasks: TaskTracker::new(),
+            till: Till::new(till, rails, ledger, clock),
         })
     }
 
@@ -82,11 +72,6 @@ impl Shop {
             .iter()
             .enumerate()
             .find(|(_, open)| open.route.matcher.matches(method, path))
-    }
-
-    /// The rail with this name.
-    pub(crate) fn rail(&self, name: &str) -> Option<&Arc<dyn CollectRail>> {
-        self.rails.iter().find(|rail| rail.rail() == name)
     }
 }
 

@@ -13,7 +13,7 @@ use farebox_core::fault::{Blame, Fault, Kind};
 use farebox_core::ledger::LedgerError;
 use farebox_core::rail::{CollectRail, RailError};
 use farebox_ledger::{SellerLock, SqliteLedger};
-use farebox_rail_evm::EvmCollector;
+use farebox_rail_evm::{CollectorOptions, EvmCollector};
 use farebox_seller::{
     Protocol, Route, RouteMatcher, Seller, SellerConfig, SettleWhen, Unmatched as UnmatchedPath,
 };
@@ -148,9 +148,8 @@ pub(crate) async fn recover(config: &Config, data_dir: &DataDir) -> Result<bool,
     })?;
     let pay_to = networks::address(pay_to, "[pay_to] evm")?;
     let networks = networks::configured(config)?;
-    // Asking moves nothing, so it needs no gas key.
     let collector =
-        EvmCollector::new(networks, pay_to, keys::throwaway()?, clock()).map_err(rail_failure)?;
+        EvmCollector::new(networks, asking_only(pay_to), clock()).map_err(rail_failure)?;
     let ledger = super::open_ledger(path).await?;
     // Nothing is sold here, so no offer ever shows this origin.
     let nothing = SellerConfig::new("http://localhost", vec![]);
@@ -264,12 +263,21 @@ impl Sale {
         let pay_to = networks::address(self.pay_to.as_deref().unwrap_or_default(), "pay_to")?;
         let networks = networks::with_endpoints(&self.networks)?;
         let collector =
-            EvmCollector::new(networks, pay_to, gas_key, clock()).map_err(rail_failure)?;
+            EvmCollector::new(networks, CollectorOptions::seller(pay_to, gas_key), clock())
+                .map_err(rail_failure)?;
         collector.start().await.map_err(|why| {
             let message = format!("{}; check --rpc, or rpc in [network]", why.message);
             rail_failure(RailError { message, ..why })
         })?;
         Ok(Arc::new(collector))
+    }
+}
+
+/// Asking moves nothing, so it needs no gas key.
+fn asking_only(pay_to: farebox_wire::evm::EvmAddress) -> CollectorOptions {
+    CollectorOptions {
+        pay_to: Some(pay_to),
+        ..CollectorOptions::default()
     }
 }
 

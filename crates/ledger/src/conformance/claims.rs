@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use farebox_core::ledger::{
-    Attach, Claimed, Ledger, LedgerError, NewClaim, PayerMark, PaymentId, SellerSide,
+    Attach, Claimed, Cover, Ledger, LedgerError, NewClaim, PayerMark, PaymentId, SellerSide,
 };
 use farebox_core::payment::{Event, Phase, Role};
 use farebox_core::rail::{Handle, Terms};
 use farebox_wire::identity::Identity;
 use farebox_wire::money::Amount;
 
-use super::kit::{Ask, NOON_MS, PAYER, Store, asset, claim, funded, reason, settled, terms};
+use super::kit::{
+    Ask, NOON_MS, PAYER, Store, asset, claim, funded, reason, sending, settled, terms,
+};
 
 /// Nothing was ever settled.
 const NO_MARK: PayerMark = PayerMark(Amount::ZERO);
@@ -196,6 +198,36 @@ pub async fn an_amount_beyond_the_books_is_refused_and_leaves_nothing(store: &dy
     ledger.must_add_up().await;
 }
 
+/// Where nobody knows how much a payer has, one of its claims is open at a time; it closes by
+/// settling or by being given back.
+pub async fn without_a_balance_one_claim_at_a_time(store: &dyn Store) {
+    let ledger = store.open().await;
+    let blind = |name: &str| NewClaim {
+        cover: Cover::OneAtATime,
+        ..claim(name, 10)
+    };
+    let answers = claim_all(&ledger, (0..20).map(|i| blind(&format!("c{i}")))).await;
+    let firsts: Vec<_> = answers.iter().filter_map(first).collect();
+    let [winner] = firsts.as_slice() else {
+        panic!("{} of twenty are open at once", firsts.len());
+    };
+    let refused = answers
+        .iter()
+        .filter(|answer| matches!(answer, Claimed::OneAtATime))
+        .count();
+    assert_eq!(refused, 19);
+
+    ledger.must_take(&winner.0, sending()).await;
+    ledger.must_take(&winner.0, settled()).await;
+    let next = ledger.claim(blind("next")).await.expect("a working store");
+    let next = first(&next).expect("the first one is settled");
+    let abandoned = Event::Abandoned { reason: reason() };
+    ledger.must_take(&next.0, abandoned).await;
+    let last = ledger.claim(blind("last")).await.expect("a working store");
+    assert!(first(&last).is_some(), "the second one was given back");
+    ledger.must_add_up().await;
+}
+
 async fn mark(ledger: &Arc<dyn Ledger>) -> PayerMark {
     ledger.payer_mark(&asset(), PAYER).await.expect("a mark")
 }
@@ -225,13 +257,13 @@ async fn claim_all(
 fn first(answer: &Claimed) -> Option<PaymentId> {
     match answer {
         Claimed::First(payment) => Some(payment.id.clone()),
-        Claimed::Repeat(_) | Claimed::Insufficient { .. } => None,
+        Claimed::Repeat(_) | Claimed::Insufficient { .. } | Claimed::OneAtATime => None,
     }
 }
 
 fn left(answer: &Claimed) -> Option<u128> {
     match answer {
         Claimed::Insufficient { left } => Some(left.atomic()),
-        Claimed::First(_) | Claimed::Repeat(_) => None,
+        Claimed::First(_) | Claimed::Repeat(_) | Claimed::OneAtATime => None,
     }
 }

@@ -156,6 +156,33 @@ pub async fn an_illegal_event_changes_nothing(store: &dyn Store) {
     ledger.must_add_up().await;
 }
 
+/// A facilitator writes down "settled" and "answered" together; half of it is never there.
+pub async fn events_in_turn_are_taken_all_or_none(store: &dyn Store) {
+    let ledger = store.open().await;
+    let id = ledger.must_claim(claim("one", 5)).await.id;
+    ledger.must_take("one", sending()).await;
+    let books = ledger.books().await.expect("books");
+    let abandoned = Event::Abandoned { reason: reason() };
+    let half_legal = vec![Event::NoReply { reason: reason() }, abandoned];
+    let refused = ledger
+        .apply_all(&id, half_legal, Attach::default(), NOON_MS)
+        .await;
+    assert!(matches!(refused, Err(LedgerError::Illegal(_))));
+    let payment = ledger.payment(&id).await.expect("a working store");
+    assert_eq!(payment.expect("the payment").state.phase, Phase::Sent);
+    assert_eq!(ledger.books().await.expect("books"), books);
+
+    let both = vec![settled(), Event::Delivered];
+    let applied = ledger
+        .apply_all(&id, both, Attach::default(), NOON_MS)
+        .await
+        .expect("legal events");
+    assert_eq!(applied.payment.state.phase, Phase::Settled);
+    assert_eq!(applied.payment.state.delivery, Delivery::Delivered);
+    assert!(applied.effects.contains(&Effect::Deliver));
+    ledger.must_add_up().await;
+}
+
 /// A taker-over of a stale lease gives up while the owner wakes and sends.
 pub async fn of_abandoning_and_sending_one_wins(store: &dyn Store) {
     let (owner, other) = (rich(store).await, store.open().await);

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use farebox_core::ledger::{
-    Applied, Attach, CallKey, Claimed, Lease, Ledger, LedgerError, NewClaim, NewSpend, PayerMark,
-    Payment, PaymentId, Reserved, SellerSide,
+    Applied, Attach, CallKey, Claimed, Cover, Lease, Ledger, LedgerError, NewClaim, NewSpend,
+    PayerMark, Payment, PaymentId, Reserved, SellerSide,
 };
 use farebox_core::payment::{Event, Role};
 use farebox_core::policy::{Denial, Limits};
@@ -96,7 +96,7 @@ pub fn claim(name: &str, amount: u128) -> NewClaim {
         terms: terms(amount),
         valid_before_s: NOON_MS / 1000 + 60,
         handle: Handle(format!("handle of {name}")),
-        funds: None,
+        cover: Cover::NotNeeded,
         now_ms: NOON_MS,
     }
 }
@@ -105,7 +105,7 @@ pub fn claim(name: &str, amount: u128) -> NewClaim {
 #[must_use]
 pub fn funded(name: &str, amount: u128, balance: u128, mark: PayerMark) -> NewClaim {
     NewClaim {
-        funds: Some((Amount::from_atomic(balance), mark)),
+        cover: Cover::Balance(Amount::from_atomic(balance), mark),
         ..claim(name, amount)
     }
 }
@@ -183,6 +183,7 @@ impl Ask for Arc<dyn Ledger> {
             Claimed::First(payment) => *payment,
             Claimed::Repeat(payment) => panic!("{} was first", payment.id),
             Claimed::Insufficient { left } => panic!("only {left} is left"),
+            Claimed::OneAtATime => panic!("another claim of this payer is open"),
         }
     }
 

@@ -33,6 +33,7 @@ macro_rules! ledger_conformance {
             what_settles_after_the_mark_is_gone_from_the_balance
             a_reorg_never_makes_a_payer_look_richer
             payers_do_not_share_a_balance
+            without_a_balance_one_claim_at_a_time
             a_buyer_cannot_claim
             an_amount_beyond_the_books_is_refused_and_leaves_nothing
             // Budgets.
@@ -54,6 +55,7 @@ macro_rules! ledger_conformance {
             a_sellers_money_follows_every_effect
             a_repeated_event_changes_nothing
             an_illegal_event_changes_nothing
+            events_in_turn_are_taken_all_or_none
             of_abandoning_and_sending_one_wins
             every_transaction_that_was_sent_is_kept_once
             what_is_attached_stays

@@ -69,6 +69,7 @@ async fn claim_again(
             );
         }
         Claimed::Insufficient { left } => panic!("only {left} is left"),
+        Claimed::OneAtATime => panic!("another claim of this payer is open"),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a settlement has come to: the logs of its transaction or, where that reverted, the token's
 //! own word.
 
-use farebox_core::rail::{Finding, Outcome};
+use farebox_core::rail::{Finding, Outcome, Proof};
 use farebox_wire::x402::reason::Reason;
 
 use super::refusal::reverted;
@@ -25,6 +25,7 @@ impl Settler {
                     // Not before the chain says so, which takes minutes.
                     Finality::Finalized => false,
                 },
+                proof: Proof::Chain,
             };
         }
         if receipt.status == 1 {
@@ -76,6 +77,7 @@ impl Settler {
             }) => Outcome::Settled {
                 transaction,
                 is_final,
+                proof: Proof::Chain,
             },
             Ok(Finding::NeverWill) => Outcome::Rejected(refused(
                 Reason::NonceAlreadyUsed,

@@ -112,7 +112,7 @@ impl Settler {
     pub(crate) async fn settle(
         self: &Arc<Self>,
         handle: EvmHandle,
-        journal: &dyn Journal,
+        journal: Arc<dyn Journal>,
         wait: Duration,
     ) -> Outcome {
         let now = Instant::now();
@@ -120,7 +120,9 @@ impl Settler {
         let identity = handle.identity();
         loop {
             match self.seats.take(&identity) {
-                Place::Mine(seat) => return self.drive(handle, seat, journal, deadline).await,
+                Place::Mine(seat) => {
+                    return self.drive(handle, seat, &*journal, deadline).await;
+                }
                 Place::Taken(ending) => {
                     // Without an outcome the driver has given up before anything was sent.
                     if let Some(outcome) = wait_for(ending, deadline).await {

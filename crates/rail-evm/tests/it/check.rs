@@ -21,7 +21,7 @@ fn changed(handle: &Handle, change: impl FnOnce(&mut Value)) -> Handle {
 async fn a_reorg_that_forgets_the_settlement_opens_it_again() {
     let evm = Evm::start().await;
     let (handle, examined) = signed(evm.payer(), &*evm.collector()).await;
-    let journal = Recorder::default();
+    let journal = Recorder::new();
     let first = evm.settle(&examined, &journal).await;
     transaction(&first);
     evm.net.reorg(1, false).unwrap();
@@ -30,7 +30,7 @@ async fn a_reorg_that_forgets_the_settlement_opens_it_again() {
     let again = evm
         .restarted()
         .await
-        .settle(&examined.handle, &journal, WAIT_MS)
+        .settle(&examined.handle, journal.clone(), WAIT_MS)
         .await;
     transaction(&again);
     assert!(matches!(
@@ -60,7 +60,7 @@ async fn the_chains_own_word_for_final_is_used() {
     };
     let evm = Evm::with(options, |n| n.finality = Finality::Finalized).await;
     let (handle, examined) = signed(evm.payer(), &*evm.collector()).await;
-    transaction(&evm.settle(&examined, &Recorder::default()).await);
+    transaction(&evm.settle(&examined, &Recorder::new()).await);
     for expected in [false, false, true] {
         let finding = evm.payer().check(&handle).await;
         assert!(
@@ -75,7 +75,7 @@ async fn the_chains_own_word_for_final_is_used() {
 async fn a_nonce_used_for_something_else_never_will_settle() {
     let evm = Evm::start().await;
     let (handle, examined) = signed(evm.payer(), &*evm.collector()).await;
-    transaction(&evm.settle(&examined, &Recorder::default()).await);
+    transaction(&evm.settle(&examined, &Recorder::new()).await);
     for change in [
         |json: &mut Value| json["transfer"]["value"] = json!("999"),
         |json: &mut Value| json["transfer"]["to"] = json!(format!("0x{}", "77".repeat(20))),
@@ -89,7 +89,7 @@ async fn a_nonce_used_for_something_else_never_will_settle() {
 async fn logs_older_than_one_request_are_found() {
     let evm = Evm::start().await;
     let (handle, examined) = signed(evm.payer(), &*evm.collector()).await;
-    let outcome = evm.settle(&examined, &Recorder::default()).await;
+    let outcome = evm.settle(&examined, &Recorder::new()).await;
     for _ in 0..2_100 {
         evm.net.mine();
     }
@@ -105,7 +105,7 @@ async fn logs_older_than_one_request_are_found() {
 async fn the_search_for_logs_ends_where_the_payment_was_first_seen() {
     let evm = Evm::start().await;
     let (handle, examined) = signed(evm.payer(), &*evm.collector()).await;
-    transaction(&evm.settle(&examined, &Recorder::default()).await);
+    transaction(&evm.settle(&examined, &Recorder::new()).await);
     for _ in 0..2_100 {
         evm.net.mine();
     }

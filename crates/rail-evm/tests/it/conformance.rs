@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use farebox_core::clock::{Clock, SystemClock};
 use farebox_core::rail::{
-    CollectRail, Examined, Finding, Handle, Journal, Outcome, PayRail, Price, RailError,
+    CollectRail, Examined, Finding, Funds, Handle, Journal, Outcome, PayRail, Price, RailError,
     SellerOffer, SentTransaction,
 };
 use farebox_wire::challenge::{Challenge, Offer, X402Offer};
@@ -44,6 +44,10 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
     /// The hashes.
     pub(crate) fn lines(&self) -> Vec<String> {
         self.sent().into_iter().map(|sent| sent.hash).collect()
@@ -123,10 +127,13 @@ pub(crate) async fn what_is_offered_can_be_paid_and_both_sides_see_it(f: &impl F
     let (handle, examined) = signed(f.payer(), &*collector).await;
     assert_eq!(f.payer().check(&handle).await, Finding::Open);
     let funds = collector.verify(&examined).await.unwrap();
-    assert!(funds.balance >= examined.terms.amount);
+    let enough = examined.terms.amount;
+    assert!(matches!(funds, Funds::Balance(has) if has >= enough));
 
-    let journal = Recorder::default();
-    let outcome = collector.settle(&examined.handle, &journal, WAIT_MS).await;
+    let journal = Recorder::new();
+    let outcome = collector
+        .settle(&examined.handle, journal.clone(), WAIT_MS)
+        .await;
     let hash = transaction(&outcome);
     assert_eq!(journal.lines(), std::slice::from_ref(&hash));
     assert_eq!(f.revenue() - before, examined.terms.amount.atomic());
@@ -143,18 +150,20 @@ pub(crate) async fn what_is_offered_can_be_paid_and_both_sides_see_it(f: &impl F
 
 pub(crate) async fn settling_again_finds_the_first_settlement_and_sends_nothing(f: &impl Fixture) {
     let (_, examined) = signed(f.payer(), &*f.collector()).await;
-    let journal = Recorder::default();
+    let journal = Recorder::new();
     let first = f
         .collector()
-        .settle(&examined.handle, &journal, WAIT_MS)
+        .settle(&examined.handle, journal.clone(), WAIT_MS)
         .await;
     let after = f.revenue();
     let again = f
         .collector()
-        .settle(&examined.handle, &journal, WAIT_MS)
+        .settle(&examined.handle, journal.clone(), WAIT_MS)
         .await;
     let restarted = f.restarted().await;
-    let later = restarted.settle(&examined.handle, &journal, WAIT_MS).await;
+    let later = restarted
+        .settle(&examined.handle, journal.clone(), WAIT_MS)
+        .await;
     assert_eq!(transaction(&again), transaction(&first));
     assert_eq!(transaction(&later), transaction(&first));
     assert_eq!(journal.lines().len(), 1);
@@ -165,11 +174,11 @@ pub(crate) async fn settling_twice_at_once_sends_once(f: &impl Fixture) {
     let collector = f.collector();
     let (_, examined) = signed(f.payer(), &*collector).await;
     let before = f.revenue();
-    let journal = Recorder::default();
+    let journal = Recorder::new();
     let (one, two, three) = tokio::join!(
-        collector.settle(&examined.handle, &journal, WAIT_MS),
-        collector.settle(&examined.handle, &journal, WAIT_MS),
-        collector.settle(&examined.handle, &journal, WAIT_MS),
+        collector.settle(&examined.handle, journal.clone(), WAIT_MS),
+        collector.settle(&examined.handle, journal.clone(), WAIT_MS),
+        collector.settle(&examined.handle, journal.clone(), WAIT_MS),
     );
     assert_eq!(transaction(&one), transaction(&two));
     assert_eq!(transaction(&one), transaction(&three));
@@ -181,7 +190,7 @@ pub(crate) async fn a_used_credential_does_not_verify(f: &impl Fixture) {
     let collector = f.collector();
     let (_, examined) = signed(f.payer(), &*collector).await;
     let outcome = collector
-        .settle(&examined.handle, &Recorder::default(), WAIT_MS)
+        .settle(&examined.handle, Recorder::new(), WAIT_MS)
         .await;
     transaction(&outcome);
     let refusal = collector.verify(&examined).await.unwrap_err();
@@ -194,8 +203,10 @@ pub(crate) async fn a_payer_without_money_does_not_verify_nor_settle(f: &impl Fi
     let (_, examined) = signed(f.pauper(), &*collector).await;
     let refusal = collector.verify(&examined).await.unwrap_err();
     assert_eq!(refusal.reason, Reason::InsufficientBalance);
-    let journal = Recorder::default();
-    let outcome = collector.settle(&examined.handle, &journal, WAIT_MS).await;
+    let journal = Recorder::new();
+    let outcome = collector
+        .settle(&examined.handle, journal.clone(), WAIT_MS)
+        .await;
     assert!(
         matches!(&outcome, Outcome::Rejected(r) if r.reason == Reason::InsufficientBalance && !r.is_ours),
         "{outcome:?}"
@@ -207,9 +218,11 @@ pub(crate) async fn without_a_line_in_the_journal_nothing_leaves(f: &impl Fixtur
     let collector = f.collector();
     let (handle, examined) = signed(f.payer(), &*collector).await;
     let before = f.revenue();
-    let journal = Recorder::default();
+    let journal = Recorder::new();
     journal.refuse(true);
-    let outcome = collector.settle(&examined.handle, &journal, WAIT_MS).await;
+    let outcome = collector
+        .settle(&examined.handle, journal.clone(), WAIT_MS)
+        .await;
     assert!(
         matches!(&outcome, Outcome::Rejected(r) if r.is_ours),
         "{outcome:?}"
@@ -217,7 +230,11 @@ pub(crate) async fn without_a_line_in_the_journal_nothing_leaves(f: &impl Fixtur
     assert_eq!(f.revenue(), before);
     assert_eq!(f.payer().check(&handle).await, Finding::Open);
     journal.refuse(false);
-    transaction(&collector.settle(&examined.handle, &journal, WAIT_MS).await);
+    transaction(
+        &collector
+            .settle(&examined.handle, journal.clone(), WAIT_MS)
+            .await,
+    );
     assert_eq!(f.revenue() - before, examined.terms.amount.atomic());
 }
 
@@ -233,7 +250,7 @@ pub(crate) async fn a_settlement_outlives_its_credentials_expiry(f: &impl Fixtur
     let collector = f.collector();
     let (handle, examined) = signed(f.payer(), &*collector).await;
     let outcome = collector
-        .settle(&examined.handle, &Recorder::default(), WAIT_MS)
+        .settle(&examined.handle, Recorder::new(), WAIT_MS)
         .await;
     let hash = transaction(&outcome);
     f.expire();
@@ -267,8 +284,10 @@ pub(crate) async fn many_settle_at_once(f: &impl Fixture, count: usize) {
         total += examined.terms.amount.atomic();
         let collector = Arc::clone(&collector);
         settlements.push(tokio::spawn(async move {
-            let journal = Recorder::default();
-            collector.settle(&examined.handle, &journal, WAIT_MS).await
+            let journal = Recorder::new();
+            collector
+                .settle(&examined.handle, journal.clone(), WAIT_MS)
+                .await
         }));
     }
     let mut hashes = std::collections::HashSet::new();

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use farebox_core::clock::{Clock, SystemClock};
 use farebox_core::rail::{CollectRail, Examined, Outcome, PayRail};
 use farebox_devnet_evm::{ANY_METHOD, Devnet, DevnetOptions, Fault};
-use farebox_rail_evm::{EvmCollector, EvmKey, EvmPayer, Finality, Network};
+use farebox_rail_evm::{CollectorOptions, EvmCollector, EvmKey, EvmPayer, Finality, Network};
 use farebox_wire::evm::EvmAddress;
 
 use crate::conformance::{Fixture, Recorder, WAIT_MS, rail_conformance};
@@ -77,9 +77,11 @@ impl Evm {
     }
 
     /// Settles, and waits as long as a seller would.
-    pub(crate) async fn settle(&self, examined: &Examined, journal: &Recorder) -> Outcome {
+    pub(crate) async fn settle(&self, examined: &Examined, journal: &Arc<Recorder>) -> Outcome {
         let collector = &self.collector;
-        collector.settle(&examined.handle, journal, WAIT_MS).await
+        collector
+            .settle(&examined.handle, journal.clone(), WAIT_MS)
+            .await
     }
 
     pub(crate) fn gas_account(&self) -> Address {
@@ -91,7 +93,8 @@ pub(crate) fn collector(net: &Devnet, network: &Network, clock: Arc<TestClock>) 
     let accounts = net.accounts();
     let payee = EvmAddress(accounts[9].address.into_array());
     let gas = key(&accounts[0].key_hex());
-    EvmCollector::new(vec![network.clone()], payee, gas, clock).unwrap()
+    let options = CollectorOptions::seller(payee, gas);
+    EvmCollector::new(vec![network.clone()], options, clock).unwrap()
 }
 
 #[async_trait]

@@ -1,5 +1,6 @@
 //! An RPC that hangs, lies, loses answers or belongs to another chain.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use farebox_core::rail::{CollectRail, Finding, Outcome};
@@ -19,7 +20,7 @@ async fn a_lost_reply_to_a_sent_transaction_pays_once() {
     let before = evm.revenue();
     let (_, examined) = signed(evm.payer(), &*evm.collector()).await;
     evm.net.faults().set_times(SEND, Fault::LoseReply, 1);
-    let journal = Recorder::default();
+    let journal = Recorder::new();
     let outcome = evm.settle(&examined, &journal).await;
     assert_eq!(journal.lines(), [transaction(&outcome)]);
     assert_eq!(evm.revenue() - before, examined.terms.amount.atomic());
@@ -31,7 +32,7 @@ async fn a_transaction_that_never_arrived_is_sent_again() {
     let evm = Evm::start().await;
     let (_, examined) = signed(evm.payer(), &*evm.collector()).await;
     evm.net.faults().set_times(SEND, Fault::Disconnect, 1);
-    let journal = Recorder::default();
+    let journal = Recorder::new();
     let outcome = evm.settle(&examined, &journal).await;
     assert_eq!(journal.lines(), [transaction(&outcome)]);
 }
@@ -45,7 +46,7 @@ async fn a_refusal_in_unknown_words_proves_nothing() {
         message: "internal error".into(),
     };
     evm.net.faults().set_times(SEND, words, 1);
-    let journal = Recorder::default();
+    let journal = Recorder::new();
     let outcome = evm.settle(&examined, &journal).await;
     // Sent again, under the same hash.
     assert_eq!(journal.lines(), [transaction(&outcome)]);
@@ -56,10 +57,10 @@ async fn a_node_that_hangs_while_sending_leaves_the_outcome_unknown() {
     let evm = Evm::start().await;
     let (handle, examined) = signed(evm.payer(), &*evm.collector()).await;
     evm.net.faults().set(SEND, Fault::Hang);
-    let journal = Recorder::default();
+    let journal = Recorder::new();
     let outcome = evm
         .collector()
-        .settle(&examined.handle, &journal, 500)
+        .settle(&examined.handle, journal.clone(), 500)
         .await;
     assert_eq!(
         outcome,
@@ -76,10 +77,10 @@ async fn a_node_that_hangs_before_sending_means_that_nothing_was_sent() {
     let evm = Evm::start().await;
     let (_, examined) = signed(evm.payer(), &*evm.collector()).await;
     evm.net.faults().set(ANY_METHOD, Fault::Hang);
-    let journal = Recorder::default();
+    let journal = Recorder::new();
     let outcome = evm
         .collector()
-        .settle(&examined.handle, &journal, 500)
+        .settle(&examined.handle, journal.clone(), 500)
         .await;
     assert!(
         matches!(&outcome, Outcome::Rejected(r) if r.is_ours && r.reason == Reason::UnexpectedSettle),
@@ -113,7 +114,7 @@ async fn nonsense_tells_nothing_and_blames_nobody() {
         assert!(refusal.is_ours, "{fault:?}");
         let outcome = evm
             .collector()
-            .settle(&examined.handle, &Recorder::default(), 500)
+            .settle(&examined.handle, Recorder::new(), 500)
             .await;
         assert!(
             matches!(&outcome, Outcome::Rejected(r) if r.is_ours),
@@ -130,10 +131,10 @@ async fn a_watched_settlement_survives_an_outage() {
     evm.net
         .faults()
         .set("eth_blockNumber", Fault::HttpStatus(502));
-    let journal = Recorder::default();
+    let journal = Recorder::new();
     let outcome = evm
         .collector()
-        .settle(&examined.handle, &journal, 500)
+        .settle(&examined.handle, journal.clone(), 500)
         .await;
     assert!(matches!(outcome, Outcome::Unknown { .. }));
     evm.net.faults().clear();
@@ -149,7 +150,7 @@ async fn a_dead_endpoint_is_passed_over() {
     .await;
     let (handle, examined) = signed(evm.payer(), &*evm.collector()).await;
     evm.collector().verify(&examined).await.unwrap();
-    transaction(&evm.settle(&examined, &Recorder::default()).await);
+    transaction(&evm.settle(&examined, &Recorder::new()).await);
     assert!(matches!(
         evm.payer().check(&handle).await,
         Finding::Settled { .. }
@@ -193,11 +194,11 @@ async fn a_slow_node_is_waited_for() {
         .faults()
         .set(ANY_METHOD, Fault::Delay(Duration::from_millis(100)));
     evm.collector().verify(&examined).await.unwrap();
-    transaction(&evm.settle(&examined, &Recorder::default()).await);
+    transaction(&evm.settle(&examined, &Recorder::new()).await);
 }
 
 /// What a token says that a node simulates, while its newest block says otherwise.
-async fn estimate_reverts_once(message: &str) -> (Evm, Outcome, Recorder, Outcome) {
+async fn estimate_reverts_once(message: &str) -> (Evm, Outcome, Arc<Recorder>, Outcome) {
     let evm = Evm::start().await;
     let (_, examined) = signed(evm.payer(), &*evm.collector()).await;
     let revert = Fault::Refuse {
@@ -205,10 +206,14 @@ async fn estimate_reverts_once(message: &str) -> (Evm, Outcome, Recorder, Outcom
         message: format!("execution reverted: FiatTokenV2: {message}"),
     };
     evm.net.faults().set_times("eth_estimateGas", revert, 1);
-    let journal = Recorder::default();
+    let journal = Recorder::new();
     let collector = evm.collector();
-    let first = collector.settle(&examined.handle, &journal, WAIT_MS).await;
-    let then = collector.settle(&examined.handle, &journal, WAIT_MS).await;
+    let first = collector
+        .settle(&examined.handle, journal.clone(), WAIT_MS)
+        .await;
+    let then = collector
+        .settle(&examined.handle, journal.clone(), WAIT_MS)
+        .await;
     (evm, first, journal, then)
 }
 
@@ -239,11 +244,11 @@ async fn losing_the_race_is_not_judged_by_a_node_that_lags_behind() {
     let (_, examined) = signed(evm.payer(), &*evm.collector()).await;
     let theirs = stranger(&evm).await;
     evm.net.hold_mining();
-    let (ours, others) = (Recorder::default(), Recorder::default());
+    let (ours, others) = (Recorder::new(), Recorder::new());
     let collector = evm.collector();
     let (one, two, ()) = tokio::join!(
-        collector.settle(&examined.handle, &ours, WAIT_MS),
-        theirs.settle(&examined.handle, &others, WAIT_MS),
+        collector.settle(&examined.handle, ours.clone(), WAIT_MS),
+        theirs.settle(&examined.handle, others.clone(), WAIT_MS),
         async {
             wait_until(|| evm.net.waiting_transactions() == 2).await;
             // From now on the token can be asked through the other node only.
@@ -272,7 +277,7 @@ async fn a_nonce_that_is_perhaps_free_is_not_skipped_while_nobody_can_count() {
         .set("eth_getTransactionCount", refuse("busy"));
     let outcome = evm
         .collector()
-        .settle(&examined.handle, &Recorder::default(), 5_000)
+        .settle(&examined.handle, Recorder::new(), 5_000)
         .await;
     // Everything above a skipped nonce would wait for it.
     transaction(&outcome);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use alloy_primitives::U256;
 use farebox_core::rail::{CollectRail, Finding, Outcome};
 use farebox_devnet_evm::{DevnetOptions, Fault};
-use farebox_rail_evm::{EvmCollector, Finality};
+use farebox_rail_evm::{CollectorOptions, EvmCollector, Finality};
 use farebox_wire::evm::EvmAddress;
 use farebox_wire::x402::reason::Reason;
 
@@ -21,7 +21,12 @@ pub(crate) async fn stranger(evm: &Evm) -> EvmCollector {
     let payee = EvmAddress(accounts[9].address.into_array());
     let gas = key(&accounts[2].key_hex());
     let clock = Arc::new(farebox_core::clock::SystemClock);
-    let stranger = EvmCollector::new(vec![evm.network.clone()], payee, gas, clock).unwrap();
+    let stranger = EvmCollector::new(
+        vec![evm.network.clone()],
+        CollectorOptions::seller(payee, gas),
+        clock,
+    )
+    .unwrap();
     stranger.start().await.unwrap();
     stranger
 }
@@ -45,7 +50,7 @@ async fn receipts_are_asked_for_once_per_block_and_not_per_payment() {
         let collector = evm.collector();
         settlements.push(tokio::spawn(async move {
             collector
-                .settle(&examined.handle, &Recorder::default(), WAIT_MS)
+                .settle(&examined.handle, Recorder::new(), WAIT_MS)
                 .await
         }));
     }
@@ -69,9 +74,9 @@ async fn what_a_stranger_settled_is_found_by_its_logs() {
     let (_, examined) = signed(evm.payer(), &*evm.collector()).await;
     let theirs = stranger(&evm).await;
     let first = theirs
-        .settle(&examined.handle, &Recorder::default(), WAIT_MS)
+        .settle(&examined.handle, Recorder::new(), WAIT_MS)
         .await;
-    let journal = Recorder::default();
+    let journal = Recorder::new();
     let ours = evm.settle(&examined, &journal).await;
     assert_eq!(transaction(&ours), transaction(&first));
     assert!(journal.lines().is_empty());
@@ -80,7 +85,7 @@ async fn what_a_stranger_settled_is_found_by_its_logs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_journal_names_signer_and_nonce_of_everything_that_is_sent() {
     let evm = Evm::start().await;
-    let journal = Recorder::default();
+    let journal = Recorder::new();
     for _ in 0..2 {
         let (_, examined) = signed(evm.payer(), &*evm.collector()).await;
         let settled = evm.settle(&examined, &journal).await;
@@ -104,11 +109,11 @@ async fn what_a_stranger_sent_is_on_record_before_it_is_deep_enough() {
     })
     .await;
     let (handle, examined) = signed(evm.payer(), &*evm.collector()).await;
-    let others = Recorder::default();
+    let others = Recorder::new();
     let theirs = stranger(&evm).await;
-    let first = theirs.settle(&examined.handle, &others, 300).await;
+    let first = theirs.settle(&examined.handle, others.clone(), 300).await;
     assert!(matches!(first, Outcome::Unknown { .. }));
-    let journal = Recorder::default();
+    let journal = Recorder::new();
     let ours = evm.settle(&examined, &journal).await;
     assert!(matches!(ours, Outcome::Unknown { .. }));
     assert_eq!(journal.lines(), others.lines());
@@ -126,11 +131,11 @@ async fn losing_the_race_against_a_stranger_is_settled_all_the_same() {
     let (_, examined) = signed(evm.payer(), &*evm.collector()).await;
     let theirs = stranger(&evm).await;
     evm.net.hold_mining();
-    let (ours, others) = (Recorder::default(), Recorder::default());
+    let (ours, others) = (Recorder::new(), Recorder::new());
     let collector = evm.collector();
     let (one, two, ()) = tokio::join!(
-        collector.settle(&examined.handle, &ours, WAIT_MS),
-        theirs.settle(&examined.handle, &others, WAIT_MS),
+        collector.settle(&examined.handle, ours.clone(), WAIT_MS),
+        theirs.settle(&examined.handle, others.clone(), WAIT_MS),
         async {
             wait_until(|| evm.net.waiting_transactions() == 2).await;
             evm.net.release_mining();
@@ -149,7 +154,7 @@ async fn a_restart_with_the_old_transaction_still_waiting_pays_once() {
     evm.net.hold_mining();
     let first = evm
         .collector()
-        .settle(&examined.handle, &Recorder::default(), 300)
+        .settle(&examined.handle, Recorder::new(), 300)
         .await;
     assert_eq!(
         first,
@@ -158,9 +163,9 @@ async fn a_restart_with_the_old_transaction_still_waiting_pays_once() {
         }
     );
     let restarted = evm.restarted().await;
-    let journal = Recorder::default();
+    let journal = Recorder::new();
     let (second, ()) = tokio::join!(
-        restarted.settle(&examined.handle, &journal, WAIT_MS),
+        restarted.settle(&examined.handle, journal.clone(), WAIT_MS),
         async {
             wait_until(|| evm.net.waiting_transactions() == 2).await;
             evm.net.release_mining();
@@ -175,10 +180,10 @@ async fn unknown_at_the_deadline_is_found_settled_later() {
     let evm = Evm::start().await;
     let (handle, examined) = signed(evm.payer(), &*evm.collector()).await;
     evm.net.hold_mining();
-    let journal = Recorder::default();
+    let journal = Recorder::new();
     let outcome = evm
         .collector()
-        .settle(&examined.handle, &journal, 300)
+        .settle(&examined.handle, journal.clone(), 300)
         .await;
     assert_eq!(
         outcome,
@@ -201,7 +206,7 @@ async fn a_caller_who_goes_away_does_not_stop_the_settlement() {
     let collector = evm.collector();
     let call = tokio::spawn(async move {
         collector
-            .settle(&examined.handle, &Recorder::default(), WAIT_MS)
+            .settle(&examined.handle, Recorder::new(), WAIT_MS)
             .await
     });
     wait_until(|| evm.net.waiting_transactions() == 1).await;
@@ -229,7 +234,7 @@ async fn a_refused_transaction_leaves_no_gap_behind() {
         let collector = evm.collector();
         settlements.push(tokio::spawn(async move {
             collector
-                .settle(&examined.handle, &Recorder::default(), WAIT_MS)
+                .settle(&examined.handle, Recorder::new(), WAIT_MS)
                 .await
         }));
     }
@@ -254,7 +259,7 @@ async fn a_nonce_that_another_program_used_is_skipped() {
     let (_, examined) = signed(evm.payer(), &twin).await;
     transaction(
         &twin
-            .settle(&examined.handle, &Recorder::default(), WAIT_MS)
+            .settle(&examined.handle, Recorder::new(), WAIT_MS)
             .await,
     );
     // Our collector does not get to see the new count before it sends.
@@ -266,7 +271,7 @@ async fn a_nonce_that_another_program_used_is_skipped() {
         .faults()
         .set_times("eth_getTransactionCount", refusal, 1);
     let (_, examined) = signed(evm.payer(), &*evm.collector()).await;
-    let journal = Recorder::default();
+    let journal = Recorder::new();
     let outcome = evm.settle(&examined, &journal).await;
     let lines = journal.lines();
     assert_eq!(lines.len(), 2);
@@ -282,7 +287,7 @@ async fn a_node_that_contradicts_itself_about_a_nonce_is_not_believed() {
     };
     evm.net.faults().set_times(SEND, lie, 1);
     let (_, examined) = signed(evm.payer(), &*evm.collector()).await;
-    let outcome = evm.settle(&examined, &Recorder::default()).await;
+    let outcome = evm.settle(&examined, &Recorder::new()).await;
     transaction(&outcome);
     assert_eq!(evm.net.nonce(evm.gas_account()), 1);
 }
@@ -292,7 +297,7 @@ async fn an_unfunded_gas_key_says_what_to_do() {
     let evm = Evm::start().await;
     evm.net.set_ether_balance(evm.gas_account(), U256::ZERO);
     let (_, examined) = signed(evm.payer(), &*evm.collector()).await;
-    let journal = Recorder::default();
+    let journal = Recorder::new();
     let outcome = evm.settle(&examined, &journal).await;
     assert!(journal.lines().is_empty());
     let Outcome::Rejected(refusal) = outcome else {
@@ -308,7 +313,7 @@ async fn an_unfunded_gas_key_says_what_to_do() {
     // Nothing was lost: with money it goes on.
     evm.net
         .set_ether_balance(evm.gas_account(), U256::from(10u128.pow(18)));
-    transaction(&evm.settle(&examined, &Recorder::default()).await);
+    transaction(&evm.settle(&examined, &Recorder::new()).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -320,15 +325,21 @@ async fn a_gas_key_that_runs_dry_while_sending_says_so_too() {
         message: "insufficient funds for gas * price + value".into(),
     };
     evm.net.faults().set_times(SEND, dry, 1);
-    let journal = Recorder::default();
+    let journal = Recorder::new();
     let collector = evm.collector();
-    let outcome = collector.settle(&examined.handle, &journal, WAIT_MS).await;
+    let outcome = collector
+        .settle(&examined.handle, journal.clone(), WAIT_MS)
+        .await;
     assert!(
         matches!(&outcome, Outcome::Rejected(r) if r.is_ours && r.message.contains("cannot pay for gas")),
         "{outcome:?}"
     );
     // Its nonce came back.
-    transaction(&collector.settle(&examined.handle, &journal, WAIT_MS).await);
+    transaction(
+        &collector
+            .settle(&examined.handle, journal.clone(), WAIT_MS)
+            .await,
+    );
     assert_eq!(evm.net.nonce(evm.gas_account()), 1);
 }
 
@@ -341,7 +352,7 @@ async fn gas_above_the_cap_is_not_paid() {
     evm.net.set_base_fee(6_000_000_000);
     evm.net.mine();
     let (_, examined) = signed(evm.payer(), &*evm.collector()).await;
-    let journal = Recorder::default();
+    let journal = Recorder::new();
     let outcome = evm.settle(&examined, &journal).await;
     assert!(
         matches!(&outcome, Outcome::Rejected(r) if r.is_ours && r.message.contains("cap")),
@@ -356,7 +367,7 @@ async fn confirmations_are_waited_for() {
     let (handle, examined) = signed(evm.payer(), &*evm.collector()).await;
     let collector = evm.collector();
     let early = collector
-        .settle(&examined.handle, &Recorder::default(), 500)
+        .settle(&examined.handle, Recorder::new(), 500)
         .await;
     assert_eq!(
         early,
@@ -368,7 +379,7 @@ async fn confirmations_are_waited_for() {
     evm.net.mine();
     evm.net.mine();
     let outcome = collector
-        .settle(&examined.handle, &Recorder::default(), WAIT_MS)
+        .settle(&examined.handle, Recorder::new(), WAIT_MS)
         .await;
     transaction(&outcome);
     assert!(matches!(
@@ -382,10 +393,10 @@ async fn a_transaction_that_the_node_forgot_is_sent_again() {
     let evm = Evm::start().await;
     let (_, examined) = signed(evm.payer(), &*evm.collector()).await;
     evm.net.hold_mining();
-    let journal = Recorder::default();
+    let journal = Recorder::new();
     let first = evm
         .collector()
-        .settle(&examined.handle, &journal, 300)
+        .settle(&examined.handle, journal.clone(), 300)
         .await;
     assert!(matches!(first, Outcome::Unknown { .. }));
     let hash = journal.lines()[0].parse().unwrap();
@@ -401,10 +412,10 @@ async fn an_expired_payment_that_no_block_took_does_not_hold_up_the_next() {
     let before = evm.revenue();
     let (_, examined) = signed(evm.payer(), &*evm.collector()).await;
     evm.net.hold_mining();
-    let journal = Recorder::default();
+    let journal = Recorder::new();
     let first = evm
         .collector()
-        .settle(&examined.handle, &journal, 300)
+        .settle(&examined.handle, journal.clone(), 300)
         .await;
     assert!(matches!(first, Outcome::Unknown { .. }));
     // The node forgets it, and our clock passes its expiry.
@@ -415,7 +426,7 @@ async fn an_expired_payment_that_no_block_took_does_not_hold_up_the_next() {
     evm.clock.advance(Duration::from_secs(3600));
     let (_, next) = signed(evm.payer(), &*evm.collector()).await;
     evm.net.release_mining();
-    let outcome = evm.settle(&next, &Recorder::default()).await;
+    let outcome = evm.settle(&next, &Recorder::new()).await;
     transaction(&outcome);
     // The next one, and not the expired one.
     assert_eq!(evm.revenue() - before, next.terms.amount.atomic());
@@ -438,7 +449,7 @@ pub(crate) async fn wait_until(fact: impl Fn() -> bool) {
 async fn finality_in_blocks_is_told_apart_from_settlement() {
     let evm = Evm::with(DevnetOptions::quiet(), |n| n.finality = Finality::Blocks(2)).await;
     let (handle, examined) = signed(evm.payer(), &*evm.collector()).await;
-    let outcome = evm.settle(&examined, &Recorder::default()).await;
+    let outcome = evm.settle(&examined, &Recorder::new()).await;
     assert!(matches!(
         outcome,
         Outcome::Settled {

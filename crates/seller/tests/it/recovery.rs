@@ -5,7 +5,7 @@ use std::sync::Arc;
 use farebox_core::ledger::{Attach, Ledger};
 use farebox_core::payment::{Delivery, Event, Phase};
 use farebox_core::rail::Finding;
-use farebox_seller::recover::Recovered;
+use farebox_seller::till::recover::Recovered;
 use http::StatusCode;
 
 use crate::support::fake_rail::hash_of;

@@ -14,7 +14,7 @@ use farebox_core::payment::Role;
 use farebox_core::rail::PayRail;
 use farebox_devnet_evm::{Devnet, DevnetOptions};
 use farebox_ledger::SqliteLedger;
-use farebox_rail_evm::{EvmCollector, EvmKey, EvmPayer, Finality, Network};
+use farebox_rail_evm::{CollectorOptions, EvmCollector, EvmKey, EvmPayer, Finality, Network};
 use farebox_seller::{Route, Seller, SellerConfig, SettleWhen};
 use farebox_server::{Gateway, GatewayOptions, Upstreams};
 use farebox_wire::evm::EvmAddress;
@@ -149,8 +149,12 @@ impl Town {
         let payee = EvmAddress(devnet.accounts()[9].address.into_array());
         let gas_key = key(&devnet.accounts()[0].key_hex());
         let clock = || Arc::new(SystemClock);
-        let collector =
-            EvmCollector::new(vec![network.clone()], payee, gas_key, clock()).expect("a collector");
+        let collector = EvmCollector::new(
+            vec![network.clone()],
+            CollectorOptions::seller(payee, gas_key),
+            clock(),
+        )
+        .expect("a collector");
         collector.start().await.expect("the devnet answers");
 
         let dir = tempfile::tempdir().expect("a folder");

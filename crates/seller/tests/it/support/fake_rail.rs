@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use farebox_core::rail::{
-    CollectRail, Examined, Finding, Funds, Handle, Journal, Outcome, Price, RailError, Refusal,
-    SellerOffer, SentTransaction, Terms,
+    CollectRail, Examined, Finding, Funds, Handle, Journal, NetworkHealth, Outcome, Price, Proof,
+    RailError, Refusal, SellerOffer, SentTransaction, SignatureCheck, Terms,
 };
 use farebox_wire::caip::ChainId;
 use farebox_wire::identity::Identity;
 use farebox_wire::money::Amount;
 use farebox_wire::x402::reason::Reason;
-use farebox_wire::x402::types::{PaymentPayload, PaymentRequirements};
+use farebox_wire::x402::types::{PaymentPayload, PaymentRequirements, SupportedKind};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
@@ -161,6 +161,22 @@ impl CollectRail for FakeRail {
         }])
     }
 
+    fn offer_of(&self, _: &PaymentRequirements) -> Result<SellerOffer, Refusal> {
+        unreachable!("sellers make their offers themselves")
+    }
+
+    fn kinds(&self) -> Vec<SupportedKind> {
+        Vec::new()
+    }
+
+    fn signers(&self) -> Vec<(String, Vec<String>)> {
+        Vec::new()
+    }
+
+    async fn health(&self) -> Vec<NetworkHealth> {
+        Vec::new()
+    }
+
     fn examine(
         &self,
         payload: &PaymentPayload,
@@ -184,6 +200,7 @@ impl CollectRail for FakeRail {
             terms,
             valid_before_s,
             handle: Handle(nonce.to_owned()),
+            signature: SignatureCheck::Good,
         })
     }
 
@@ -193,10 +210,10 @@ impl CollectRail for FakeRail {
             return Err(refusal(Reason::UnexpectedVerify, true));
         }
         let balance = Amount::from_atomic(*self.balance.lock().expect("lock"));
-        Ok(Funds { balance })
+        Ok(Funds::Balance(balance))
     }
 
-    async fn settle(&self, handle: &Handle, journal: &dyn Journal, _: u64) -> Outcome {
+    async fn settle(&self, handle: &Handle, journal: Arc<dyn Journal>, _: u64) -> Outcome {
         self.settled.fetch_add(1, Ordering::SeqCst);
         self.gate.acquire().await.expect("open").forget();
         self.gate.add_permits(1);
@@ -231,6 +248,7 @@ impl CollectRail for FakeRail {
                 Outcome::Settled {
                     transaction,
                     is_final: false,
+                    proof: Proof::Chain,
                 }
             }
             Plan::Revert => Outcome::Rejected(refusal(Reason::TransactionFailed, false)),

@@ -82,18 +82,18 @@ impl Ledger for FrailLedger {
         self.real.payer_mark(asset, payer).await
     }
 
-    async fn apply(
+    async fn apply_all(
         &self,
         id: &PaymentId,
-        event: Event,
+        events: Vec<Event>,
         attach: Attach,
         now_ms: u64,
     ) -> Result<Applied, LedgerError> {
-        if let Some(step) = step_of(&event) {
+        for step in events.iter().filter_map(step_of) {
             self.reach(step)?;
         }
-        let is_sending = matches!(event, Event::Sending { .. });
-        let applied = self.real.apply(id, event, attach, now_ms).await;
+        let is_sending = matches!(events.as_slice(), [Event::Sending { .. }]);
+        let applied = self.real.apply_all(id, events, attach, now_ms).await;
         if is_sending {
             self.reach(Step::SendingUnheard)?;
         }

@@ -8,14 +8,13 @@ use std::collections::HashSet;
 use std::future::Future;
 
 use farebox_core::ledger::{Applied, Attach, Filter, LedgerError, Payment, PaymentId, Stage};
-use farebox_core::payment::{Event, Phase, Role};
-use farebox_core::rail::{CollectRail, Finding, Handle};
+use farebox_core::payment::{Event, Phase};
+use farebox_core::rail::{CollectRail, Finding, Handle, Proof};
 use futures_util::StreamExt;
 
-use crate::Seller;
+use super::Till;
+use super::settle::{Attempt, Settlement, receipt};
 use crate::body::BodyDigest;
-use crate::settle::{Attempt, receipt};
-use crate::shop::Shop;
 
 /// Settled payments are looked at every so many ticks until they are final, which takes minutes
 /// on real chains.
@@ -27,7 +26,7 @@ const SETTLE_AGAIN_WAIT_MS: u64 = 2_000;
 /// Rails that are asked at the same time.
 const PARALLEL: usize = 16;
 
-/// What [`Seller::recover`] found and did.
+/// What [`Till::recover`] found and did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
     /// Claims that were given back: nothing had been sent for them.
@@ -38,19 +37,19 @@ pub struct Recovered {
     pub undecided: usize,
 }
 
-impl Seller {
+impl Till {
     /// Resolves what an earlier process has left, as far as it can be told now. Call it before
     /// the first request, with the ledger's seller lock held.
     ///
     /// # Errors
     /// Where the ledger cannot be used: nothing may be sold then.
     pub async fn recover(&self) -> Result<Recovered, LedgerError> {
-        let shop = &*self.shop;
+        let till = self;
         let mut recovered = Recovered::default();
         let mut open = Vec::new();
-        for payment in listed(shop, Stage::Undecided, None).await? {
+        for payment in listed(till, Stage::Undecided, None).await? {
             if payment.state.phase == Phase::Reserved {
-                apply(shop, &payment, abandoned()).await?;
+                apply(till, &payment, abandoned()).await?;
                 recovered.released += 1;
             } else {
                 open.push(payment);
@@ -58,7 +57,7 @@ impl Seller {
         }
         let asked = open
             .iter()
-            .map(|payment| resolve(shop, payment, IfOpen::Leave));
+            .map(|payment| resolve(till, payment, IfOpen::Leave));
         let mut results = at_once(asked.collect());
         while let Some(phase) = results.next().await {
             match phase? {
@@ -72,10 +71,10 @@ impl Seller {
 
     /// Watches until `shutdown`: settles again what has not arrived while its credential lives,
     /// gives back what never will, and sees settlements through to finality.
-    pub async fn watch(self, shutdown: impl Future<Output = ()>) {
+    pub async fn watch(&self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = std::pin::pin!(shutdown);
         let mut suspects = HashSet::new();
-        let mut ticks = tokio::time::interval(self.shop.watch_every);
+        let mut ticks = tokio::time::interval(self.watch_every);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut count: u32 = 0;
         loop {
@@ -98,11 +97,11 @@ impl Seller {
         suspects: &mut HashSet<PaymentId>,
         with_settled: bool,
     ) -> Result<(), LedgerError> {
-        let shop = &*self.shop;
-        let open = listed(shop, Stage::Undecided, Some(BATCH)).await?;
+        let till = self;
+        let open = listed(till, Stage::Undecided, Some(BATCH)).await?;
         let asked = open
             .iter()
-            .map(|payment| resolve(shop, payment, IfOpen::SettleAgain));
+            .map(|payment| resolve(till, payment, IfOpen::SettleAgain));
         let mut results = at_once(asked.collect());
         while let Some(phase) = results.next().await {
             log_failure(phase);
@@ -110,11 +109,11 @@ impl Seller {
         if !with_settled {
             return Ok(());
         }
-        let settled = listed(shop, Stage::NotFinal, Some(BATCH)).await?;
-        let asked = settled.iter().map(|payment| look_at(shop, payment));
+        let settled = listed(till, Stage::NotFinal, Some(BATCH)).await?;
+        let asked = settled.iter().map(|payment| look_at(till, payment));
         let mut results = at_once(asked.collect());
         while let Some((payment, finding)) = results.next().await {
-            log_failure(see_through(shop, payment, finding, suspects).await);
+            log_failure(see_through(till, payment, finding, suspects).await);
         }
         Ok(())
     }
@@ -142,41 +141,41 @@ fn log_failure<T>(result: Result<T, LedgerError>) {
 
 /// The oldest payments at a stage that nobody serves now.
 async fn listed(
-    shop: &Shop,
+    till: &Till,
     stage: Stage,
     limit: Option<usize>,
 ) -> Result<Vec<Payment>, LedgerError> {
     let filter = Filter {
-        role: Some(Role::Seller),
+        role: Some(till.role),
         stage,
         oldest_first: true,
         limit,
     };
-    let mut payments = shop.ledger.list(filter).await?;
+    let mut payments = till.ledger.list(filter).await?;
     // Only now, so that a request which ended meanwhile is seen in its last state or not at all:
     // every event of the watch is harmless to a payment that has gone on.
-    payments.retain(|payment| !is_served(shop, payment));
+    payments.retain(|payment| !is_served(till, payment));
     Ok(payments)
 }
 
-fn is_served(shop: &Shop, payment: &Payment) -> bool {
+fn is_served(till: &Till, payment: &Payment) -> bool {
     payment
         .identity
         .as_ref()
-        .is_some_and(|identity| shop.in_flight.contains(identity))
+        .is_some_and(|identity| till.in_flight.contains(identity))
 }
 
 /// Asks the rail about a payment that is not settled, and writes down what it says.
-async fn resolve(shop: &Shop, payment: &Payment, if_open: IfOpen) -> Result<Phase, LedgerError> {
+async fn resolve(till: &Till, payment: &Payment, if_open: IfOpen) -> Result<Phase, LedgerError> {
     if payment.state.phase == Phase::Reserved {
         // Its request has died without a word, and nothing was sent for it; unless the same
         // credential has come again since the list was read.
-        return match is_served(shop, payment) {
+        return match is_served(till, payment) {
             true => Ok(payment.state.phase),
-            false => apply(shop, payment, abandoned()).await,
+            false => apply(till, payment, abandoned()).await,
         };
     }
-    let Some((rail, handle)) = on_rail(shop, payment) else {
+    let Some((rail, handle)) = on_rail(till, payment) else {
         return Ok(payment.state.phase);
     };
     match rail.check(handle).await {
@@ -188,11 +187,11 @@ async fn resolve(shop: &Shop, payment: &Payment, if_open: IfOpen) -> Result<Phas
                 transaction,
                 is_final,
             };
-            apply(shop, payment, event).await
+            apply(till, payment, event).await
         }
-        Finding::NeverWill => apply(shop, payment, Event::Expired).await,
-        Finding::Open if if_open == IfOpen::SettleAgain && is_valid(shop, payment) => {
-            settle_again(shop, rail, payment, handle).await
+        Finding::NeverWill => apply(till, payment, Event::Expired).await,
+        Finding::Open if if_open == IfOpen::SettleAgain && is_valid(till, payment) => {
+            settle_again(till, rail, payment, handle).await
         }
         Finding::Open => Ok(payment.state.phase),
         Finding::Unanswered { why } | Finding::CannotTell { why } => {
@@ -203,29 +202,30 @@ async fn resolve(shop: &Shop, payment: &Payment, if_open: IfOpen) -> Result<Phas
 }
 
 async fn settle_again(
-    shop: &Shop,
+    till: &Till,
     rail: &dyn CollectRail,
     payment: &Payment,
     handle: &Handle,
 ) -> Result<Phase, LedgerError> {
     let attempt = Attempt {
-        shop,
         rail,
         payment,
         handle,
         request_body: &BodyDigest::default(),
-        wait_ms: shop.settle_wait_ms.min(SETTLE_AGAIN_WAIT_MS),
+        delivers: false,
+        wait_ms: till.settle_wait_ms.min(SETTLE_AGAIN_WAIT_MS),
     };
-    // Whatever it says to a buyer is on record as well, and nobody waits for it here.
-    let is_settled = attempt.settle().await.is_ok();
+    // What it says is on record as well, and nobody waits for it here.
+    let settlement = till.settle(attempt).await;
+    let is_settled = matches!(settlement, Settlement::Settled { .. });
     tracing::info!(payment = %payment.id, is_settled, "sent a settlement again");
-    let now = shop.ledger.payment(&payment.id).await?;
+    let now = till.ledger.payment(&payment.id).await?;
     Ok(now.map_or(payment.state.phase, |payment| payment.state.phase))
 }
 
 /// What the rail says about a settled payment.
-async fn look_at<'a>(shop: &Shop, payment: &'a Payment) -> (&'a Payment, Finding) {
-    let finding = match on_rail(shop, payment) {
+async fn look_at<'a>(till: &Till, payment: &'a Payment) -> (&'a Payment, Finding) {
+    let finding = match on_rail(till, payment) {
         Some((rail, handle)) => rail.check(handle).await,
         None => Finding::CannotTell {
             why: "its rail is not configured".to_owned(),
@@ -236,7 +236,7 @@ async fn look_at<'a>(shop: &Shop, payment: &'a Payment) -> (&'a Payment, Finding
 
 /// Sees a settled payment through to finality, or finds out that the chain has undone it.
 async fn see_through(
-    shop: &Shop,
+    till: &Till,
     payment: &Payment,
     finding: Finding,
     suspects: &mut HashSet<PaymentId>,
@@ -253,26 +253,26 @@ async fn see_through(
         // A node that lags behind says the same: believe it only when it says so twice.
         Finding::Open | Finding::NeverWill if suspects.insert(payment.id.clone()) => return Ok(()),
         Finding::Open => Event::Undone {
-            resendable: is_valid(shop, payment),
+            resendable: is_valid(till, payment),
         },
         Finding::NeverWill => Event::Undone { resendable: false },
     };
     if suspects.remove(&payment.id) {
         tracing::error!(payment = %payment.id, "the chain has undone a settlement");
     }
-    apply(shop, payment, event).await?;
+    apply(till, payment, event).await?;
     Ok(())
 }
 
-fn on_rail<'a>(shop: &'a Shop, payment: &'a Payment) -> Option<(&'a dyn CollectRail, &'a Handle)> {
-    let rail = shop.rail(&payment.terms.rail)?;
+fn on_rail<'a>(till: &'a Till, payment: &'a Payment) -> Option<(&'a dyn CollectRail, &'a Handle)> {
+    let rail = till.rail(&payment.terms.rail)?;
     Some((rail.as_ref(), payment.handle.as_ref()?))
 }
 
-fn is_valid(shop: &Shop, payment: &Payment) -> bool {
+fn is_valid(till: &Till, payment: &Payment) -> bool {
     payment
         .valid_before_s
-        .is_some_and(|valid_before_s| shop.clock.now_s() < valid_before_s)
+        .is_some_and(|valid_before_s| till.clock.now_s() < valid_before_s)
 }
 
 fn abandoned() -> Event {
@@ -282,16 +282,16 @@ fn abandoned() -> Event {
 }
 
 /// Applies an event; a payment that has gone on meanwhile is left as it is.
-async fn apply(shop: &Shop, payment: &Payment, event: Event) -> Result<Phase, LedgerError> {
+async fn apply(till: &Till, payment: &Payment, event: Event) -> Result<Phase, LedgerError> {
     let attach = match &event {
         Event::Settled { transaction, .. } => Attach {
-            receipt: Some(receipt(&payment.terms, transaction)),
+            receipt: Some(receipt(&payment.terms, transaction, Proof::Chain)),
             ..Attach::default()
         },
         _ => Attach::default(),
     };
-    let now_ms = shop.clock.now_ms();
-    match shop.ledger.apply(&payment.id, event, attach, now_ms).await {
+    let now_ms = till.clock.now_ms();
+    match till.ledger.apply(&payment.id, event, attach, now_ms).await {
         Ok(Applied { payment, effects }) => {
             tracing::info!(payment = %payment.id, phase = ?payment.state.phase, ?effects, "resolved");
             Ok(payment.state.phase)

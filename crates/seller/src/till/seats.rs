@@ -12,16 +12,16 @@ use tokio::sync::watch;
 
 /// The request that sits: digests of payload and request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Fingerprint {
+pub struct Fingerprint {
     /// Digest of the canonical payload.
-    pub(crate) payload: [u8; 32],
+    pub payload: [u8; 32],
     /// Digest of route, method, origin and path.
-    pub(crate) request: [u8; 32],
+    pub request: [u8; 32],
 }
 
 /// The seats.
 #[derive(Default)]
-pub(crate) struct InFlight {
+pub(super) struct InFlight {
     seats: Mutex<HashMap<Identity, Occupant>>,
 }
 
@@ -35,7 +35,7 @@ struct Occupant {
 
 /// Somebody else sits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Taken {
+pub enum Taken {
     /// With the same payload and for the same request.
     BySameRequest,
     /// Not so.
@@ -45,7 +45,7 @@ pub(crate) enum Taken {
 impl InFlight {
     /// Takes the seat of `identity`, or says who has it. Where only a record is still being
     /// written, waits for that.
-    pub(crate) async fn enter(
+    pub(super) async fn enter(
         self: &Arc<Self>,
         identity: &Identity,
         fingerprint: Fingerprint,
@@ -62,7 +62,7 @@ impl InFlight {
     }
 
     /// Whether somebody sits.
-    pub(crate) fn contains(&self, identity: &Identity) -> bool {
+    pub(super) fn contains(&self, identity: &Identity) -> bool {
         self.lock().contains_key(identity)
     }
 
@@ -110,7 +110,7 @@ enum Busy {
 }
 
 /// The right to serve one identity; given up when dropped.
-pub(crate) struct Seat {
+pub struct Seat {
     seats: Arc<InFlight>,
     identity: Identity,
     is_kept: bool,
@@ -120,7 +120,7 @@ pub(crate) struct Seat {
 
 impl Seat {
     /// From now on others wait for this seat instead of being sent away.
-    pub(crate) fn close(&self) {
+    pub fn close(&self) {
         if let Some(occupant) = self.seats.lock().get_mut(&self.identity) {
             occupant.is_closing = true;
         }
@@ -128,7 +128,7 @@ impl Seat {
 
     /// Never gives the seat up: what it was taken for is not on record, so in this process nobody
     /// may be served for it again. Others are sent away instead of waiting.
-    pub(crate) fn keep(mut self) {
+    pub fn keep(mut self) {
         if let Some(occupant) = self.seats.lock().get_mut(&self.identity) {
             occupant.is_closing = false;
         }
@@ -145,5 +145,5 @@ impl Drop for Seat {
 }
 
 #[cfg(test)]
-#[path = "in_flight_tests.rs"]
+#[path = "seats_tests.rs"]
 mod tests;

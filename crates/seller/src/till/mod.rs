@@ -1,0 +1,207 @@
+//! The till: claims identities, settles them, and sees settlements through, for one role in one
+//! ledger.
+//!
+//! The seller's layer has one, and a facilitator has one; both therefore keep the same laws. It
+//! knows nothing of routes, prices or HTTP. One ledger has one process with tills: hold the
+//! ledger's seller lock for as long as one lives, or one credential may be served twice.
+
+pub mod recover;
+mod seats;
+pub mod settle;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use farebox_core::clock::Clock;
+use farebox_core::ledger::{
+    Claimed, Cover, Ledger, LedgerError, NewClaim, Payment, PaymentId, SellerSide,
+};
+use farebox_core::payment::Role;
+use farebox_core::rail::{CollectRail, Examined, Funds, Refusal};
+use farebox_wire::identity::Identity;
+use farebox_wire::money::Amount;
+use tokio_util::task::TaskTracker;
+
+use self::seats::InFlight;
+pub use self::seats::{Fingerprint, Seat, Taken};
+
+/// What a till is told.
+#[derive(Clone, Copy, Debug)]
+pub struct TillConfig {
+    /// In whose books it works: seller or facilitator.
+    pub role: Role,
+    /// How long a request waits for its settlement, in milliseconds.
+    pub settle_wait_ms: u64,
+    /// How often [`Till::watch`] looks, in milliseconds; positive.
+    pub watch_every_ms: u64,
+}
+
+/// See the module. Share it in an `Arc`.
+pub struct Till {
+    role: Role,
+    settle_wait_ms: u64,
+    watch_every: Duration,
+    rails: Vec<Arc<dyn CollectRail>>,
+    ledger: Arc<dyn Ledger>,
+    clock: Arc<dyn Clock>,
+    in_flight: Arc<InFlight>,
+    /// Collects and records that outlive their connections.
+    tasks: TaskTracker,
+}
+
+/// Why there is no claim. Nothing was written.
+pub enum NotClaimed {
+    /// The rail refuses the credential, or cannot be asked.
+    Refused(Refusal),
+    /// Somebody was first, in this very moment.
+    Repeat(Box<Payment>),
+    /// Earlier payments hold the payer's balance.
+    Insufficient {
+        /// What is left of it, in atomic units.
+        left: Amount,
+    },
+    /// Nobody knows how much the payer has, and another payment of his is not settled yet.
+    OneAtATime,
+    /// The books cannot be used.
+    Ledger(LedgerError),
+    /// The system gave no random bytes for a name.
+    NoRandomness(String),
+}
+
+impl Till {
+    /// A till over these rails and books.
+    #[must_use]
+    pub fn new(
+        config: TillConfig,
+        rails: Vec<Arc<dyn CollectRail>>,
+        ledger: Arc<dyn Ledger>,
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            role: config.role,
+            settle_wait_ms: config.settle_wait_ms,
+            // An interval of zero is no interval.
+            watch_every: Duration::from_millis(config.watch_every_ms.max(1)),
+            rails,
+            ledger,
+            clock,
+            in_flight: Arc::new(InFlight::default()),
+            tasks: TaskTracker::new(),
+        })
+    }
+
+    /// The rails, in their order.
+    #[must_use]
+    pub fn rails(&self) -> &[Arc<dyn CollectRail>] {
+        &self.rails
+    }
+
+    /// The rail with this name.
+    #[must_use]
+    pub fn rail(&self, name: &str) -> Option<&Arc<dyn CollectRail>> {
+        self.rails.iter().find(|rail| rail.rail() == name)
+    }
+
+    /// The books.
+    #[must_use]
+    pub fn ledger(&self) -> &Arc<dyn Ledger> {
+        &self.ledger
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// Where to run what must come to its end though its connection has gone.
+    #[must_use]
+    pub const fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
+    /// How long a request waits for its settlement, in milliseconds.
+    #[must_use]
+    pub const fn settle_wait_ms(&self) -> u64 {
+        self.settle_wait_ms
+    }
+
+    /// Takes the seat of an identity: from now until it is given up nobody else in this process
+    /// works on it. Take it only for a credential whose signature is known to be good.
+    ///
+    /// # Errors
+    /// Who has it.
+    pub async fn sit(&self, identity: &Identity, fingerprint: Fingerprint) -> Result<Seat, Taken> {
+        self.in_flight.enter(identity, fingerprint).await
+    }
+
+    /// The payment that has claimed an identity before.
+    ///
+    /// # Errors
+    /// Where the books cannot be used.
+    pub async fn earlier(&self, identity: &Identity) -> Result<Option<Payment>, LedgerError> {
+        self.ledger.by_identity(self.role, identity).await
+    }
+
+    /// Asks the chain, then claims the identity and holds the payer's balance. The seat is the
+    /// caller's.
+    ///
+    /// # Errors
+    /// [`NotClaimed`]; a credential that fails changes nothing for the one whom it imitates.
+    pub async fn claim(
+        &self,
+        rail: &dyn CollectRail,
+        examined: &Examined,
+        side: SellerSide,
+    ) -> Result<Payment, NotClaimed> {
+        let terms = &examined.terms;
+        // Before the chain is asked: what settles in between must count as gone.
+        let mark = match &terms.payer {
+            Some(payer) => {
+                let mark = self.ledger.payer_mark(&terms.asset, payer).await;
+                Some(mark.map_err(NotClaimed::Ledger)?)
+            }
+            None => None,
+        };
+        let funds = rail.verify(examined).await.map_err(NotClaimed::Refused)?;
+        let claimed = self
+            .ledger
+            .claim(NewClaim {
+                id: new_payment_id()?,
+                role: self.role,
+                identity: examined.identity.clone(),
+                side,
+                terms: terms.clone(),
+                valid_before_s: examined.valid_before_s,
+                handle: examined.handle.clone(),
+                cover: match (funds, mark) {
+                    (Funds::Balance(balance), Some(mark)) => Cover::Balance(balance, mark),
+                    (Funds::Balance(_), None) => Cover::NotNeeded,
+                    (Funds::EnoughForOne, _) => Cover::OneAtATime,
+                },
+                now_ms: self.clock.now_ms(),
+            })
+            .await
+            .map_err(NotClaimed::Ledger)?;
+        match claimed {
+            Claimed::First(payment) => Ok(*payment),
+            Claimed::Repeat(payment) => Err(NotClaimed::Repeat(payment)),
+            Claimed::Insufficient { left } => Err(NotClaimed::Insufficient { left }),
+            Claimed::OneAtATime => Err(NotClaimed::OneAtATime),
+        }
+    }
+
+    /// Waits until everything that was begun is on record: settlements whose caller has gone
+    /// away, and deliveries. Call it after the last connection has ended.
+    pub async fn finish(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.tasks.reopen();
+    }
+}
+
+fn new_payment_id() -> Result<PaymentId, NotClaimed> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| NotClaimed::NoRandomness(error.to_string()))?;
+    Ok(PaymentId(format!("pay_{}", hex::encode(bytes))))
+}
