@@ -243,6 +243,8 @@ pub struct Filter {
     pub stage: Stage,
     /// The oldest first, so that a limit cannot keep them waiting for ever; else the newest.
     pub oldest_first: bool,
+    /// Only those that come after this one in that order: the next page.
+    pub after: Option<PaymentId>,
     /// At most so many.
     pub limit: Option<usize>,
 }

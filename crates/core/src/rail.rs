@@ -353,6 +353,25 @@ pub trait CollectRail: Send + Sync {
 
     /// Asks what became of a payment.
     async fn check(&self, handle: &Handle) -> Finding;
+
+    /// Asks what became of many payments: one finding for each, in their order. A rail that can
+    /// ask about many at once does.
+    async fn check_all(&self, asked: &[Asked<'_>]) -> Vec<Finding> {
+        let mut findings = Vec::with_capacity(asked.len());
+        for asked in asked {
+            findings.push(self.check(asked.handle).await);
+        }
+        findings
+    }
+}
+
+/// A payment that a rail is asked about together with others.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// For the rail.
+    pub handle: &'a Handle,
+    /// Hash of the transaction that is on record as having settled it.
+    pub transaction: Option<&'a str>,
 }
 
 /// How a network does, for `/health` and for the log.

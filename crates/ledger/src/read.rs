@@ -14,8 +14,16 @@ pub(crate) fn list(connection: &Connection, filter: &Filter) -> Result<Vec<Payme
         Stage::Undecided => "AND is_live = 1",
         Stage::NotFinal => "AND is_open = 1 AND is_live = 0",
     };
-    let order = if filter.oldest_first { "ASC" } else { "DESC" };
-    let tail = format!("WHERE (?1 IS NULL OR role = ?1) {stage} ORDER BY seq {order} LIMIT ?2");
+    let (order, later) = match filter.oldest_first {
+        true => ("ASC", ">"),
+        false => ("DESC", "<"),
+    };
+    let page = match filter.after {
+        Some(_) => format!("AND seq {later} (SELECT seq FROM payments WHERE id = ?3)"),
+        None => "AND ?3 IS NULL".to_owned(),
+    };
+    let tail =
+        format!("WHERE (?1 IS NULL OR role = ?1) {stage} {page} ORDER BY seq {order} LIMIT ?2");
     // SQL's word for "no limit" is a negative one.
     let limit = filter
         .limit
@@ -23,7 +31,11 @@ pub(crate) fn list(connection: &Connection, filter: &Filter) -> Result<Vec<Payme
     row::find_all(
         connection,
         &tail,
-        params![filter.role.map(accounts::role_name), limit],
+        params![
+            filter.role.map(accounts::role_name),
+            limit,
+            filter.after.as_ref().map(|id| &id.0)
+        ],
     )
 }
 

@@ -33,9 +33,9 @@ struct Ending {
 }
 
 /// The newest block, and the newest that can no longer be undone.
-struct Heads {
-    latest: Block,
-    finalised: Block,
+pub(crate) struct Heads {
+    pub(crate) latest: Block,
+    pub(crate) finalised: Block,
 }
 
 /// Asks what became of the payment behind `handle`.
@@ -91,7 +91,7 @@ pub(crate) async fn ask(chain: &Chain, rpc: &Rpc, handle: &EvmHandle) -> Result<
     })
 }
 
-async fn heads(chain: &Chain, rpc: &Rpc) -> Result<Heads, RpcError> {
+pub(crate) async fn heads(chain: &Chain, rpc: &Rpc) -> Result<Heads, RpcError> {
     if chain.network.finality == Finality::Finalized {
         let calls = [Call::block("latest"), Call::block("finalized")];
         let mut results = rpc.batch(&calls).await?.into_iter();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use farebox_core::clock::Clock;
 use farebox_core::rail::{
-    CollectRail, Examined, Finding, Funds, Handle, Journal, NetworkHealth, Outcome, Price,
+    Asked, CollectRail, Examined, Finding, Funds, Handle, Journal, NetworkHealth, Outcome, Price,
     RailError, Refusal, SellerOffer, Terms,
 };
 use farebox_wire::caip::{AssetId, ChainId};
@@ -28,6 +28,7 @@ use crate::handle::EvmHandle;
 use crate::network::{self, Chain, Network, Token};
 use crate::options::CollectorOptions;
 use crate::quote::EXACT;
+use crate::recheck;
 use crate::rpc::Call;
 use crate::settle::{self, Settler};
 use crate::verify::verify;
@@ -232,6 +233,10 @@ impl CollectRail for EvmCollector {
 
     async fn check(&self, handle: &Handle) -> Finding {
         check::check(&self.chains, handle).await
+    }
+
+    async fn check_all(&self, asked: &[Asked<'_>]) -> Vec<Finding> {
+        recheck::check_all(&self.chains, asked).await
     }
 }
 

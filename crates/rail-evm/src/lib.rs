@@ -31,6 +31,7 @@ mod network;
 mod options;
 mod payer;
 mod quote;
+mod recheck;
 mod rpc;
 mod settle;
 mod verify;

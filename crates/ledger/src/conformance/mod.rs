@@ -64,6 +64,7 @@ macro_rules! ledger_conformance {
             postings_are_not_left_to_the_caller
             // Reading.
             payments_are_listed_newest_first
+            pages_follow_each_other_without_a_gap
             only_what_a_rail_must_be_asked_about_is_open
             a_payment_comes_back_whole_after_reopening
             books_are_one_snapshot_while_others_write

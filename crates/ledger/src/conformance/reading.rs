@@ -35,6 +35,35 @@ pub async fn payments_are_listed_newest_first(store: &dyn Store) {
     assert_eq!(names(&ledger, sellers).await, ["sold"]);
 }
 
+/// A reader of many pages sees every payment once, in order, though others come meanwhile.
+pub async fn pages_follow_each_other_without_a_gap(store: &dyn Store) {
+    let ledger = store.open().await;
+    for n in 0..7 {
+        ledger.must_claim(claim(&format!("p{n}"), 5)).await;
+    }
+    for oldest_first in [true, false] {
+        let mut expected: Vec<String> = (0..7).map(|n| format!("p{n}")).collect();
+        if !oldest_first {
+            expected.reverse();
+        }
+        let mut seen = Vec::new();
+        let mut after = None;
+        loop {
+            let page = Filter {
+                oldest_first,
+                after: after.clone(),
+                limit: Some(3),
+                ..Filter::default()
+            };
+            let page = names(&ledger, page).await;
+            let Some(last) = page.last() else { break };
+            after = Some(PaymentId(last.clone()));
+            seen.extend(page);
+        }
+        assert_eq!(seen, expected);
+    }
+}
+
 /// Reserved, sent, unknown, or settled and not final.
 pub async fn only_what_a_rail_must_be_asked_about_is_open(store: &dyn Store) {
     let ledger = store.open().await;

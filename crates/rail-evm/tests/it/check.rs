@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use farebox_core::rail::{Finding, Handle};
+use farebox_core::rail::{Asked, Finding, Handle};
 use farebox_devnet_evm::DevnetOptions;
 use farebox_rail_evm::Finality;
 use serde_json::{Value, json};
@@ -136,4 +136,66 @@ async fn balances_are_those_of_the_chain() {
         holdings[0].as_ref().err().map(|e| e.code),
         Some("rpc_no_answer")
     );
+}
+
+/// Settles so many, and gives what the books would keep of each.
+async fn settled(evm: &Evm, count: usize) -> Vec<(Handle, String)> {
+    let mut all = Vec::new();
+    for _ in 0..count {
+        let (_, examined) = signed(evm.payer(), &*evm.collector()).await;
+        let outcome = evm.settle(&examined, &Recorder::new()).await;
+        all.push((examined.handle, transaction(&outcome)));
+    }
+    all
+}
+
+async fn check_all(evm: &Evm, payments: &[(Handle, String)]) -> Vec<Finding> {
+    let asked: Vec<Asked<'_>> = payments
+        .iter()
+        .map(|(handle, hash)| Asked {
+            handle,
+            transaction: Some(hash),
+        })
+        .collect();
+    evm.collector().check_all(&asked).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_settled_payments_are_confirmed_by_their_receipts_alone() {
+    let evm = Evm::start().await;
+    let payments = settled(&evm, 7).await;
+    let logs_before = evm.net.faults().calls("eth_getLogs");
+    let findings = check_all(&evm, &payments).await;
+    for ((_, hash), finding) in payments.iter().zip(&findings) {
+        let expected = Finding::Settled {
+            transaction: hash.clone(),
+            is_final: true,
+        };
+        assert_eq!(*finding, expected);
+    }
+    assert_eq!(evm.net.faults().calls("eth_getLogs"), logs_before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn among_many_the_one_that_was_undone_is_found() {
+    let evm = Evm::start().await;
+    let payments = settled(&evm, 4).await;
+    evm.net.reorg(1, false).unwrap();
+    let findings = check_all(&evm, &payments).await;
+    let standing = findings
+        .iter()
+        .take_while(|finding| matches!(finding, Finding::Settled { .. }));
+    assert_eq!(standing.count(), 3);
+    assert_eq!(findings[3], Finding::Open);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hash_that_is_another_payments_confirms_nothing() {
+    let evm = Evm::start().await;
+    let mut payments = settled(&evm, 2).await;
+    let (handle, _) = signed(evm.payer(), &*evm.collector()).await;
+    payments[1].0 = handle;
+    let findings = check_all(&evm, &payments).await;
+    assert!(matches!(findings[0], Finding::Settled { .. }));
+    assert_eq!(findings[1], Finding::Open);
 }

@@ -9,7 +9,7 @@ use std::future::Future;
 
 use farebox_core::ledger::{Applied, Attach, Filter, LedgerError, Payment, PaymentId, Stage};
 use farebox_core::payment::{Event, Phase};
-use farebox_core::rail::{CollectRail, Finding, Handle, Proof};
+use farebox_core::rail::{Asked, CollectRail, Finding, Handle, Proof};
 use futures_util::StreamExt;
 
 use super::Till;
@@ -19,12 +19,20 @@ use crate::body::BodyDigest;
 /// Settled payments are looked at every so many ticks until they are final, which takes minutes
 /// on real chains.
 const FINALITY_TICKS: u32 = 8;
-/// Payments of each stage that the rails are asked about in one tick; the oldest first.
-const BATCH: usize = 512;
+/// Payments in one page of a look.
+const PAGE: usize = 256;
+/// Pages of undecided payments in one look. The next look goes on behind them, so that payments
+/// which cannot be decided never keep others waiting.
+const UNDECIDED_PAGES: usize = 8;
+/// Pages of settled payments in one look at them; a whole transaction's worth is asked about at
+/// once, so that finality keeps up with some thousand payments a second.
+const SETTLED_PAGES: usize = 200;
 /// How long the watch waits for one settlement: no buyer waits, and the next look is soon.
 const SETTLE_AGAIN_WAIT_MS: u64 = 2_000;
-/// Rails that are asked at the same time.
+/// Payments that the rails are asked about one by one at the same time.
 const PARALLEL: usize = 16;
+/// Findings that are written at the same time: the ledger commits them together.
+const WRITES_PARALLEL: usize = 256;
 
 /// What [`Till::recover`] found and did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,7 +55,7 @@ impl Till {
         let till = self;
         let mut recovered = Recovered::default();
         let mut open = Vec::new();
-        for payment in listed(till, Stage::Undecided, None).await? {
+        for payment in listed(till, Stage::Undecided, None, None).await?.payments {
             if payment.state.phase == Phase::Reserved {
                 apply(till, &payment, abandoned()).await?;
                 recovered.released += 1;
@@ -58,7 +66,7 @@ impl Till {
         let asked = open
             .iter()
             .map(|payment| resolve(till, payment, IfOpen::Leave));
-        let mut results = at_once(asked.collect());
+        let mut results = at_once(PARALLEL, asked.collect());
         while let Some(phase) = results.next().await {
             match phase? {
                 Phase::Settled => recovered.settled += 1,
@@ -73,7 +81,7 @@ impl Till {
     /// gives back what never will, and sees settlements through to finality.
     pub async fn watch(&self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = std::pin::pin!(shutdown);
-        let mut suspects = HashSet::new();
+        let mut rounds = Rounds::default();
         let mut ticks = tokio::time::interval(self.watch_every);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut count: u32 = 0;
@@ -85,38 +93,73 @@ impl Till {
             let with_settled = count.is_multiple_of(FINALITY_TICKS);
             count = count.wrapping_add(1);
             // Not raced against the shutdown: what was begun goes on record.
-            if let Err(error) = self.watch_once(&mut suspects, with_settled).await {
+            if let Err(error) = self.watch_once(&mut rounds, with_settled).await {
                 tracing::error!(%error, "the watch cannot use the ledger");
             }
         }
     }
 
-    /// One look at everything that is open.
-    async fn watch_once(
-        &self,
-        suspects: &mut HashSet<PaymentId>,
-        with_settled: bool,
-    ) -> Result<(), LedgerError> {
-        let till = self;
-        let open = listed(till, Stage::Undecided, Some(BATCH)).await?;
-        let asked = open
-            .iter()
-            .map(|payment| resolve(till, payment, IfOpen::SettleAgain));
-        let mut results = at_once(asked.collect());
-        while let Some(phase) = results.next().await {
-            log_failure(phase);
+    /// One look at what is open, going on where the last one ended.
+    async fn watch_once(&self, rounds: &mut Rounds, with_settled: bool) -> Result<(), LedgerError> {
+        for _ in 0..UNDECIDED_PAGES {
+            let page = listed(self, Stage::Undecided, Some(PAGE), rounds.undecided.take()).await?;
+            let asked = page
+                .payments
+                .iter()
+                .map(|payment| resolve(self, payment, IfOpen::SettleAgain));
+            let mut results = at_once(PARALLEL, asked.collect());
+            while let Some(phase) = results.next().await {
+                log_failure(phase);
+            }
+            rounds.undecided = page.next;
+            if rounds.undecided.is_none() {
+                break;
+            }
         }
         if !with_settled {
             return Ok(());
         }
-        let settled = listed(till, Stage::NotFinal, Some(BATCH)).await?;
-        let asked = settled.iter().map(|payment| look_at(till, payment));
-        let mut results = at_once(asked.collect());
-        while let Some((payment, finding)) = results.next().await {
-            log_failure(see_through(till, payment, finding, suspects).await);
+        for _ in 0..SETTLED_PAGES {
+            let page = listed(self, Stage::NotFinal, Some(PAGE), rounds.not_final.take()).await?;
+            self.see_page_through(&page.payments, &mut rounds.suspects)
+                .await;
+            rounds.not_final = page.next;
+            if rounds.not_final.is_none() {
+                break;
+            }
         }
         Ok(())
     }
+
+    /// Asks about settled payments all together, and writes down what changed.
+    async fn see_page_through(&self, payments: &[Payment], suspects: &mut HashSet<PaymentId>) {
+        let mut events = Vec::new();
+        for (payment, finding) in findings(self, payments).await {
+            if let Some(event) = see_through(self, payment, finding, suspects) {
+                events.push(apply(self, payment, event));
+            }
+        }
+        let mut written = at_once(WRITES_PARALLEL, events);
+        while let Some(phase) = written.next().await {
+            log_failure(phase);
+        }
+    }
+}
+
+/// Where the watch goes on, and what it suspects.
+#[derive(Default)]
+struct Rounds {
+    undecided: Option<PaymentId>,
+    not_final: Option<PaymentId>,
+    /// Settled payments that a chain has denied once.
+    suspects: HashSet<PaymentId>,
+}
+
+/// Payments that are looked at together.
+struct Page {
+    payments: Vec<Payment>,
+    /// Behind which one the next page begins; `None` where there is none.
+    next: Option<PaymentId>,
 }
 
 /// What to do with a payment that has not moved the money and still may.
@@ -126,10 +169,13 @@ enum IfOpen {
     SettleAgain,
 }
 
-/// Runs [`PARALLEL`] at a time. The futures are collected first: a stream that maps borrowed
-/// payments could not be spawned.
-fn at_once<F: Future>(asked: Vec<F>) -> impl futures_util::Stream<Item = F::Output> + Unpin {
-    futures_util::stream::iter(asked).buffer_unordered(PARALLEL)
+/// Runs so many at a time. The futures are collected first: a stream that maps borrowed payments
+/// could not be spawned.
+fn at_once<F: Future>(
+    parallel: usize,
+    asked: Vec<F>,
+) -> impl futures_util::Stream<Item = F::Output> + Unpin {
+    futures_util::stream::iter(asked).buffer_unordered(parallel)
 }
 
 /// One payment that cannot be written must not keep the watch from the others.
@@ -139,23 +185,28 @@ fn log_failure<T>(result: Result<T, LedgerError>) {
     }
 }
 
-/// The oldest payments at a stage that nobody serves now.
+/// The oldest payments at a stage, behind `after`, that nobody serves now.
 async fn listed(
     till: &Till,
     stage: Stage,
     limit: Option<usize>,
-) -> Result<Vec<Payment>, LedgerError> {
+    after: Option<PaymentId>,
+) -> Result<Page, LedgerError> {
     let filter = Filter {
         role: Some(till.role),
         stage,
         oldest_first: true,
+        after,
         limit,
     };
     let mut payments = till.ledger.list(filter).await?;
+    let is_full = limit.is_some_and(|limit| payments.len() >= limit);
+    let last = payments.last().filter(|_| is_full);
+    let next = last.map(|payment| payment.id.clone());
     // Only now, so that a request which ended meanwhile is seen in its last state or not at all:
     // every event of the watch is harmless to a payment that has gone on.
     payments.retain(|payment| !is_served(till, payment));
-    Ok(payments)
+    Ok(Page { payments, next })
 }
 
 fn is_served(till: &Till, payment: &Payment) -> bool {
@@ -223,45 +274,52 @@ async fn settle_again(
     Ok(now.map_or(payment.state.phase, |payment| payment.state.phase))
 }
 
-/// What the rail says about a settled payment.
-async fn look_at<'a>(till: &Till, payment: &'a Payment) -> (&'a Payment, Finding) {
-    let finding = match on_rail(till, payment) {
-        Some((rail, handle)) => rail.check(handle).await,
-        None => Finding::CannotTell {
-            why: "its rail is not configured".to_owned(),
-        },
-    };
-    (payment, finding)
+/// What the rails say about settled payments.
+async fn findings<'a>(till: &Till, payments: &'a [Payment]) -> Vec<(&'a Payment, Finding)> {
+    let mut found = Vec::with_capacity(payments.len());
+    for rail in &till.rails {
+        let of_rail: Vec<_> = payments
+            .iter()
+            .filter(|payment| payment.terms.rail == rail.rail())
+            .filter_map(|payment| Some((payment, payment.handle.as_ref()?)))
+            .collect();
+        let asked: Vec<Asked<'_>> = of_rail
+            .iter()
+            .map(|(payment, handle)| Asked {
+                handle,
+                transaction: payment.state.transaction.as_deref(),
+            })
+            .collect();
+        let payments = of_rail.iter().map(|(payment, _)| *payment);
+        found.extend(payments.zip(rail.check_all(&asked).await));
+    }
+    found
 }
 
-/// Sees a settled payment through to finality, or finds out that the chain has undone it.
-async fn see_through(
+/// The event that sees a settled payment through to finality, or says that the chain has undone
+/// it; `None` where nothing has changed.
+fn see_through(
     till: &Till,
     payment: &Payment,
     finding: Finding,
     suspects: &mut HashSet<PaymentId>,
-) -> Result<(), LedgerError> {
+) -> Option<Event> {
     let event = match finding {
         Finding::Settled { is_final, .. } => {
             suspects.remove(&payment.id);
-            if !is_final {
-                return Ok(());
-            }
-            Event::Finalised
+            return is_final.then_some(Event::Finalised);
         }
-        Finding::Unanswered { .. } | Finding::CannotTell { .. } => return Ok(()),
+        Finding::Unanswered { .. } | Finding::CannotTell { .. } => return None,
         // A node that lags behind says the same: believe it only when it says so twice.
-        Finding::Open | Finding::NeverWill if suspects.insert(payment.id.clone()) => return Ok(()),
+        Finding::Open | Finding::NeverWill if suspects.insert(payment.id.clone()) => return None,
         Finding::Open => Event::Undone {
             resendable: is_valid(till, payment),
         },
         Finding::NeverWill => Event::Undone { resendable: false },
     };
-    if suspects.remove(&payment.id) {
-        tracing::error!(payment = %payment.id, "the chain has undone a settlement");
-    }
-    apply(till, payment, event).await?;
-    Ok(())
+    suspects.remove(&payment.id);
+    tracing::error!(payment = %payment.id, "the chain has undone a settlement");
+    Some(event)
 }
 
 fn on_rail<'a>(till: &'a Till, payment: &'a Payment) -> Option<(&'a dyn CollectRail, &'a Handle)> {

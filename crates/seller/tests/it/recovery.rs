@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use farebox_core::ledger::{Attach, Ledger};
-use farebox_core::payment::{Delivery, Event, Phase};
-use farebox_core::rail::Finding;
+use farebox_core::clock::Clock;
+use farebox_core::ledger::{Attach, Cover, Filter, Ledger, NewClaim, PaymentId, SellerSide};
+use farebox_core::payment::{Delivery, Event, Phase, Role};
+use farebox_core::rail::{CollectRail, Finding, Price};
 use farebox_seller::till::recover::Recovered;
+use farebox_wire::money::UsdMicros;
 use http::StatusCode;
 
 use crate::support::fake_rail::hash_of;
@@ -225,4 +227,71 @@ async fn proof_outranks_a_claim_that_was_given_back() {
         .expect("taken");
     assert_eq!(applied.payment.state.phase, Phase::Settled);
     world.buy("/weather/x", "1").await.assert_served();
+}
+
+#[tokio::test]
+async fn payments_that_nobody_can_decide_keep_no_other_waiting() {
+    let world = World::new();
+    // More than one look reaches, and the rail cannot tell about any of them.
+    let stuck: usize = 8 * 256 + 100;
+    for first in (0..stuck).step_by(256) {
+        let claims = (first..stuck.min(first + 256)).map(|n| leave_unknown(&world, n));
+        futures_util::future::join_all(claims).await;
+    }
+    world.rail.set_balance(u128::MAX);
+    world.rail.plan(Plan::GoSilent);
+    let pending = world.buy("/weather/x", "1").await;
+    pending.assert_unsettled("settlement_pending");
+    world.rail.chain_says("1", settled("1", true));
+    let is_settled = || async {
+        let newest = Filter {
+            limit: Some(1),
+            ..Filter::default()
+        };
+        let newest = world.ledger.list(newest).await.expect("a list");
+        newest[0].state.phase == Phase::Settled
+    };
+    watch_until(&world, is_settled).await;
+}
+
+/// A payment that was sent and of which the rail knows nothing.
+async fn leave_unknown(world: &World, n: usize) {
+    let nonce = format!("stuck-{n}");
+    let credential = world.credential("/weather/x", &nonce);
+    let price = Price {
+        usd: UsdMicros(1_000),
+        max_timeout_s: 60,
+        upfront: false,
+    };
+    let offer = world.rail.offers(&price).expect("offers").remove(0);
+    let now_s = world.clock.now_s();
+    let examined = world.rail.examine(&credential, &offer, now_s);
+    let examined = examined.expect("a good credential");
+    let id = PaymentId(nonce);
+    let claim = NewClaim {
+        id: id.clone(),
+        role: Role::Seller,
+        identity: examined.identity,
+        side: SellerSide {
+            route: "weather".to_owned(),
+            payload_digest: examined.payload_digest,
+            request_digest: [0; 32],
+            body_digest: None,
+        },
+        terms: examined.terms,
+        valid_before_s: examined.valid_before_s,
+        handle: examined.handle,
+        cover: Cover::NotNeeded,
+        now_ms: world.clock.now_ms(),
+    };
+    world.ledger.claim(claim).await.expect("a claim");
+    let sent = Event::Sending { transaction: None };
+    let lost = Event::NoReply {
+        reason: "no_receipt".to_owned(),
+    };
+    let applied = world
+        .ledger
+        .apply_all(&id, vec![sent, lost], Attach::default(), now_s * 1000)
+        .await;
+    applied.expect("legal events");
 }
