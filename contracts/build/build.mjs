@@ -1,5 +1,5 @@
 // Compiles ../src into the directory given (default ../artifacts): per contract NAME.json (interface) and
-// NAME.creation.hex; NAME.runtime.hex where the runtime code does not depend on constructor arguments.
+// NAME.creation.hex; NAME.runtime.hex where there is runtime code that does not depend on constructor arguments.
 import fs from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -34,7 +34,9 @@ for (const contracts of Object.values(output.contracts)) {
     const runtime = contract.evm.deployedBytecode;
     write("json", JSON.stringify({ contractName: name, compiler: solc.version(), abi: contract.abi }, null, 1));
     write("creation.hex", contract.evm.bytecode.object);
-    if (Object.keys(runtime.immutableReferences ?? {}).length === 0) write("runtime.hex", runtime.object);
+    // A contract without functions is never deployed, so that its runtime code means nothing.
+    const isDeployed = contract.abi.some((entry) => entry.type === "function" || entry.type === "fallback");
+    if (isDeployed && Object.keys(runtime.immutableReferences ?? {}).length === 0) write("runtime.hex", runtime.object);
     console.log(`${name}: ${runtime.object.length / 2} bytes of runtime code`);
   }
 }

@@ -1,7 +1,7 @@
 //! A real local EVM chain in this process, for tests and demonstrations.
 //!
 //! [`Devnet::start`] gives a chain with Prague's rules behind a JSON-RPC port on 127.0.0.1 (HTTP and WebSocket), with
-//! funded accounts, a token that behaves like USDC and Multicall3. Nothing is written to disk. The chain runs on threads
+//! funded accounts, a token that behaves like USDC, Multicall3 and the CREATE2 factory that other chains have. Nothing is written to disk. The chain runs on threads
 //! of its own, so it goes on while a test blocks. It must never be reachable from outside this machine.
 //!
 //! ```
@@ -39,6 +39,7 @@ mod world;
 pub use devnet::{Devnet, DevnetError};
 pub use faults::{ANY_METHOD, Fault, Faults};
 pub use options::{
-    Account, DEFAULT_CHAIN_ID, DEFAULT_ETHER_WEI, DEFAULT_GAS_LIMIT, DEFAULT_WHOLE_TOKENS,
-    DevnetOptions, MULTICALL3_ADDRESS, TokenSpec, USDC_ADDRESS, WELL_KNOWN_ACCOUNTS,
+    Account, CREATE2_FACTORY_ADDRESS, DEFAULT_CHAIN_ID, DEFAULT_ETHER_WEI, DEFAULT_GAS_LIMIT,
+    DEFAULT_WHOLE_TOKENS, DevnetOptions, MULTICALL3_ADDRESS, TokenSpec, USDC_ADDRESS,
+    WELL_KNOWN_ACCOUNTS,
 };

@@ -11,6 +11,8 @@ pub const DEFAULT_CHAIN_ID: u64 = 84532;
 pub const USDC_ADDRESS: Address = address!("036CbD53842c5426634e7929541eC2318f3dCF7e");
 /// Where every chain has Multicall3.
 pub const MULTICALL3_ADDRESS: Address = address!("cA11bde05977b3631167028862bE2a173976CA11");
+/// Where every chain has the deterministic deployment proxy: it deploys by CREATE2 what follows a salt of 32 bytes.
+pub const CREATE2_FACTORY_ADDRESS: Address = address!("4e59b44847b379578588920cA78FbF26c0B4956C");
 /// A block as large as Base's: about 700 single settlements.
 pub const DEFAULT_GAS_LIMIT: u64 = 60_000_000;
 /// 10,000 ETH for each funded account.
