@@ -15,6 +15,7 @@ use crate::address::checksummed;
 use crate::assets::{self, Asset, TransferMethod};
 use crate::digest::domain_separator;
 use crate::rpc::Rpc;
+use crate::settle::Payers;
 
 /// When a block can no longer be undone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +99,8 @@ pub(crate) struct Chain {
     pub(crate) number: u64,
     rpc: Option<Arc<Rpc>>,
     tokens: HashMap<EvmAddress, Token>,
+    /// What verification has seen of those who pay here.
+    pub(crate) payers: Payers,
 }
 
 impl Chain {
@@ -123,6 +126,7 @@ impl Chain {
             number,
             rpc,
             tokens,
+            payers: Payers::default(),
         })
     }
 

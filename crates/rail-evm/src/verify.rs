@@ -41,7 +41,9 @@ pub(crate) async fn verify(
         }
         token.is_deployed.store(true, Ordering::Relaxed);
     }
-    if !code(snapshot.payer_code)?.is_empty() {
+    let has_code = !code(snapshot.payer_code)?.is_empty();
+    chain.payers.seen(handle.transfer.from, has_code);
+    if has_code {
         return Err(refusal(
             Reason::UnsupportedPayloadType,
             format!(

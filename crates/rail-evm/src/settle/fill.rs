@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use super::Settler;
+use super::alone::GAS_MAX;
 use super::fees::Fee;
 use super::nonces::{Lease, Nonces};
 use super::refusal::NotTaken;
 use super::tx::{Action, sign};
-use super::{GAS_MAX, Settler};
 use crate::rpc::Quantity;
 
 /// What a transfer of nothing costs on most chains.

@@ -65,6 +65,8 @@ struct Waiting {
     valid_before_s: u64,
     /// `None` until it has been sent.
     resend_at: Option<Instant>,
+    /// Whether its receipt was asked for since it was sent.
+    is_asked: bool,
     resend_pause: Duration,
     fate: oneshot::Sender<Fate>,
 }
@@ -87,6 +89,7 @@ impl Watcher {
             tx: tx.clone(),
             valid_before_s,
             resend_at: None,
+            is_asked: false,
             resend_pause: RESEND_AFTER,
             fate,
         };
@@ -131,25 +134,32 @@ impl Watcher {
         }
     }
 
-    /// Asks for the newest block and, where it is a new one, for all receipts.
+    /// Asks for the newest block and, in the same request, for the receipts of what was just
+    /// sent: a chain that mines at once has them already. Where the block is a new one, all other
+    /// receipts are asked for, once.
     async fn look(&self, head: &mut Option<u64>) -> Result<bool, RpcError> {
-        let Quantity(number) = self
-            .rpc
-            .one(Call::new("eth_blockNumber", json!([])))
-            .await?;
+        let fresh = self.just_sent();
+        let mut calls = vec![Call::new("eth_blockNumber", json!([]))];
+        calls.extend(fresh.iter().map(receipt_call));
+        let mut results = self.rpc.batch(&calls).await?.into_iter();
+        let Quantity(number) = match results.next() {
+            Some(number) => decode(number?)?,
+            None => return Err(RpcError::garbage("no result")),
+        };
         let number = u64::try_from(number).unwrap_or(u64::MAX);
+        let read = self.read(fresh.iter().zip(results), number).await;
         let has_changed = *head != Some(number);
-        if has_changed {
-            let hashes: Vec<Word> = self.lock().keys().copied().collect();
-            let collected = self.collect(&hashes, number).await;
-            // Whatever is wrong with one receipt, the others are sent again when it is time.
-            self.resend(number).await?;
-            collected?;
-            *head = Some(number);
-            return Ok(true);
-        }
+        // Asked once more after the number is known: a block that came between the two answers of
+        // one request would be missed else.
+        let collected = match has_changed {
+            true => read.and(self.collect(&self.all(), number).await),
+            false => read,
+        };
+        // Whatever is wrong with one receipt, the others are sent again when it is time.
         self.resend(number).await?;
-        Ok(false)
+        collected?;
+        *head = Some(number);
+        Ok(has_changed)
     }
 
     /// Asks for receipts. One that cannot be had or read is told at the end, so that it keeps no
@@ -157,25 +167,51 @@ impl Watcher {
     async fn collect(&self, hashes: &[Word], head: u64) -> Result<(), RpcError> {
         let mut collected = Ok(());
         for hashes in hashes.chunks(RECEIPTS_PER_REQUEST) {
-            let calls: Vec<Call> = hashes
-                .iter()
-                .map(|hash| Call::new("eth_getTransactionReceipt", json!([hash])))
-                .collect();
+            let calls: Vec<Call> = hashes.iter().map(receipt_call).collect();
             let results = self.rpc.batch(&calls).await?;
-            for (call, result) in calls.into_iter().zip(results) {
-                let result = match result {
-                    // Some nodes take smaller batches only.
-                    Err(RpcError::Refused { .. }) => self.rpc.one(call).await,
-                    result => result,
-                };
-                match result.and_then(decode::<Option<Receipt>>) {
-                    Ok(Some(receipt)) => self.mined(receipt, head),
-                    Ok(None) => {}
-                    Err(error) => collected = Err(error),
-                }
-            }
+            collected = collected.and(self.read(hashes.iter().zip(results), head).await);
         }
         collected
+    }
+
+    async fn read(
+        &self,
+        receipts: impl Iterator<Item = (&Word, Result<Value, RpcError>)>,
+        head: u64,
+    ) -> Result<(), RpcError> {
+        let mut read = Ok(());
+        for (hash, result) in receipts {
+            let result = match result {
+                // Some nodes take smaller batches only.
+                Err(RpcError::Refused { .. }) => self.rpc.one(receipt_call(hash)).await,
+                result => result,
+            };
+            match result.and_then(decode::<Option<Receipt>>) {
+                Ok(Some(receipt)) => self.mined(receipt, head),
+                Ok(None) => {}
+                Err(error) => read = Err(error),
+            }
+        }
+        read
+    }
+
+    /// What was sent and not asked for since, marked as asked for.
+    fn just_sent(&self) -> Vec<Word> {
+        let mut waiting = self.lock();
+        let fresh = waiting
+            .iter_mut()
+            .filter(|(_, waiting)| waiting.resend_at.is_some() && !waiting.is_asked)
+            .take(RECEIPTS_PER_REQUEST);
+        fresh
+            .map(|(hash, waiting)| {
+                waiting.is_asked = true;
+                *hash
+            })
+            .collect()
+    }
+
+    fn all(&self) -> Vec<Word> {
+        self.lock().keys().copied().collect()
     }
 
     fn mined(&self, receipt: Receipt, head: u64) {
@@ -229,9 +265,11 @@ impl Watcher {
 
     /// Whether a receipt exists, however deep.
     async fn is_mined(&self, hash: &Word) -> bool {
-        let call = Call::new("eth_getTransactionReceipt", json!([hash]));
         // A node that cannot be asked proves nothing, so the transaction stays watched.
-        !matches!(self.rpc.one::<Value>(call).await, Ok(Value::Null))
+        !matches!(
+            self.rpc.one::<Value>(receipt_call(hash)).await,
+            Ok(Value::Null)
+        )
     }
 
     fn due(&self) -> Vec<(SignedTx, u64)> {
@@ -257,6 +295,10 @@ impl Watcher {
     fn lock(&self) -> MutexGuard<'_, HashMap<Word, Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn receipt_call(hash: &Word) -> Call {
+    Call::new("eth_getTransactionReceipt", json!([hash]))
 }
 
 /// How often to ask: a fraction of the block time, as it was seen.
