@@ -39,6 +39,7 @@
 
 pub mod answer;
 pub mod body;
+pub mod buckets;
 pub mod config;
 mod cors;
 mod headers;
