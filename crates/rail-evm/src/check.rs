@@ -82,10 +82,14 @@ pub(crate) async fn ask(chain: &Chain, rpc: &Rpc, handle: &EvmHandle) -> Result<
         .saturating_sub(ending.block)
         .saturating_add(1);
     Ok(match ending.has_paid {
-        true if is_final || depth >= chain.network.confirmations => Finding::Settled {
-            transaction: ending.transaction.to_string(),
-            is_final,
-        },
+        true if is_final || depth >= chain.network.confirmations => {
+            // The ledger is about to count it, and what is known of the payer may not have.
+            chain.payers.failed(handle.token, handle.transfer.from);
+            Finding::Settled {
+                transaction: ending.transaction.to_string(),
+                is_final,
+            }
+        }
         false if is_final => Finding::NeverWill,
         _ => Finding::Open,
     })

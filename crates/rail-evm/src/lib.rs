@@ -34,6 +34,11 @@ mod quote;
 mod recheck;
 mod rpc;
 mod settle;
+#[allow(
+    dead_code,
+    reason = "`verify` and the settle engine are put on it next"
+)]
+mod snapshot;
 mod verify;
 
 use farebox_core::rail::{Holding, RailError};

@@ -15,7 +15,7 @@ use crate::address::checksummed;
 use crate::assets::{self, Asset, TransferMethod};
 use crate::digest::domain_separator;
 use crate::rpc::Rpc;
-use crate::settle::Payers;
+use crate::snapshot::Payers;
 
 /// When a block can no longer be undone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +99,7 @@ pub(crate) struct Chain {
     pub(crate) number: u64,
     rpc: Option<Arc<Rpc>>,
     tokens: HashMap<EvmAddress, Token>,
-    /// What verification has seen of those who pay here.
+    /// What is known of those who pay here.
     pub(crate) payers: Payers,
 }
 

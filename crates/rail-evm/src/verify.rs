@@ -42,7 +42,9 @@ pub(crate) async fn verify(
         token.is_deployed.store(true, Ordering::Relaxed);
     }
     let has_code = !code(snapshot.payer_code)?.is_empty();
-    chain.payers.seen(handle.transfer.from, has_code);
+    chain
+        .payers
+        .seen(handle.token, handle.transfer.from, has_code);
     if has_code {
         return Err(refusal(
             Reason::UnsupportedPayloadType,

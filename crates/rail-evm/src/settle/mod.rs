@@ -9,7 +9,6 @@ mod fees;
 mod fill;
 mod judge;
 mod nonces;
-mod payers;
 mod refusal;
 mod seats;
 mod send;
@@ -37,7 +36,6 @@ use crate::rpc::{Call, Quantity, Rpc};
 pub(crate) use fees::Fee;
 use fees::Fees;
 use nonces::Nonces;
-pub(crate) use payers::Payers;
 use seats::{Ending, Place, Seat, Seats};
 #[cfg(test)]
 pub(crate) use tx::{Action, sign};
