@@ -181,7 +181,8 @@ pub enum Cover {
     /// the payer's other claims, and what has gone since the mark, is taken off.
     Balance(Amount, PayerMark),
     /// Enough for one payment and nobody knows how much more: only one at a time.
-    OneAtATime,
+    /// Read the mark **before** asking anybody: what has settled since may have emptied the payer.
+    OneAtATime(PayerMark),
     /// The money does not come from a balance (it has moved already).
     NotNeeded,
 }
@@ -203,7 +204,8 @@ pub enum Claimed {
         /// What is left of it.
         left: Amount,
     },
-    /// Under [`Cover::OneAtATime`]: another claim of this payer holds money; nothing was written.
+    /// Under [`Cover::OneAtATime`]: another claim of this payer holds money, or has settled since
+    /// the mark was read; nothing was written.
     OneAtATime,
 }
 

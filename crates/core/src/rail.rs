@@ -310,6 +310,11 @@ impl SentTransaction {
 pub trait Journal: Send + Sync {
     /// Makes durable that `transaction` is about to leave. The rail must not send if this fails.
     async fn sending(&self, transaction: &SentTransaction) -> Result<(), RailError>;
+
+    /// Makes durable that the credential itself is about to leave for somebody else who can settle
+    /// it, in a transaction whose hash nobody knows yet; and with it the handle that says to whom,
+    /// in place of the one before. The rail must not hand it over if this fails.
+    async fn handing_over(&self, handle: &Handle) -> Result<(), RailError>;
 }
 
 /// Collects.

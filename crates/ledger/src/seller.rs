@@ -35,8 +35,8 @@ pub(crate) fn claim(connection: &Connection, new: NewClaim) -> Result<Claimed, L
                 return Ok(Claimed::Insufficient { left });
             }
         }
-        Cover::OneAtATime => {
-            if held_from(connection, &new)? > 0 {
+        Cover::OneAtATime(mark) => {
+            if held_from(connection, &new)? > 0 || has_paid_since(connection, &new, mark)? {
                 return Ok(Claimed::OneAtATime);
             }
         }
@@ -98,6 +98,18 @@ fn shortfall(
         .ok_or(LedgerError::Overflow)?;
     let left = balance.checked_sub(taken).unwrap_or_default();
     Ok((left < new.terms.amount).then_some(left))
+}
+
+/// Whether anything was settled from the payer since the mark was read.
+fn has_paid_since(
+    connection: &Connection,
+    new: &NewClaim,
+    mark: PayerMark,
+) -> Result<bool, LedgerError> {
+    match &new.terms.payer {
+        Some(payer) => Ok(payer_mark(connection, &new.terms.asset, payer)? != mark),
+        None => Ok(false),
+    }
 }
 
 /// What other claims hold of the payer's money.

@@ -1,7 +1,7 @@
 //! A payer who cancels: the one ending that only the payer's key can bring about.
 
 use alloy_primitives::keccak256;
-use farebox_core::rail::{CollectRail, Outcome, PayRail, SentTransaction};
+use farebox_core::rail::{CollectRail, Handle, Outcome, PayRail, SentTransaction};
 use farebox_devnet_evm::{Devnet, DevnetOptions};
 use farebox_wire::x402::reason::Reason;
 
@@ -83,5 +83,9 @@ struct NoJournal;
 impl farebox_core::rail::Journal for NoJournal {
     async fn sending(&self, transaction: &SentTransaction) -> Result<(), RailError> {
         panic!("{transaction:?} must not be sent");
+    }
+
+    async fn handing_over(&self, _: &Handle) -> Result<(), RailError> {
+        panic!("this rail settles by itself");
     }
 }

@@ -22,6 +22,7 @@ const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("1");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const UPSTREAM_FAILED: &str = "upstream_failed";
+const ONE_AT_A_TIME: &str = "one_payment_at_a_time";
 const PAYMENT_RESPONSE: HeaderName = HeaderName::from_static(x402::PAYMENT_RESPONSE);
 
 /// An answer that is no success: machine code and one sentence.
@@ -92,6 +93,8 @@ pub(crate) enum Refused {
     },
     /// 409: the same credential is being served at this moment.
     InFlight,
+    /// 409: another payment of this payer is open, and nobody knows whether he has enough for two.
+    OneAtATime,
     /// 409 and the first receipt: the same credential was served.
     Delivered {
         /// As it was given then.
@@ -154,7 +157,8 @@ impl Refused {
             NotClaimed::Refused(refusal) => Self::by_rail(refusal),
             NotClaimed::Ledger(error) => Self::by_ledger(&error),
             // Only another process on the same ledger can have come between: ask again.
-            NotClaimed::Repeat(_) | NotClaimed::OneAtATime => Self::InFlight,
+            NotClaimed::Repeat(_) => Self::InFlight,
+            NotClaimed::OneAtATime => Self::OneAtATime,
             NotClaimed::Insufficient { left } => Self::challenge(
                 Reason::InsufficientBalance,
                 format!(
@@ -234,6 +238,7 @@ impl Refused {
             Self::Challenge { reason, .. } => reason,
             Self::Settlement { receipt } => receipt.error_reason.as_deref().unwrap_or_default(),
             Self::InFlight => Reason::InFlight.code(),
+            Self::OneAtATime => ONE_AT_A_TIME,
             Self::Delivered { .. } => Reason::AlreadyUsed.code(),
             Self::Upstream { .. } => UPSTREAM_FAILED,
             Self::Problem { code, .. } => code,
@@ -245,15 +250,15 @@ impl Refused {
         match self {
             Self::Challenge { reason, message } => quote.refusal(path, &reason, &message),
             Self::Settlement { receipt } => unsettled_answer(&receipt),
-            Self::InFlight => {
-                let mut response = problem(
-                    StatusCode::CONFLICT,
-                    Reason::InFlight.code(),
-                    "a request with this payment is being served; wait, then send it again",
-                );
-                response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_S);
-                response
-            }
+            Self::InFlight => come_again(
+                Reason::InFlight.code(),
+                "a request with this payment is being served; wait, then send it again",
+            ),
+            Self::OneAtATime => come_again(
+                ONE_AT_A_TIME,
+                "another payment of this payer is not settled yet, and this seller takes one at a \
+                 time; wait, then send the same credential again",
+            ),
             Self::Delivered { receipt } => with_receipt(
                 problem(
                     StatusCode::CONFLICT,
@@ -287,6 +292,13 @@ impl Refused {
             }
         }
     }
+}
+
+/// 409: the same credential is good in a moment.
+fn come_again(code: &str, message: &str) -> Response<Body> {
+    let mut response = problem(StatusCode::CONFLICT, code, message);
+    response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_S);
+    response
 }
 
 fn unsettled_answer(receipt: &SettleResponse) -> Response<Body> {

@@ -9,8 +9,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use farebox_core::claim::{self, Presented, Repeat};
-use farebox_core::ledger::{Attach, Payment, PaymentId, SellerSide};
-use farebox_core::payment::Event;
+use farebox_core::ledger::{Payment, PaymentId, SellerSide};
 use farebox_core::rail::{CollectRail, Examined, Proof};
 use farebox_wire::x402::header::{self, HeaderError};
 use farebox_wire::x402::reason::Reason;
@@ -264,15 +263,7 @@ impl Case {
         if answer.as_ref().is_ok_and(is_good) {
             return answer;
         }
-        let event = Event::Abandoned {
-            reason: "upstream_failed".to_owned(),
-        };
-        let now_ms = self.shop.till.clock().now_ms();
-        let released = self
-            .shop
-            .till
-            .ledger()
-            .apply(&payment.id, event, Attach::default(), now_ms);
+        let released = self.shop.till.abandon(payment, "upstream_failed");
         if let Err(error) = released.await {
             // Held until the watch finds it; the buyer was not charged.
             tracing::error!(payment = %payment.id, %error, "a claim was not released");

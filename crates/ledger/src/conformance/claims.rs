@@ -202,11 +202,11 @@ pub async fn an_amount_beyond_the_books_is_refused_and_leaves_nothing(store: &dy
 /// settling or by being given back.
 pub async fn without_a_balance_one_claim_at_a_time(store: &dyn Store) {
     let ledger = store.open().await;
-    let blind = |name: &str| NewClaim {
-        cover: Cover::OneAtATime,
+    let blind = |name: &str, mark| NewClaim {
+        cover: Cover::OneAtATime(mark),
         ..claim(name, 10)
     };
-    let answers = claim_all(&ledger, (0..20).map(|i| blind(&format!("c{i}")))).await;
+    let answers = claim_all(&ledger, (0..20).map(|i| blind(&format!("c{i}"), NO_MARK))).await;
     let firsts: Vec<_> = answers.iter().filter_map(first).collect();
     let [winner] = firsts.as_slice() else {
         panic!("{} of twenty are open at once", firsts.len());
@@ -219,11 +219,23 @@ pub async fn without_a_balance_one_claim_at_a_time(store: &dyn Store) {
 
     ledger.must_take(&winner.0, sending()).await;
     ledger.must_take(&winner.0, settled()).await;
-    let next = ledger.claim(blind("next")).await.expect("a working store");
+    let stale = ledger.claim(blind("stale", NO_MARK)).await;
+    assert!(
+        matches!(stale, Ok(Claimed::OneAtATime)),
+        "what was known before the first one settled may not be true any more"
+    );
+    let mark = mark(&ledger).await;
+    let next = ledger
+        .claim(blind("next", mark))
+        .await
+        .expect("a working store");
     let next = first(&next).expect("the first one is settled");
     let abandoned = Event::Abandoned { reason: reason() };
     ledger.must_take(&next.0, abandoned).await;
-    let last = ledger.claim(blind("last")).await.expect("a working store");
+    let last = ledger
+        .claim(blind("last", mark))
+        .await
+        .expect("a working store");
     assert!(first(&last).is_some(), "the second one was given back");
     ledger.must_add_up().await;
 }

@@ -8,22 +8,30 @@
 pub mod recover;
 mod seats;
 pub mod settle;
+mod turns;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use farebox_core::clock::Clock;
 use farebox_core::ledger::{
-    Claimed, Cover, Ledger, LedgerError, NewClaim, Payment, PaymentId, SellerSide,
+    Attach, Claimed, Cover, Ledger, LedgerError, NewClaim, Payment, PaymentId, SellerSide,
 };
-use farebox_core::payment::Role;
-use farebox_core::rail::{CollectRail, Examined, Funds, Refusal};
+use farebox_core::payment::{Event, Role};
+use farebox_core::rail::{CollectRail, Examined, Funds, Refusal, Terms};
 use farebox_wire::identity::Identity;
 use farebox_wire::money::Amount;
 use tokio_util::task::TaskTracker;
 
 use self::seats::InFlight;
 pub use self::seats::{Fingerprint, Seat, Taken};
+use self::turns::Turns;
+
+/// How long a claim waits for another payment of a payer whose means nobody knows: about one
+/// settlement. Whoever waited in vain comes again.
+const TURN_WAIT: Duration = Duration::from_secs(2);
+/// How often it looks by itself, in case that a claim ended without a word.
+const TURN_POLL: Duration = Duration::from_millis(500);
 
 /// What a till is told.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +53,7 @@ pub struct Till {
     ledger: Arc<dyn Ledger>,
     clock: Arc<dyn Clock>,
     in_flight: Arc<InFlight>,
+    turns: Arc<Turns>,
     /// Collects and records that outlive their connections.
     tasks: TaskTracker,
 }
@@ -86,6 +95,7 @@ impl Till {
             ledger,
             clock,
             in_flight: Arc::new(InFlight::default()),
+            turns: Arc::default(),
             tasks: TaskTracker::new(),
         })
     }
@@ -144,11 +154,37 @@ impl Till {
     }
 
     /// Asks the chain, then claims the identity and holds the payer's balance. The seat is the
-    /// caller's.
+    /// caller's. Where nobody knows how much the payer has, waits a while for his other payment.
     ///
     /// # Errors
     /// [`NotClaimed`]; a credential that fails changes nothing for the one whom it imitates.
     pub async fn claim(
+        &self,
+        rail: &dyn CollectRail,
+        examined: &Examined,
+        side: SellerSide,
+    ) -> Result<Payment, NotClaimed> {
+        let deadline = tokio::time::Instant::now() + TURN_WAIT;
+        // Taken when it is first needed, and kept: a place in the row.
+        let mut turn = None;
+        loop {
+            let claimed = self.claim_now(rail, examined, side.clone()).await;
+            if !matches!(claimed, Err(NotClaimed::OneAtATime)) {
+                return claimed;
+            }
+            turn = turn.or_else(|| self.turns.wait_for(&examined.terms));
+            let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+            let Some(turn) = turn.as_ref().filter(|_| !left.is_zero()) else {
+                return claimed;
+            };
+            // Whether it was woken or has waited, it looks again.
+            let _ = tokio::time::timeout(left.min(TURN_POLL), turn.comes()).await;
+        }
+    }
+
+    /// One look. The rail is asked every time: a payment that has settled meanwhile may have
+    /// emptied the payer.
+    async fn claim_now(
         &self,
         rail: &dyn CollectRail,
         examined: &Examined,
@@ -176,8 +212,8 @@ impl Till {
                 handle: examined.handle.clone(),
                 cover: match (funds, mark) {
                     (Funds::Balance(balance), Some(mark)) => Cover::Balance(balance, mark),
-                    (Funds::Balance(_), None) => Cover::NotNeeded,
-                    (Funds::EnoughForOne, _) => Cover::OneAtATime,
+                    (Funds::EnoughForOne, Some(mark)) => Cover::OneAtATime(mark),
+                    (Funds::Balance(_) | Funds::EnoughForOne, None) => Cover::NotNeeded,
                 },
                 now_ms: self.clock.now_ms(),
             })
@@ -189,6 +225,28 @@ impl Till {
             Claimed::Insufficient { left } => Err(NotClaimed::Insufficient { left }),
             Claimed::OneAtATime => Err(NotClaimed::OneAtATime),
         }
+    }
+
+    /// Gives a claim back for which nothing was sent.
+    ///
+    /// # Errors
+    /// Where the books cannot be used; the watch gives it back later.
+    pub async fn abandon(&self, payment: &Payment, reason: &str) -> Result<(), LedgerError> {
+        let event = Event::Abandoned {
+            reason: reason.to_owned(),
+        };
+        let now_ms = self.clock.now_ms();
+        let applied = self
+            .ledger
+            .apply(&payment.id, event, Attach::default(), now_ms);
+        let applied = applied.await;
+        self.ended(&payment.terms);
+        applied.map(|_| ())
+    }
+
+    /// A claim may have ended: whoever waits for its payer looks.
+    fn ended(&self, terms: &Terms) {
+        self.turns.ended(terms);
     }
 
     /// Waits until everything that was begun is on record: settlements whose caller has gone

@@ -34,6 +34,10 @@ const PARALLEL: usize = 16;
 /// Findings that are written at the same time: the ledger commits them together.
 const WRITES_PARALLEL: usize = 256;
 
+/// Seconds after its expiry at which a credential is over for sure: a block's clock may be behind
+/// ours, and a transaction in it is told of some seconds later.
+const OVER_S: u64 = 60;
+
 /// What [`Till::recover`] found and did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
@@ -245,6 +249,11 @@ async fn resolve(till: &Till, payment: &Payment, if_open: IfOpen) -> Result<Phas
             settle_again(till, rail, payment, handle).await
         }
         Finding::Open => Ok(payment.state.phase),
+        // Law 3: without a way to ask, what was held counts as spent when it can no longer move.
+        Finding::CannotTell { why } if is_over(till, payment) => {
+            tracing::error!(payment = %payment.id, why, "nobody can tell whether an expired payment was made");
+            apply(till, payment, Event::ExpiredUnasked).await
+        }
         Finding::Unanswered { why } | Finding::CannotTell { why } => {
             tracing::warn!(payment = %payment.id, why, "the rail cannot tell yet");
             Ok(payment.state.phase)
@@ -304,6 +313,9 @@ fn see_through(
     finding: Finding,
     suspects: &mut HashSet<PaymentId>,
 ) -> Option<Event> {
+    if payment.state.phase == Phase::Unknown {
+        return late_word(finding);
+    }
     let event = match finding {
         Finding::Settled { is_final, .. } => {
             suspects.remove(&payment.id);
@@ -322,6 +334,22 @@ fn see_through(
     Some(event)
 }
 
+/// The event for a payment that was counted as spent because nobody could be asked: perhaps
+/// somebody can tell by now.
+fn late_word(finding: Finding) -> Option<Event> {
+    match finding {
+        Finding::Settled {
+            transaction,
+            is_final,
+        } => Some(Event::Settled {
+            transaction,
+            is_final,
+        }),
+        Finding::NeverWill => Some(Event::Expired),
+        Finding::Open | Finding::Unanswered { .. } | Finding::CannotTell { .. } => None,
+    }
+}
+
 fn on_rail<'a>(till: &'a Till, payment: &'a Payment) -> Option<(&'a dyn CollectRail, &'a Handle)> {
     let rail = till.rail(&payment.terms.rail)?;
     Some((rail.as_ref(), payment.handle.as_ref()?))
@@ -331,6 +359,13 @@ fn is_valid(till: &Till, payment: &Payment) -> bool {
     payment
         .valid_before_s
         .is_some_and(|valid_before_s| till.clock.now_s() < valid_before_s)
+}
+
+/// Whether the credential has been dead for so long that no block can still carry it out.
+fn is_over(till: &Till, payment: &Payment) -> bool {
+    payment
+        .valid_before_s
+        .is_some_and(|valid_before_s| till.clock.now_s() >= valid_before_s.saturating_add(OVER_S))
 }
 
 fn abandoned() -> Event {
@@ -352,6 +387,7 @@ async fn apply(till: &Till, payment: &Payment, event: Event) -> Result<Phase, Le
     match till.ledger.apply(&payment.id, event, attach, now_ms).await {
         Ok(Applied { payment, effects }) => {
             tracing::info!(payment = %payment.id, phase = ?payment.state.phase, ?effects, "resolved");
+            till.ended(&payment.terms);
             Ok(payment.state.phase)
         }
         Err(LedgerError::Illegal(error)) => {

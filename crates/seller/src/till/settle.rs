@@ -231,7 +231,9 @@ impl Settling<'_> {
         };
         let now_ms = self.till.clock.now_ms();
         let id = &self.attempt.payment.id;
-        self.till.ledger.apply_all(id, events, attach, now_ms).await
+        let applied = self.till.ledger.apply_all(id, events, attach, now_ms).await;
+        self.till.ended(&self.attempt.payment.terms);
+        applied
     }
 }
 
@@ -284,7 +286,7 @@ pub fn unsettled_receipt(
 /// The code of what is sent and not decided.
 pub(crate) const PENDING: &str = Reason::SettlementPending.code();
 
-/// Writes each transaction into the ledger before the rail sends it. The rail may keep it for as
+/// Writes each transaction, and each handing over, into the ledger before the rail sends it. The rail may keep it for as
 /// long as it follows the payment.
 struct LedgerJournal {
     ledger: Arc<dyn Ledger>,
@@ -297,11 +299,24 @@ struct LedgerJournal {
 #[async_trait]
 impl Journal for LedgerJournal {
     async fn sending(&self, transaction: &SentTransaction) -> Result<(), RailError> {
-        let event = Event::Sending {
-            transaction: Some(transaction.clone()),
-        };
+        self.write(Some(transaction.clone()), None).await
+    }
+
+    async fn handing_over(&self, handle: &Handle) -> Result<(), RailError> {
+        self.write(None, Some(handle.clone())).await
+    }
+}
+
+impl LedgerJournal {
+    async fn write(
+        &self,
+        transaction: Option<SentTransaction>,
+        handle: Option<Handle>,
+    ) -> Result<(), RailError> {
+        let event = Event::Sending { transaction };
         let attach = Attach {
             body_digest: self.request_body.get(),
+            handle,
             ..Attach::default()
         };
         let refused = |message: String| RailError {

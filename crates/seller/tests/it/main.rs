@@ -5,6 +5,7 @@ mod collect;
 mod delivery;
 mod failures;
 mod http_rules;
+mod one_at_a_time;
 mod recovery;
 mod repeats;
 mod support;

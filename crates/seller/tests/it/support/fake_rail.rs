@@ -41,6 +41,8 @@ pub(crate) struct FakeRail {
     balance: Mutex<u128>,
     /// Identity to what the chain says of it.
     chain: Mutex<HashMap<String, Finding>>,
+    /// Whether nobody knows how much the payer has.
+    is_blind: Mutex<bool>,
     /// Whether verifying fails because of us.
     is_away: Mutex<bool>,
     pub(crate) verified: AtomicUsize,
@@ -57,6 +59,7 @@ impl FakeRail {
             plan: Mutex::new(Plan::Settle),
             balance: Mutex::new(1_000_000),
             chain: Mutex::default(),
+            is_blind: Mutex::new(false),
             is_away: Mutex::new(false),
             verified: AtomicUsize::new(0),
             settled: AtomicUsize::new(0),
@@ -70,6 +73,10 @@ impl FakeRail {
 
     pub(crate) fn set_balance(&self, balance: u128) {
         *self.balance.lock().expect("lock") = balance;
+    }
+
+    pub(crate) fn set_blind(&self, is_blind: bool) {
+        *self.is_blind.lock().expect("lock") = is_blind;
     }
 
     pub(crate) fn set_away(&self, is_away: bool) {
@@ -210,6 +217,9 @@ impl CollectRail for FakeRail {
             return Err(refusal(Reason::UnexpectedVerify, true));
         }
         let balance = Amount::from_atomic(*self.balance.lock().expect("lock"));
+        if *self.is_blind.lock().expect("lock") {
+            return Ok(Funds::EnoughForOne);
+        }
         Ok(Funds::Balance(balance))
     }
 
