@@ -5,9 +5,12 @@
 //! flag that supplies it, before anything is sent or served (ARCHITECTURE law 14).
 
 mod buying;
+mod collecting;
+mod facilitating;
 mod keys;
 mod networks;
 mod selling;
+mod service;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,6 +20,8 @@ use farebox_core::ledger::Ledger;
 use farebox_ledger::SqliteLedger;
 
 pub(crate) use buying::{desk, holdings, keyless_desk};
+pub(crate) use collecting::GasKeys;
+pub(crate) use facilitating::{OpenFacilitator, Service, facilitator};
 pub(crate) use keys::{
     PassphraseSource, address_of, checksummed, importable_key, keystore_dir, paying_address,
 };

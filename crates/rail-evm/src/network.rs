@@ -46,6 +46,8 @@ pub struct Network {
     pub is_mainnet: bool,
     /// The most that our own transactions pay for gas, in wei for each unit of gas.
     pub max_fee_per_gas_wei: u128,
+    /// Where the contract for batched settlement is, if not at its usual address.
+    pub settler: Option<EvmAddress>,
 }
 
 /// A fee that no chain of the table needs on an ordinary day (1,000 gwei): over it we wait rather
@@ -71,6 +73,7 @@ impl Network {
             offered: Vec::new(),
             is_mainnet: !TESTNETS.contains(&chain_id),
             max_fee_per_gas_wei: MAX_FEE_PER_GAS_WEI,
+            settler: None,
         }
     }
 

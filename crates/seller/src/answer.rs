@@ -1,7 +1,7 @@
 //! The answers that a seller gives itself, readable for programs and for people.
 //!
 //! Bodies are `{"error": code, "message": sentence}`; a 402 adds the offers. Nothing of it may be
-//! cached. The gateway answers with the same [`problem`].
+//! cached. The servers answer with the same [`problem`].
 
 use axum::body::Body;
 use farebox_core::rail::{Refusal, Terms};
@@ -32,11 +32,22 @@ pub fn problem(status: StatusCode, code: &str, message: &str) -> Response<Body> 
     json_answer(status, body.to_string())
 }
 
-pub(crate) fn json_answer(status: StatusCode, body: impl Into<Body>) -> Response<Body> {
+/// An answer whose body is JSON, which nobody may keep.
+#[must_use]
+pub fn json_answer(status: StatusCode, body: impl Into<Body>) -> Response<Body> {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+    response
+}
+
+/// The same answer; a 503 says when to come again.
+#[must_use]
+pub fn with_retry(mut response: Response<Body>) -> Response<Body> {
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_S);
+    }
     response
 }
 
@@ -283,13 +294,7 @@ impl Refused {
                 status,
                 code,
                 message,
-            } => {
-                let mut response = problem(status, code, &message);
-                if status == StatusCode::SERVICE_UNAVAILABLE {
-                    response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_S);
-                }
-                response
-            }
+            } => with_retry(problem(status, code, &message)),
         }
     }
 }

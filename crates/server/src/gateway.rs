@@ -1,13 +1,10 @@
 //! HTTP/1.1 in, the seller's layer, HTTP/1.1 out.
 //!
-//! `connections` accepts, this file turns away what no seller should see and writes the line in
+//! The front door accepts, this file turns away what no seller should see and writes the line in
 //! the log, the seller's layer collects, `proxy` forwards.
 
-mod connections;
-mod framing;
 mod headers;
 mod proxy;
-mod stall;
 pub mod upstream;
 
 use std::future::Future;
@@ -19,19 +16,15 @@ use axum::body::Body;
 use farebox_seller::answer::problem;
 use farebox_seller::layer::{PaidBy, PaymentService};
 use farebox_seller::{Seller, Unmatched};
-use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tower_service::Service;
 
-use self::connections::Limits;
-use self::framing::Ambiguous;
 use self::proxy::{Patience, Peer, Proxy};
 use self::upstream::{Upstream, Upstreams};
-
-/// Bytes of a request's path and query, the limit of common servers.
-const TARGET_BYTES_MAX: usize = 8 * 1024;
+use crate::front;
+use crate::front::connections::{self, Limits};
 
 /// What a gateway may be told besides; the defaults suit most.
 #[derive(Clone, Debug)]
@@ -179,39 +172,13 @@ async fn answer(
 
 /// What no seller should see.
 fn refusal(request: &Request<Body>) -> Option<Response<Body>> {
-    if request.extensions().get::<Ambiguous>().is_some() {
-        return Some(and_close(problem(
-            StatusCode::BAD_REQUEST,
-            "ambiguous_framing",
-            "a request has either Content-Length or Transfer-Encoding, never both",
-        )));
-    }
-    if headers::has_foreign_transfer_coding(request.headers()) {
-        return Some(and_close(problem(
-            StatusCode::NOT_IMPLEMENTED,
-            "transfer_coding_not_supported",
-            "the only Transfer-Encoding that is understood here is `chunked`",
-        )));
-    }
-    let target = request.uri().path_and_query();
-    if target.is_some_and(|target| target.as_str().len() > TARGET_BYTES_MAX) {
-        return Some(problem(
-            StatusCode::URI_TOO_LONG,
-            "target_too_long",
-            "the path and query are longer than 8 KiB",
-        ));
-    }
-    headers::wants_websocket(request.headers()).then(|| {
-        problem(
-            StatusCode::NOT_IMPLEMENTED,
-            "upgrade_not_supported",
-            "WebSockets are not served through this gate",
-        )
+    front::refusal(request).or_else(|| {
+        headers::wants_websocket(request.headers()).then(|| {
+            problem(
+                StatusCode::NOT_IMPLEMENTED,
+                "upgrade_not_supported",
+                "WebSockets are not served through this gate",
+            )
+        })
     })
-}
-
-fn and_close(mut refused: Response<Body>) -> Response<Body> {
-    let close = HeaderValue::from_static("close");
-    refused.headers_mut().insert(CONNECTION, close);
-    refused
 }

@@ -1,10 +1,24 @@
-//! The gateway: a reverse proxy that charges for what is behind it.
+//! The servers: a reverse proxy that charges for what is behind it, and a facilitator.
 //!
-//! Assembled by the binary from a [`farebox_seller::Seller`] and the addresses behind its routes.
-//! It moves bytes and decides nothing about money: that is the seller's layer, which stands in
-//! front of the proxy as it would in front of any other service.
+//! Assembled by the binary. The gateway gets a [`farebox_seller::Seller`] and the addresses behind
+//! its routes; it moves bytes and decides nothing about money: that is the seller's layer, which
+//! stands in front of the proxy as it would in front of any other service. The facilitator gets a
+//! [`farebox_seller::till::Till`] and says over HTTP what the till did.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::as_conversions,
+        clippy::float_arithmetic
+    )
+)]
+
+pub mod facilitator;
+mod front;
 pub mod gateway;
 
+pub use facilitator::access::{Access, AccessToken};
+pub use facilitator::{Facilitator, FacilitatorError, FacilitatorOptions};
 pub use gateway::upstream::{Upstream, UpstreamError, Upstreams};
 pub use gateway::{Gateway, GatewayError, GatewayOptions};

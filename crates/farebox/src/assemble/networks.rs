@@ -43,6 +43,11 @@ pub(super) fn address(text: &str, key: &str) -> Result<EvmAddress, Failure> {
     parse_address(text).map_err(|why| invalid(format!("{key} = {text:?}: {why}")))
 }
 
+/// Reads a list of them.
+pub(super) fn addresses(texts: &[String], key: &str) -> Result<Vec<EvmAddress>, Failure> {
+    texts.iter().map(|text| address(text, key)).collect()
+}
+
 fn network(chain: &ChainId, section: &NetworkSection) -> Result<Network, Failure> {
     let key = format!("[network.\"{chain}\"]");
     let Some(number) = chain.as_eip155() else {
@@ -67,6 +72,15 @@ fn network(chain: &ChainId, section: &NetworkSection) -> Result<Network, Failure
     for row in &section.asset {
         network.put_asset(asset(row, &key)?);
     }
+    let offered = format!("{key} offered");
+    network.offered = addresses(&section.offered, &offered)?;
+    if let Some(fee) = section.max_fee {
+        network.max_fee_per_gas_wei = fee.0;
+    }
+    let settler = section.settler.as_deref();
+    network.settler = settler
+        .map(|text| address(text, &format!("{key} settler")))
+        .transpose()?;
     Ok(network)
 }
 

@@ -6,31 +6,30 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use farebox_core::clock::{Clock, SystemClock};
-use farebox_core::fault::{Blame, Fault, Kind};
 use farebox_core::ledger::LedgerError;
-use farebox_core::rail::{CollectRail, RailError};
-use farebox_ledger::{SellerLock, SqliteLedger};
-use farebox_rail_evm::{CollectorOptions, EvmCollector};
+use farebox_core::rail::CollectRail;
+use farebox_ledger::SellerLock;
+use farebox_rail_evm::{CollectorOptions, EvmCollector, GasLimits};
 use farebox_seller::{
     Protocol, Route, RouteMatcher, Seller, SellerConfig, SettleWhen, Unmatched as UnmatchedPath,
 };
 use farebox_server::{Gateway, GatewayOptions, Upstream, Upstreams};
 use farebox_wire::caip::ChainId;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 
-use super::{keys, networks};
-use crate::config::{Config, DataDir, Listen, NetworkSection, RouteSection, Settle, Unmatched};
-use crate::failure::{EXIT_USAGE, Failure};
+use super::collecting::{self, GasKeys, collector, gas_limits, rail_failure};
+use super::networks;
+use super::service::{self, Books, Lease};
+use crate::config::{
+    Config, DataDir, FacilitatorLimits, Listen, NetworkSection, RouteSection, Settle, Unmatched,
+};
+use crate::failure::Failure;
 
 /// Where the gate listens when nobody says where.
 const LISTEN_DEFAULT: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8402);
-/// How often what is closed and expired is erased from the ledger.
-const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
 /// What is sold, how and where: the file with the flags over it.
 pub(crate) struct Sale {
@@ -42,8 +41,10 @@ pub(crate) struct Sale {
     pub(crate) networks: BTreeMap<ChainId, NetworkSection>,
     /// Who is paid.
     pub(crate) pay_to: Option<String>,
-    /// Reference to the gas key, and what its path is relative to.
-    pub(crate) gas_key: Option<(String, PathBuf)>,
+    /// Keys that pay for gas.
+    pub(crate) gas_keys: GasKeys,
+    /// What may be spent on gas.
+    pub(crate) gas: FacilitatorLimits,
     /// What is sold.
     pub(crate) routes: Vec<RouteSection>,
     /// What happens to everything else.
@@ -59,19 +60,18 @@ pub(crate) struct Gate {
     gateway: Gateway,
     seller: Seller,
     listener: TcpListener,
-    ledger: SqliteLedger,
+    books: Books,
     /// Where it listens; the port is the real one.
     pub(crate) address: SocketAddr,
-    /// Held for as long as the gate lives: one gate per ledger.
-    _lock: SellerLock,
+    _lease: Lease,
 }
 
-/// Opens a gate: binds, locks the ledger, asks the chains who they are, and resolves what an
+/// Opens a gate: binds, locks the ledger and the gas keys, asks the chains who they are, and resolves what an
 /// earlier gate has left.
 ///
 /// # Errors
 /// Exit 2: it cannot start, and the message says what is missing.
-pub(crate) async fn gate(sale: Sale) -> Result<Gate, Failure> {
+pub(crate) async fn gate(sale: Sale, data_dir: &DataDir) -> Result<Gate, Failure> {
     let missing = sale.missing();
     if !missing.is_empty() {
         return Err(Failure::config(
@@ -84,19 +84,9 @@ pub(crate) async fn gate(sale: Sale) -> Result<Gate, Failure> {
     }
     let routes = routes(&sale.routes)?;
     let upstreams = upstreams(&sale)?;
-    let rails = match sale.is_priced() {
-        true => vec![sale.collector().await?],
-        false => vec![],
-    };
-    let lock = SellerLock::acquire(&sale.ledger)?;
-    let ledger = super::open_ledger(sale.ledger.clone()).await?;
-    let wanted = sale.listen();
-    let listener = TcpListener::bind(wanted).await.map_err(|error| {
-        Failure::config(
-            "listen_failed",
-            format!("cannot listen on {wanted}: {error}; choose another with --listen"),
-        )
-    })?;
+    let books = Books::open(sale.ledger.clone()).await?;
+    let listener = service::bind(sale.listen()).await?;
+    let (lease, rails) = sale.rails(data_dir).await?;
     let address = listener
         .local_addr()
         .map_err(|error| Failure::internal("listen_failed", error.to_string()))?;
@@ -111,7 +101,7 @@ pub(crate) async fn gate(sale: Sale) -> Result<Gate, Failure> {
         },
         ..SellerConfig::new(public_url, routes)
     };
-    let seller = Seller::new(config, rails, Arc::new(ledger.clone()), clock())
+    let seller = Seller::new(config, rails, Arc::new(books.ledger.clone()), clock())
         .map_err(|why| invalid(why.to_string()))?;
     let gateway = Gateway::new(seller.clone(), upstreams, &GatewayOptions::default())
         .map_err(|why| invalid(why.to_string()))?;
@@ -121,9 +111,9 @@ pub(crate) async fn gate(sale: Sale) -> Result<Gate, Failure> {
         gateway,
         seller,
         listener,
-        ledger,
+        books,
         address,
-        _lock: lock,
+        _lease: lease,
     })
 }
 
@@ -173,29 +163,14 @@ impl Gate {
         self,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), Failure> {
-        let (stopped, stopping) = watch::channel(false);
-        let stopped_of = |mut stopping: watch::Receiver<bool>| async move {
-            // An error means that the sender is gone, which is a stop too.
-            let _ = stopping.wait_for(|stop| *stop).await;
-        };
-        let signal = tokio::spawn(async move {
-            stop.await;
-            // Nobody may be left to hear it.
-            let _ = stopped.send(true);
-        });
-        let seller = self.seller;
-        let watching = stopped_of(stopping.clone());
-        let watcher = tokio::spawn(async move { seller.watch(watching).await });
-        let pruner = tokio::spawn(prune(self.ledger, stopped_of(stopping.clone())));
-        let served = self
-            .gateway
-            .serve(self.listener, stopped_of(stopping))
-            .await;
-        signal.abort();
-        for task in [watcher, pruner] {
-            task.await
-                .map_err(|why| Failure::internal("gate_failed", why.to_string()))?;
-        }
+        let (seller, gateway, listener) = (self.seller, self.gateway, self.listener);
+        let served = service::run(
+            stop,
+            self.books.ledger.clone(),
+            move |stopping| async move { seller.watch(stopping).await },
+            |stopping| gateway.serve(listener, stopping),
+        )
+        .await?;
         served.map_err(|error| {
             Failure::internal("gate_failed", format!("the gate broke off: {error}"))
         })
@@ -229,47 +204,35 @@ impl Sale {
         if !self.is_priced() && !self.routes.is_empty() {
             return missing;
         }
-        if self.networks.is_empty() {
-            missing.push(
-                "a network (--network eip155:84532 and --rpc eip155:84532=URL, or [network.\"eip155:84532\"])"
-                    .to_owned(),
-            );
-        }
-        for (chain, _) in self
-            .networks
-            .iter()
-            .filter(|(_, section)| section.rpc.is_empty())
-        {
-            missing.push(format!(
-                "an RPC address of {chain} (--rpc {chain}=URL, or rpc in [network.\"{chain}\"])"
-            ));
-        }
         if self.pay_to.is_none() {
             missing.push("somebody to pay (--pay-to ADDRESS, or evm in [pay_to])".to_owned());
         }
-        if self.gas_key.is_none() {
-            missing.push(
-                "a key that pays for gas (--gas-key env:NAME, or signer = { evm = \"env:NAME\" } in [facilitator])"
-                    .to_owned(),
-            );
-        }
+        missing.extend(collecting::missing(&self.networks, &self.gas_keys));
         missing
     }
 
-    /// The EVM rail, with its chains asked.
-    async fn collector(&self) -> Result<Arc<dyn CollectRail>, Failure> {
-        let (reference, base) = self.gas_key.clone().unwrap_or_default();
-        let gas_key = keys::gas_key(&reference, &base, "the gas key")?;
+    /// The rails, with their keys under lease: none where nothing has a price.
+    async fn rails(
+        &self,
+        data_dir: &DataDir,
+    ) -> Result<(Lease, Vec<Arc<dyn CollectRail>>), Failure> {
+        if !self.is_priced() {
+            return Ok((Lease::take(data_dir, &[])?, Vec::new()));
+        }
+        let signers = self.gas_keys.load()?;
+        let lease = Lease::take(data_dir, &signers)?;
         let pay_to = networks::address(self.pay_to.as_deref().unwrap_or_default(), "pay_to")?;
-        let networks = networks::with_endpoints(&self.networks)?;
-        let collector =
-            EvmCollector::new(networks, CollectorOptions::seller(pay_to, gas_key), clock())
-                .map_err(rail_failure)?;
-        collector.start().await.map_err(|why| {
-            let message = format!("{}; check --rpc, or rpc in [network]", why.message);
-            rail_failure(RailError { message, ..why })
-        })?;
-        Ok(Arc::new(collector))
+        let options = CollectorOptions {
+            pay_to: Some(pay_to),
+            signers,
+            // One's own routes pay for their gas, whoever pays for them.
+            gas: GasLimits {
+                per_day_wei: gas_limits(&self.gas).per_day_wei,
+                ..GasLimits::default()
+            },
+            ..CollectorOptions::default()
+        };
+        Ok((lease, vec![collector(&self.networks, options).await?]))
     }
 }
 
@@ -363,30 +326,8 @@ fn only_upstream(by_route: &HashMap<String, Upstream>) -> Result<Upstream, Failu
     })
 }
 
-async fn prune(ledger: SqliteLedger, stop: impl Future<Output = ()>) {
-    let mut stop = std::pin::pin!(stop);
-    let mut ticks = tokio::time::interval(PRUNE_EVERY);
-    loop {
-        tokio::select! {
-            () = &mut stop => return,
-            _ = ticks.tick() => {}
-        }
-        match ledger.prune(SystemClock.now_ms()).await {
-            Ok(pruned) => tracing::debug!(?pruned, "pruned the ledger"),
-            Err(error) => tracing::warn!(%error, "the ledger could not be pruned"),
-        }
-    }
-}
-
 fn clock() -> Arc<dyn Clock> {
     Arc::new(SystemClock)
-}
-
-fn rail_failure(why: RailError) -> Failure {
-    Failure::new(
-        EXIT_USAGE,
-        Fault::harmless(why.code, Kind::Config, Blame::Rail, why.message),
-    )
 }
 
 fn invalid(message: String) -> Failure {

@@ -3,15 +3,14 @@
 //! Flags win over the file; everything that is missing is named at once. It serves until Ctrl-C or
 //! SIGTERM and then lets what has begun come to its end.
 
-use std::collections::BTreeMap;
-
 use clap::Args;
 use farebox_wire::caip::ChainId;
 use serde_json::json;
 
+use super::chains::{chain_and_url, networks};
 use super::{Globals, signal};
-use crate::assemble::{self, Sale};
-use crate::config::{Config, Listen, NetworkSection, RouteSection, Settle, Usd};
+use crate::assemble::{self, GasKeys, Sale};
+use crate::config::{Config, DataDir, Listen, RouteSection, Settle, Usd};
 use crate::failure::Failure;
 use crate::output;
 
@@ -108,13 +107,14 @@ impl Gate {
     }
 
     async fn open(self, globals: &Globals) -> Result<assemble::Gate, Failure> {
-        let sale = self.sale(globals.config()?, globals)?;
-        assemble::gate(sale).await
+        let data_dir = globals.data_dir()?;
+        let sale = self.sale(globals.config()?, &data_dir)?;
+        assemble::gate(sale, &data_dir).await
     }
 
     /// The file with the flags over it.
-    fn sale(self, config: Config, globals: &Globals) -> Result<Sale, Failure> {
-        let ledger = config.ledger_path(&globals.data_dir()?)?;
+    fn sale(self, config: Config, data_dir: &DataDir) -> Result<Sale, Failure> {
+        let ledger = config.ledger_path(data_dir)?;
         let file = config.name();
         let Config {
             file: written,
@@ -126,53 +126,22 @@ impl Gate {
         if let (Some(upstream), Some(price)) = (self.upstream, self.price) {
             routes.push(catch_all(upstream, price));
         }
-        // A path in a flag is relative to the current folder, one in the file to the file.
-        let flagged = self
-            .gas_key
-            .map(|reference| (reference, std::path::PathBuf::new()));
         Ok(Sale {
             listen: self.listen.or(written.listen),
             public_url: self.public_url.or(written.public_url),
             networks,
             pay_to: self.pay_to.or(written.pay_to.evm),
-            gas_key: flagged.or(written
-                .facilitator
-                .signer
-                .evm
-                .map(|reference| (reference, base))),
+            gas_keys: self.gas_key.map(GasKeys::flagged).unwrap_or(GasKeys {
+                references: written.facilitator.signer.evm.0,
+                base,
+            }),
+            gas: written.facilitator.limits,
             routes,
             unmatched: written.unmatched,
             ledger,
             file,
         })
     }
-}
-
-/// The chains to collect on: those of the file, or those of --network alone; --rpc replaces the
-/// addresses of its chain.
-fn networks(
-    mut networks: BTreeMap<ChainId, NetworkSection>,
-    named: &[ChainId],
-    rpc: Vec<(ChainId, String)>,
-) -> Result<BTreeMap<ChainId, NetworkSection>, Failure> {
-    if !named.is_empty() {
-        networks.retain(|chain, _| named.contains(chain));
-        for chain in named {
-            networks.entry(chain.clone()).or_default();
-        }
-    }
-    let mut replaced = BTreeMap::<ChainId, Vec<String>>::new();
-    for (chain, url) in rpc {
-        if !named.is_empty() && !named.contains(&chain) {
-            let message = format!("--rpc {chain}=… names a chain that --network does not");
-            return Err(Failure::config("usage", message));
-        }
-        replaced.entry(chain).or_default().push(url);
-    }
-    for (chain, urls) in replaced {
-        networks.entry(chain).or_default().rpc = urls;
-    }
-    Ok(networks)
 }
 
 fn catch_all(upstream: String, price: Usd) -> RouteSection {
@@ -186,13 +155,4 @@ fn catch_all(upstream: String, price: Usd) -> RouteSection {
         description: None,
         mime_type: None,
     }
-}
-
-/// Reads `eip155:84532=http://…`.
-fn chain_and_url(text: &str) -> Result<(ChainId, String), String> {
-    let (chain, url) = text
-        .split_once('=')
-        .ok_or_else(|| format!("{text:?} is not of the form eip155:84532=URL"))?;
-    let chain = chain.parse::<ChainId>().map_err(|why| why.to_string())?;
-    Ok((chain, url.to_owned()))
 }

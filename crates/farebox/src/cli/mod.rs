@@ -4,8 +4,10 @@
 //! code of docs/command-line.md leaves.
 
 mod budget;
+mod chains;
 mod demo;
 mod devnet;
+mod facilitator;
 mod fetch;
 mod gate;
 mod payment_view;
@@ -99,6 +101,7 @@ impl Globals {
 enum Command {
     Demo(demo::Demo),
     Devnet(devnet::Devnet),
+    Facilitator(Box<facilitator::Facilitator>),
     Fetch(Box<fetch::Fetch>),
     Gate(Box<gate::Gate>),
     Wallet(wallet::Wallet),
@@ -145,6 +148,7 @@ fn run(cli: Cli) -> Result<u8, Failure> {
             Command::Demo(demo) => Box::pin(demo.run(&globals)).await,
             Command::Fetch(fetch) => Box::pin(fetch.run(&globals)).await,
             Command::Devnet(devnet) => devnet.run(&globals).await,
+            Command::Facilitator(facilitator) => Box::pin(facilitator.run(&globals)).await,
             Command::Gate(gate) => Box::pin(gate.run(&globals)).await,
             Command::Wallet(wallet) => wallet.run(&globals).await,
             Command::Budget(budget) => budget.run(&globals).await,

@@ -9,7 +9,7 @@ use farebox_wire::caip::ChainId;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::values::{Listen, Timespan, Usd};
+use super::values::{Listen, References, Timespan, Usd, Wei};
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -64,6 +64,12 @@ pub(crate) struct NetworkSection {
     pub(crate) finality: Final,
     /// Tokens beyond the built-in table.
     pub(crate) asset: Vec<AssetSection>,
+    /// Tokens that a seller offers; by default the first that has a price.
+    pub(crate) offered: Vec<String>,
+    /// The most that our transactions pay for one unit of gas, for instance `"100 gwei"`.
+    pub(crate) max_fee: Option<Wei>,
+    /// Where the contract for batched settlement is, if not at its usual address.
+    pub(crate) settler: Option<String>,
 }
 
 /// When a block is final.
@@ -122,14 +128,38 @@ pub(crate) struct FacilitatorSection {
     pub(crate) urls: Vec<String>,
     /// Keys that pay for gas.
     pub(crate) signer: SignerSection,
+    /// Whose payments the facilitator settles; empty is everybody's.
+    pub(crate) payees: Vec<String>,
+    /// References to tokens, one of which callers of the facilitator have to show.
+    pub(crate) tokens: Vec<String>,
+    /// Whether the facilitator is for everybody, also beyond loopback.
+    pub(crate) open: bool,
+    /// Contracts that may deploy a payer's wallet before it pays (ERC-6492).
+    pub(crate) erc6492_factories: Vec<String>,
+    /// What may be spent on gas, and for what.
+    pub(crate) limits: FacilitatorLimits,
 }
 
 /// Keys that pay for gas, per rail.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct SignerSection {
-    /// Reference to the key, `env:NAME` or `file:PATH`.
-    pub(crate) evm: Option<String>,
+    /// Reference to the key, `env:NAME` or `file:PATH`, or a list: each key is a lane of its own.
+    pub(crate) evm: References,
+}
+
+/// What may be spent on gas, and for what. What is absent does not limit.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct FacilitatorLimits {
+    /// The least that a payment must be worth.
+    pub(crate) min_amount: Option<Usd>,
+    /// The most for gas between two midnights (UTC), on each chain.
+    pub(crate) max_gas_per_day: Option<Wei>,
+    /// The same for the payments of one payer.
+    pub(crate) max_gas_per_day_payer: Option<Wei>,
+    /// The same for the payments to one payee.
+    pub(crate) max_gas_per_day_payee: Option<Wei>,
 }
 
 /// Something that is sold.

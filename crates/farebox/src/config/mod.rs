@@ -11,7 +11,9 @@ mod values;
 use std::path::{Path, PathBuf};
 
 pub(crate) use data_dir::{DataDir, create_private};
-pub(crate) use file::{AssetSection, Final, NetworkSection, RouteSection, Settle, Unmatched};
+pub(crate) use file::{
+    AssetSection, FacilitatorLimits, Final, NetworkSection, RouteSection, Settle, Unmatched,
+};
 pub(crate) use values::{Listen, Timespan, Usd};
 
 use farebox_buyer::Cidr;

@@ -1,4 +1,4 @@
-//! Values that a person writes: addresses, spans of time, sums of dollars.
+//! Values that a person writes: addresses, spans of time, sums of dollars, gas money.
 //!
 //! Read from the configuration file and from flags by the same code, so that both take the same
 //! texts. Nothing is rounded and nothing unreadable becomes zero.
@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
-use farebox_wire::money::UsdMicros;
+use farebox_wire::money::{UsdMicros, parse_decimal};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
@@ -99,6 +99,61 @@ impl<'de> Deserialize<'de> for Usd {
         String::deserialize(deserializer)?
             .parse()
             .map_err(D::Error::custom)
+    }
+}
+
+/// Gas money as a person writes it: `0.05 ETH`, `100 gwei`. `ETH` is the chain's own coin, whatever
+/// its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wei(pub(crate) u128);
+
+impl FromStr for Wei {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let decimals = match text.split_once(' ') {
+            Some((_, "ETH")) => 18,
+            Some((_, "gwei")) => 9,
+            _ => return Err(no_gas_money(text)),
+        };
+        let number = text.split(' ').next().unwrap_or_default();
+        parse_decimal(number, decimals)
+            .map(Self)
+            .map_err(|_| no_gas_money(text))
+    }
+}
+
+fn no_gas_money(text: &str) -> String {
+    format!("{text:?} is no gas money; write it like \"0.05 ETH\" or \"100 gwei\"")
+}
+
+impl<'de> Deserialize<'de> for Wei {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
+    }
+}
+
+/// References to secrets: one, or a list of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct References(pub(crate) Vec<String>);
+
+impl<'de> Deserialize<'de> for References {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(
+            untagged,
+            expecting = "neither \"env:NAME\" nor a list of such references"
+        )]
+        enum OneOrMany {
+            One(String),
+            Many(Vec<String>),
+        }
+        Ok(Self(match OneOrMany::deserialize(deserializer)? {
+            OneOrMany::One(one) => vec![one],
+            OneOrMany::Many(many) => many,
+        }))
     }
 }
 

@@ -16,7 +16,7 @@ use super::api::Api;
 use super::net::{Net, Options};
 use super::report::Teller;
 use super::steps;
-use crate::assemble::{self, Sale};
+use crate::assemble::{self, GasKeys, Sale};
 use crate::config::{Config, DataDir, Listen, RouteSection, Settle, Unmatched, Usd};
 use crate::failure::Failure;
 
@@ -84,7 +84,7 @@ impl Stage {
         let data_dir = DataDir::new(Some(dir.path()))?;
         let seller = Config::load(Some(&dir.path().join("seller.toml")))?;
         let seller_ledger = assemble::ledger(&seller, &data_dir).await?;
-        let gate = assemble::gate(sale(seller, &data_dir, &api.url())?).await?;
+        let gate = assemble::gate(sale(seller, &data_dir, &api.url())?, &data_dir).await?;
         let address = format!("http://{}", gate.address);
         let (close, closing) = oneshot::channel();
         let closed = tokio::spawn(gate.serve(async {
@@ -149,12 +149,11 @@ fn sale(config: Config, data_dir: &DataDir, upstream: &str) -> Result<Sale, Fail
         public_url: None,
         networks: config.file.network,
         pay_to: config.file.pay_to.evm,
-        gas_key: config
-            .file
-            .facilitator
-            .signer
-            .evm
-            .map(|reference| (reference, config.base)),
+        gas_keys: GasKeys {
+            references: config.file.facilitator.signer.evm.0,
+            base: config.base,
+        },
+        gas: config.file.facilitator.limits,
         routes: routes.into(),
         unmatched: Unmatched::NotFound,
     })

@@ -45,11 +45,7 @@ fn keys_of_later_releases_are_refused_by_name() {
             "[facilitator]\nurls = [\"https://x402.org/facilitator\"]",
             "x402.org",
         ),
-        ("[facilitator]\npayees = [\"0x0\"]", "payees"),
-        (
-            "[facilitator]\nlimits = { min_amount = \"1 USD\" }",
-            "limits",
-        ),
+        ("[facilitator]\nshared_payee = true", "shared_payee"),
         (
             "[[route]]\nmatch = \"/\"\nupstream = \"http://a\"\nprice = \"1 USD\"\nuses = 5",
             "uses",
@@ -78,6 +74,10 @@ fn values_that_mean_nothing_are_refused() {
         "[network.\"base\"]\nrpc = []",
         "[network.\"eip155:84532\"]\nfinal = \"soon\"",
         "[network.\"eip155:84532\"]\nfinal = -1",
+        "[network.\"eip155:84532\"]\nmax_fee = \"100\"",
+        "[facilitator]\nsigner = { evm = 1 }",
+        "[facilitator]\nlimits = { max_gas_per_day = \"1 USD\" }",
+        "[facilitator]\nlimits = { min_amount = \"1 ETH\" }",
         "[budget]\nper_day = \"1 EUR\"",
         "[budget]\nper_day = 1.5",
         "[wallet]\nmax_validity = \"120\"",

@@ -10,6 +10,7 @@ const PAGES: &[&[&str]] = &[
     &["budget", "show"],
     &["demo"],
     &["devnet"],
+    &["facilitator"],
     &["fetch"],
     &["gate"],
     &["payments"],

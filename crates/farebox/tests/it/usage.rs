@@ -59,7 +59,6 @@ fn no_command_is_a_usage_error() {
 fn commands_of_later_releases_do_not_exist() {
     let user = User::new();
     for command in [
-        "facilitator",
         "agent",
         "policy",
         "approvals",

@@ -145,6 +145,12 @@ impl Till {
         self.in_flight.enter(identity, fingerprint).await
     }
 
+    /// Waits until whoever has the seat of an identity now has given it up. Others who wait may
+    /// be quicker to take it.
+    pub async fn left(&self, identity: &Identity) {
+        self.in_flight.left(identity).await;
+    }
+
     /// The payment that has claimed an identity before.
     ///
     /// # Errors

@@ -61,6 +61,15 @@ impl InFlight {
         }
     }
 
+    /// Waits until the seat of `identity` has been given up, by whoever has it now.
+    pub(super) async fn left(&self, identity: &Identity) {
+        let occupant = self.lock().get(identity).map(|seat| seat.left.clone());
+        if let Some(mut left) = occupant {
+            // An error means that the seat is free, which is what we wait for.
+            while left.changed().await.is_ok() {}
+        }
+    }
+
     /// Whether somebody sits.
     pub(super) fn contains(&self, identity: &Identity) -> bool {
         self.lock().contains_key(identity)

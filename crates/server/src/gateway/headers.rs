@@ -52,20 +52,6 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Whether a body is coded in a way that chunks alone do not undo. hyper takes off the chunks of
-/// `gzip, chunked`, and nobody would tell the upstream of the rest.
-pub(crate) fn has_foreign_transfer_coding(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    let Some(first) = codings.next() else {
-        return false;
-    };
-    codings.next().is_some()
-        || !first
-            .as_bytes()
-            .trim_ascii()
-            .eq_ignore_ascii_case(b"chunked")
-}
-
 /// Makes a client's headers fit for the upstream.
 pub(crate) fn for_upstream(headers: &mut HeaderMap, peer: Option<IpAddr>) {
     strip_hop_by_hop(headers);

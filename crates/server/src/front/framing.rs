@@ -1,6 +1,6 @@
 //! Finds requests that give their length twice, by Content-Length and by Transfer-Encoding.
 //!
-//! Two servers can read such a request in two ways, so the gate refuses it; hyper drops the length
+//! Two servers can read such a request in two ways, so it is refused; hyper drops the length
 //! without a word. [`super::connections`] puts a [`FramingGuard`] below hyper: it watches the bytes
 //! on their way up, keeps where one request ends and the next begins (RFC 9112 §6, §7), and tells
 //! through [`Framings`] from which request on the connection is ambiguous. It must never change,

@@ -1,6 +1,6 @@
 //! Accepts connections, serves HTTP/1.1 on them, and stops gracefully.
 //!
-//! Called by [`super::Gateway::serve`]. After the stop no connection is accepted, idle ones are
+//! Called by the gateway and the facilitator. After the stop no connection is accepted, idle ones are
 //! closed, and answers that are on their way may end until the deadline.
 
 use std::convert::Infallible;

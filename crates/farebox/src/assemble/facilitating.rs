@@ -1,0 +1,161 @@
+//! The facilitator: networks, gas keys under their lease, who may come, ledger under its lock,
+//! and the server in front.
+//!
+//! Everything that is missing is said at once, with the flag and the key that supply it.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use farebox_core::clock::SystemClock;
+use farebox_core::payment::Role;
+use farebox_rail_evm::CollectorOptions;
+use farebox_seller::till::{Till, TillConfig};
+use farebox_server::{Access, AccessToken, Facilitator, FacilitatorOptions};
+use farebox_wire::caip::ChainId;
+use farebox_wire::money::UsdMicros;
+
+use super::collecting::{GasKeys, collector, gas_limits, missing};
+use super::service::{self, Books, Lease};
+use super::{keys, networks};
+use crate::config::{DataDir, FacilitatorLimits, Listen, NetworkSection};
+use crate::failure::Failure;
+
+/// Where a facilitator listens when nobody says where.
+const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8404);
+/// How long a caller waits for a settlement. Official clients give up after 90 seconds, and
+/// gateways before them often after 30.
+const SETTLE_WAIT_MS: u64 = 20_000;
+/// How often the watch looks at what is not decided.
+const WATCH_EVERY_MS: u64 = 1_000;
+
+/// What is served, to whom and where: the file with the flags over it.
+pub(crate) struct Service {
+    /// Where to listen.
+    pub(crate) listen: Option<Listen>,
+    /// Chains to settle on.
+    pub(crate) networks: BTreeMap<ChainId, NetworkSection>,
+    /// Keys that pay for gas.
+    pub(crate) gas_keys: GasKeys,
+    /// Whose payments are settled; empty is everybody's.
+    pub(crate) payees: Vec<String>,
+    /// References to the tokens of callers, each with what its path is relative to.
+    pub(crate) tokens: Vec<(String, PathBuf)>,
+    /// Whether everybody may come.
+    pub(crate) open: bool,
+    /// Contracts that may deploy a payer's wallet.
+    pub(crate) factories: Vec<String>,
+    /// What may be spent on gas, and for what.
+    pub(crate) limits: FacilitatorLimits,
+    /// Where the books are.
+    pub(crate) ledger: PathBuf,
+}
+
+/// A facilitator that listens, and does not answer before [`OpenFacilitator::serve`].
+pub(crate) struct OpenFacilitator {
+    server: Facilitator,
+    till: Arc<Till>,
+    books: Books,
+    _lease: Lease,
+}
+
+/// Opens a facilitator: locks the ledger and the keys, binds, asks the chains who they are, and
+/// resolves what an earlier one has left.
+///
+/// # Errors
+/// Exit 2: it cannot start, and the message says what is missing.
+pub(crate) async fn facilitator(
+    service: Service,
+    data_dir: &DataDir,
+) -> Result<OpenFacilitator, Failure> {
+    let missing = missing(&service.networks, &service.gas_keys);
+    if !missing.is_empty() {
+        return Err(Failure::config(
+            "config_missing",
+            format!(
+                "the facilitator cannot start without {}",
+                missing.join(", and without ")
+            ),
+        ));
+    }
+    let access = service.access()?;
+    let wanted = service.listen.map_or(LISTEN_DEFAULT, |listen| listen.0);
+    access
+        .permits(wanted)
+        .map_err(|why| Failure::config("config_missing", why.to_string()))?;
+    let signers = service.gas_keys.load()?;
+    let books = Books::open(service.ledger.clone()).await?;
+    let listener = service::bind(wanted).await?;
+    let lease = Lease::take(data_dir, &signers)?;
+    let options = CollectorOptions {
+        pay_to: None,
+        signers,
+        gas: gas_limits(&service.limits),
+        factories: networks::addresses(&service.factories, "[facilitator] erc6492_factories")?,
+    };
+    let rail = collector(&service.networks, options).await?;
+    let config = TillConfig {
+        role: Role::Facilitator,
+        settle_wait_ms: SETTLE_WAIT_MS,
+        watch_every_ms: WATCH_EVERY_MS,
+    };
+    let ledger = Arc::new(books.ledger.clone());
+    let till = Till::new(config, vec![rail], ledger, Arc::new(SystemClock));
+    let options = FacilitatorOptions::default();
+    let server = Facilitator::new(Arc::clone(&till), access, &options, listener)
+        .map_err(|why| Failure::config("config_missing", why.to_string()))?;
+    let recovered = till.recover().await?;
+    tracing::info!(?recovered, "resolved what an earlier facilitator has left");
+    Ok(OpenFacilitator {
+        server,
+        till,
+        books,
+        _lease: lease,
+    })
+}
+
+impl OpenFacilitator {
+    /// Where it listens; the port is the real one.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// Serves until `stop`, then lets what has begun come to its end.
+    ///
+    /// # Errors
+    /// Exit 1 where a task of it broke off.
+    pub(crate) async fn serve(
+        self,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), Failure> {
+        let (till, server) = (self.till, self.server);
+        service::run(
+            stop,
+            self.books.ledger.clone(),
+            move |stopping| async move { till.watch(stopping).await },
+            |stopping| server.serve(stopping),
+        )
+        .await
+    }
+}
+
+impl Service {
+    fn access(&self) -> Result<Access, Failure> {
+        let key = "[facilitator] payees";
+        let payees = networks::addresses(&self.payees, key)?;
+        let mut tokens = Vec::with_capacity(self.tokens.len());
+        for (reference, base) in &self.tokens {
+            let token = keys::load_secret(reference, base, "[facilitator] tokens")?;
+            // A line break at the end of a file is not part of the token.
+            tokens.push(AccessToken::new(token.expose().trim_ascii()));
+        }
+        let min_amount = self.limits.min_amount;
+        Ok(Access {
+            payees: payees.iter().map(ToString::to_string).collect(),
+            tokens,
+            open: self.open,
+            min_amount: min_amount.map_or(UsdMicros::default(), |usd| usd.0),
+        })
+    }
+}

@@ -1,0 +1,158 @@
+//! What a gate and a facilitator share: books under their lock, a listener, keys under their
+//! lease, and the tasks that run beside the server until it stops.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use farebox_core::clock::{Clock as _, SystemClock};
+use farebox_ledger::{SellerLock, SqliteLedger};
+use farebox_rail_evm::EvmKey;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::keys;
+use crate::config::{DataDir, create_private};
+use crate::failure::Failure;
+
+/// How often what is closed and expired is erased from the ledger.
+const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+
+/// The ledger, for as long as this process alone may sell from it.
+pub(super) struct Books {
+    pub(super) ledger: SqliteLedger,
+    /// Held for as long as the server lives: one gate or facilitator per ledger.
+    _lock: SellerLock,
+}
+
+impl Books {
+    /// Locks and opens the ledger.
+    pub(super) async fn open(path: PathBuf) -> Result<Self, Failure> {
+        let lock = SellerLock::acquire(&path)?;
+        let ledger = super::open_ledger(path).await?;
+        Ok(Self {
+            ledger,
+            _lock: lock,
+        })
+    }
+}
+
+/// Listens.
+pub(super) async fn bind(wanted: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(wanted).await.map_err(|error| {
+        Failure::config(
+            "listen_failed",
+            format!("cannot listen on {wanted}: {error}; choose another with --listen"),
+        )
+    })
+}
+
+/// The right to send transactions with some keys. Two processes with one key would take each
+/// other's nonces. The operating system gives it back when the process ends, however it ends.
+pub(super) struct Lease {
+    _files: Vec<File>,
+}
+
+impl Lease {
+    /// Takes the lease of every key.
+    ///
+    /// # Errors
+    /// Exit 2 where another process has one of them.
+    pub(super) fn take(data_dir: &DataDir, signers: &[Arc<EvmKey>]) -> Result<Self, Failure> {
+        let dir = data_dir.created()?.join("leases");
+        let unusable = |path: &std::path::Path, error: &std::io::Error| {
+            Failure::internal(
+                "store_unwritable",
+                format!(
+                    "cannot lock {}: {error}; name another data directory with --data-dir",
+                    path.display()
+                ),
+            )
+        };
+        create_private(&dir).map_err(|error| unusable(&dir, &error))?;
+        let mut files = Vec::with_capacity(signers.len());
+        for signer in signers {
+            let address = keys::checksummed(signer.address());
+            let path = dir.join(format!("{address}.lock"));
+            let file = OpenOptions::new()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(&path)
+                .map_err(|error| unusable(&path, &error))?;
+            match file.try_lock() {
+                Ok(()) => files.push(file),
+                Err(TryLockError::WouldBlock) => {
+                    return Err(Failure::config(
+                        "signer_busy",
+                        format!(
+                            "another gate or facilitator sends transactions with the gas key of {address}; stop it, or give this one a key of its own"
+                        ),
+                    ));
+                }
+                Err(TryLockError::Error(error)) => return Err(unusable(&path, &error)),
+            }
+        }
+        Ok(Self { _files: files })
+    }
+}
+
+/// Ends when the server has to stop.
+pub(super) type Stopping = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Serves until `stop`, with the watch and the pruning of the ledger beside it, and returns when
+/// all of them have ended.
+///
+/// # Errors
+/// Exit 1 where one of them broke off.
+pub(super) async fn run<T, W, S>(
+    stop: impl Future<Output = ()> + Send + 'static,
+    ledger: SqliteLedger,
+    watch: impl FnOnce(Stopping) -> W,
+    serve: impl FnOnce(Stopping) -> S,
+) -> Result<T, Failure>
+where
+    W: Future<Output = ()> + Send + 'static,
+    S: Future<Output = T>,
+{
+    let (stopped, stopping) = watch::channel(false);
+    let stopping = || -> Stopping {
+        let mut stopping = stopping.clone();
+        Box::pin(async move {
+            // An error means that the sender is gone, which is a stop too.
+            let _ = stopping.wait_for(|stop| *stop).await;
+        })
+    };
+    let signal = tokio::spawn(async move {
+        stop.await;
+        // Nobody may be left to hear it.
+        let _ = stopped.send(true);
+    });
+    let watcher = tokio::spawn(watch(stopping()));
+    let pruner = tokio::spawn(prune(ledger, stopping()));
+    let served = serve(stopping()).await;
+    signal.abort();
+    for task in [watcher, pruner] {
+        task.await
+            .map_err(|why| Failure::internal("server_failed", why.to_string()))?;
+    }
+    Ok(served)
+}
+
+async fn prune(ledger: SqliteLedger, mut stop: Stopping) {
+    let mut ticks = tokio::time::interval(PRUNE_EVERY);
+    loop {
+        tokio::select! {
+            () = &mut stop => return,
+            _ = ticks.tick() => {}
+        }
+        match ledger.prune(SystemClock.now_ms()).await {
+            Ok(pruned) => tracing::debug!(?pruned, "pruned the ledger"),
+            Err(error) => tracing::warn!(%error, "the ledger could not be pruned"),
+        }
+    }
+}

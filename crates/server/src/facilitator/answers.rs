@@ -1,0 +1,200 @@
+//! The answers, as the official facilitators write them.
+//!
+//! Business failures are 200; our own trouble is 200 too and names itself
+//! (`unexpected_verify_error`, `unexpected_settle_error`), because clients of the SDKs read the
+//! body and not the status. Only where the books cannot be used the status is 503, with the same
+//! body: then nothing at all is served here.
+
+use axum::body::Body;
+use farebox_core::ledger::LedgerError;
+use farebox_core::rail::Refusal;
+use farebox_seller::answer::{json_answer, problem, with_retry};
+use farebox_wire::x402::reason::Reason;
+use farebox_wire::x402::types::{SettleResponse, VerifyResponse};
+use http::{Response, StatusCode};
+
+use super::hand_over::Owed;
+
+/// Where the books cannot be used.
+const NO_BOOKS: &str =
+    "the facilitator's books cannot be used; nothing was settled, try again later";
+
+/// Answer of `/verify`.
+pub(super) enum Verified {
+    /// It would settle now.
+    Valid { payer: Option<String> },
+    /// It would not.
+    Invalid {
+        reason: String,
+        message: String,
+        payer: Option<String>,
+    },
+    /// Nobody can say.
+    NoBooks,
+}
+
+impl Verified {
+    pub(super) fn refused(refusal: Refusal, payer: Option<String>) -> Self {
+        Self::Invalid {
+            reason: refusal.reason.code().to_owned(),
+            message: refusal.message,
+            payer,
+        }
+    }
+
+    pub(super) fn no_books(error: &LedgerError) -> Self {
+        tracing::error!(%error, "the ledger refused");
+        Self::NoBooks
+    }
+
+    pub(super) fn into_response(self) -> Response<Body> {
+        let status = match self {
+            Self::NoBooks => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::OK,
+        };
+        let (is_valid, invalid_reason, invalid_message, payer) = match self {
+            Self::Valid { payer } => (true, None, None, payer),
+            Self::Invalid {
+                reason,
+                message,
+                payer,
+            } => (false, Some(reason), Some(message), payer),
+            Self::NoBooks => (
+                false,
+                Some(Reason::UnexpectedVerify.code().to_owned()),
+                Some(NO_BOOKS.to_owned()),
+                None,
+            ),
+        };
+        let body = VerifyResponse {
+            is_valid,
+            invalid_reason,
+            invalid_message,
+            payer,
+            extensions: None,
+            extra: None,
+        };
+        with_retry(json_answer(status, written(&body)))
+    }
+}
+
+/// Answer of `/settle`.
+pub(super) enum Settled {
+    /// `success: true`.
+    Yes {
+        transaction: String,
+        /// Where one caller alone is owed this answer.
+        owed: Option<Owed>,
+    },
+    /// `success: false`, and the money has not moved or this caller is not owed the answer.
+    No {
+        reason: String,
+        message: String,
+        /// Where one was sent.
+        transaction: Option<String>,
+    },
+    /// Nothing was settled, and nobody could write it down.
+    NoBooks,
+    /// The key of another request: 409.
+    KeyReused,
+}
+
+impl Settled {
+    pub(super) fn no(reason: Reason, message: impl Into<String>) -> Self {
+        Self::No {
+            reason: reason.code().to_owned(),
+            message: message.into(),
+            transaction: None,
+        }
+    }
+
+    pub(super) fn refused(refusal: Refusal) -> Self {
+        match refusal.reason {
+            // What could not be verified was not settled.
+            Reason::UnexpectedVerify => Self::no(Reason::UnexpectedSettle, refusal.message),
+            reason => Self::no(reason, refusal.message),
+        }
+    }
+
+    pub(super) fn no_books(error: &LedgerError) -> Self {
+        tracing::error!(%error, "the ledger refused");
+        Self::NoBooks
+    }
+
+    /// The network is as the caller calls it.
+    pub(super) fn into_response(self, network: String, payer: Option<String>) -> Response<Body> {
+        let mut body = SettleResponse {
+            success: false,
+            transaction: String::new(),
+            network,
+            error_reason: None,
+            error_message: None,
+            payer,
+            amount: None,
+            extensions: None,
+            extra: None,
+        };
+        let mut status = StatusCode::OK;
+        match self {
+            Self::Yes { transaction, owed } => {
+                body.success = true;
+                body.transaction = transaction;
+                let text = written(&body);
+                return json_answer(
+                    StatusCode::OK,
+                    match owed {
+                        Some(owed) => owed.into_body(text.into()),
+                        None => text.into(),
+                    },
+                );
+            }
+            Self::No {
+                reason,
+                message,
+                transaction,
+            } => {
+                body.error_reason = Some(reason);
+                body.error_message = Some(message);
+                body.transaction = transaction.unwrap_or_default();
+            }
+            Self::NoBooks => {
+                status = StatusCode::SERVICE_UNAVAILABLE;
+                body.error_reason = Some(Reason::UnexpectedSettle.code().to_owned());
+                body.error_message = Some(NO_BOOKS.to_owned());
+            }
+            Self::KeyReused => {
+                return problem(
+                    StatusCode::CONFLICT,
+                    "idempotency_key_reused",
+                    "this Idempotency-Key came with another body; a key belongs to one payment",
+                );
+            }
+        }
+        with_retry(json_answer(status, written(&body)))
+    }
+}
+
+/// A body that cannot be read.
+pub(super) fn malformed(why: &str) -> Response<Body> {
+    problem(
+        StatusCode::BAD_REQUEST,
+        Reason::InvalidPayload.code(),
+        &format!("the body is not {{x402Version, paymentPayload, paymentRequirements}}: {why}"),
+    )
+}
+
+/// What a version is answered that is not spoken here.
+pub(super) fn unknown_version(version: u64) -> Refusal {
+    Refusal {
+        reason: Reason::InvalidX402Version,
+        message: format!(
+            "x402 version {version} is not spoken here; /supported lists those that are"
+        ),
+        is_ours: false,
+    }
+}
+
+fn written(body: &impl serde::Serialize) -> String {
+    // Our own types always have a JSON form.
+    serde_json::to_string(body).unwrap_or_default()
+}

@@ -1,0 +1,132 @@
+//! What every request shares, and the checks that cost nothing but computing.
+//!
+//! Used by `verify` and `settle`, so that both refuse for the same reasons in the same order: a
+//! payment that verifies is one that settles (ARCHITECTURE law 8).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use farebox_core::ledger::{LedgerError, Payment};
+use farebox_core::payment::Phase;
+use farebox_core::rail::{CollectRail, Examined, Refusal, SignatureCheck};
+use farebox_seller::till::Till;
+use farebox_wire::x402::reason::Reason;
+use farebox_wire::x402::types::SupportedResponse;
+
+use super::access::Access;
+use super::hand_over::Unheard;
+use super::health::Health;
+use super::memory::Memory;
+use super::question::Question;
+use super::settle::Keys;
+
+/// Answers whose callers have gone and that are remembered; 100 bytes each.
+const UNHEARD_MAX: usize = 10_000;
+/// Idempotency keys that are remembered; 100 bytes each.
+const KEYS_MAX: usize = 10_000;
+
+/// See the module.
+pub(super) struct Desk {
+    till: Arc<Till>,
+    pub(super) access: Access,
+    /// Which rail serves a network, and by which schemes.
+    kinds: HashMap<String, (Arc<dyn CollectRail>, Vec<String>)>,
+    /// The answer to `/supported`, which is the same for as long as the process lives.
+    pub(super) supported: Bytes,
+    pub(super) health: Health,
+    pub(super) unheard: Arc<Unheard>,
+    pub(super) keys: Keys,
+}
+
+/// A credential that passed every check that needs no chain.
+pub(super) struct Case {
+    pub(super) rail: Arc<dyn CollectRail>,
+    pub(super) examined: Examined,
+    /// The network as the caller calls it.
+    pub(super) network: String,
+}
+
+impl Desk {
+    pub(super) fn new(till: Arc<Till>, access: Access) -> Arc<Self> {
+        let mut supported = SupportedResponse::default();
+        let mut kinds = HashMap::<String, (Arc<dyn CollectRail>, Vec<String>)>::new();
+        for rail in till.rails() {
+            for kind in rail.kinds() {
+                let entry = kinds
+                    .entry(kind.network.clone())
+                    .or_insert_with(|| (Arc::clone(rail), Vec::new()));
+                entry.1.push(kind.scheme.clone());
+                supported.kinds.extend(serde_json::to_value(kind).ok());
+            }
+            supported.signers.extend(rail.signers());
+        }
+        Arc::new(Self {
+            // Our own types always have a JSON form.
+            supported: serde_json::to_vec(&supported).unwrap_or_default().into(),
+            health: Health::default(),
+            unheard: Arc::new(Memory::new(UNHEARD_MAX)),
+            keys: Memory::new(KEYS_MAX),
+            till,
+            access,
+            kinds,
+        })
+    }
+
+    pub(super) const fn till(&self) -> &Arc<Till> {
+        &self.till
+    }
+
+    /// Scheme, network, asset, payee, worth, value, time and signature, cheapest first.
+    pub(super) fn examine(&self, question: &Question) -> Result<Case, Refusal> {
+        let requirements = &question.requirements;
+        let rail = self.rail(requirements.network.as_str(), &requirements.scheme)?;
+        let offer = rail.offer_of(requirements)?;
+        self.access.admit(&offer.terms)?;
+        let now_s = self.till.clock().now_s();
+        let examined = rail.examine(&question.payload, &offer, now_s)?;
+        Ok(Case {
+            rail: Arc::clone(rail),
+            examined,
+            network: question.network.clone(),
+        })
+    }
+
+    fn rail(&self, network: &str, scheme: &str) -> Result<&Arc<dyn CollectRail>, Refusal> {
+        let refused = |reason, message| Refusal {
+            reason,
+            message,
+            is_ours: false,
+        };
+        let (rail, schemes) = self.kinds.get(network).ok_or_else(|| {
+            let message = "this network is not served here; /supported lists those that are";
+            refused(Reason::InvalidNetwork, message.to_owned())
+        })?;
+        match schemes.iter().any(|known| known == scheme) {
+            true => Ok(rail),
+            false => Err(refused(
+                Reason::UnsupportedScheme,
+                "this scheme is not served here; /supported lists those that are".to_owned(),
+            )),
+        }
+    }
+
+    /// The payment that has claimed the identity and holds on to it.
+    pub(super) async fn earlier(&self, case: &Case) -> Result<Option<Payment>, LedgerError> {
+        let earlier = self.till.earlier(&case.examined.identity).await?;
+        Ok(earlier.filter(|payment| payment.state.phase != Phase::Released))
+    }
+}
+
+impl Case {
+    /// Whether an earlier payment was made by these very bytes.
+    pub(super) fn is_of(&self, payment: &Payment) -> bool {
+        let digest = payment.seller.as_ref().map(|side| side.payload_digest);
+        digest == Some(self.examined.payload_digest)
+    }
+
+    /// Whether only the chain can tell if the signature is good.
+    pub(super) fn is_unsigned_yet(&self) -> bool {
+        self.examined.signature == SignatureCheck::AskChain
+    }
+}

@@ -1,0 +1,272 @@
+//! Finds the endpoint of a request, asks for the token, reads the body within its limits, and
+//! writes the line in the log.
+//!
+//! Called by the accept loop for every request. Nothing of a body is ever logged.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use bytes::Bytes;
+use farebox_seller::answer::{json_answer, problem};
+use farebox_seller::body::BodyDigest;
+use http::header::{ALLOW, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::{Body as _, Incoming};
+use sha2::{Digest, Sha256};
+use tokio::sync::oneshot;
+
+use super::access::AccessToken;
+use super::answers::{Settled, Verified, malformed, unknown_version};
+use super::desk::Desk;
+use super::question::{self, BODY_BYTES_MAX, Unread};
+use super::settle::{Settling, deadline};
+use super::verify::verify;
+use crate::front;
+
+/// Names a retry of the same request; characters that a header may hold in the clear.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// Bytes of an idempotency key: a UUID has 36.
+const KEY_BYTES_MAX: usize = 255;
+
+/// What a path leads to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Endpoint {
+    Verify,
+    Settle,
+    Supported,
+    Health,
+}
+
+impl Endpoint {
+    fn at(path: &str) -> Option<Self> {
+        match path {
+            "/verify" => Some(Self::Verify),
+            "/settle" => Some(Self::Settle),
+            "/supported" => Some(Self::Supported),
+            "/health" => Some(Self::Health),
+            _ => None,
+        }
+    }
+
+    const fn methods(self) -> &'static str {
+        match self {
+            Self::Verify | Self::Settle => "POST",
+            Self::Supported | Self::Health => "GET, HEAD",
+        }
+    }
+
+    fn takes(self, method: &Method) -> bool {
+        match self {
+            Self::Verify | Self::Settle => method == Method::POST,
+            Self::Supported | Self::Health => method == Method::GET || method == Method::HEAD,
+        }
+    }
+}
+
+/// Answers one request and writes its line in the log.
+pub(super) async fn answer(
+    desk: Arc<Desk>,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    patience: Duration,
+) -> Response<Body> {
+    let began = Instant::now();
+    let method = request.method().clone();
+    // Queries mean nothing here and stay out of the log.
+    let path = request.uri().path().to_owned();
+    let answer = match front::refusal(&request) {
+        Some(refusal) => refusal,
+        None => match route(desk, request, patience).await {
+            Ok(answer) | Err(answer) => answer,
+        },
+    };
+    tracing::info!(
+        %method,
+        path,
+        %peer,
+        status = answer.status().as_u16(),
+        ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        "request"
+    );
+    answer
+}
+
+/// An error is an answer as well; it only ends the way there early.
+type Answered = Result<Response<Body>, Response<Body>>;
+
+async fn route(desk: Arc<Desk>, request: Request<Incoming>, patience: Duration) -> Answered {
+    let endpoint = Endpoint::at(request.uri().path()).ok_or_else(|| {
+        problem(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "a facilitator has POST /verify, POST /settle, GET /supported and GET /health",
+        )
+    })?;
+    if !endpoint.takes(request.method()) {
+        return Err(wrong_method(endpoint));
+    }
+    match endpoint {
+        Endpoint::Supported => {
+            return Ok(json_answer(StatusCode::OK, desk.supported.clone()));
+        }
+        Endpoint::Health => return Ok(desk.health.answer(desk.till()).await),
+        Endpoint::Verify | Endpoint::Settle => {}
+    }
+    let caller = desk.access.caller(request.headers());
+    let caller = caller.map_err(|_| unauthorized())?;
+    let key = idempotency_key(request.headers()).map_err(|BadKey| bad_key())?;
+    let body = read(request.into_body(), patience).await?;
+    match endpoint {
+        Endpoint::Settle => settle(desk, caller, key, body).await,
+        _ => {
+            let verified = match question::read(&body) {
+                Ok(question) => verify(&desk, &question).await,
+                Err(Unread::Malformed(why)) => return Err(malformed(&why)),
+                Err(Unread::Version { version, .. }) => {
+                    Verified::refused(unknown_version(version), None)
+                }
+            };
+            Ok(verified.into_response())
+        }
+    }
+}
+
+/// Settles in a task of its own: a caller that hangs up must not lose what becomes of the money.
+async fn settle(
+    desk: Arc<Desk>,
+    caller: Option<AccessToken>,
+    key: Option<Vec<u8>>,
+    body: Bytes,
+) -> Answered {
+    let question = match question::read(&body) {
+        Ok(question) => question,
+        Err(Unread::Malformed(why)) => return Err(malformed(&why)),
+        Err(Unread::Version { version, network }) => {
+            let refused = Settled::refused(unknown_version(version));
+            return Ok(refused.into_response(network, None));
+        }
+    };
+    let case = match desk.examine(&question) {
+        Ok(case) => case,
+        Err(refusal) => {
+            return Ok(Settled::refused(refusal).into_response(question.network, None));
+        }
+    };
+    let network = case.network.clone();
+    let payer = case.examined.terms.payer.clone();
+    let payee = &case.examined.terms.payee;
+    let settling = Settling {
+        key: key.map(|key| key_digest(caller, payee, &key)),
+        body: BodyDigest::of(&body),
+        deadline: deadline(desk.till().settle_wait_ms()),
+        desk: Arc::clone(&desk),
+        case,
+    };
+    let (told, answer) = oneshot::channel();
+    desk.till().tasks().spawn(async move {
+        let (settled, seat) = settling.run().await;
+        // Where the caller has gone the answer is dropped, and remembered where it is owed:
+        // before the seat is free for the next one.
+        drop(told.send(settled.into_response(network, payer)));
+        drop(seat);
+    });
+    answer.await.map_err(|_| {
+        tracing::error!("a settlement broke off");
+        problem(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "the settlement broke off; send the same body again",
+        )
+    })
+}
+
+/// The name of a request among all that one caller sends for one payee.
+fn key_digest(caller: Option<AccessToken>, payee: &str, key: &[u8]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(caller.map(|token| *token.digest()).unwrap_or_default());
+    // The payee has no zero byte, so the two cannot run together.
+    hash.update(payee);
+    hash.update([0]);
+    hash.update(key);
+    hash.finalize().into()
+}
+
+/// A key that cannot be one.
+struct BadKey;
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<Vec<u8>>, BadKey> {
+    let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(key) = keys.next().map(HeaderValue::as_bytes) else {
+        return Ok(None);
+    };
+    let is_plain = key.iter().all(|byte| (b' '..=b'~').contains(byte));
+    if keys.next().is_some() || key.is_empty() || key.len() > KEY_BYTES_MAX || !is_plain {
+        return Err(BadKey);
+    }
+    Ok(Some(key.to_vec()))
+}
+
+/// Reads a body to its end, within its limits of size and time.
+async fn read(body: Incoming, patience: Duration) -> Result<Bytes, Response<Body>> {
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > BODY_BYTES_MAX {
+        return Err(too_large());
+    }
+    let collected = Limited::new(body, BODY_BYTES_MAX).collect();
+    match tokio::time::timeout(patience, collected).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(front::and_close(problem(
+            StatusCode::BAD_REQUEST,
+            "body_unreadable",
+            "the request's body broke off",
+        ))),
+        Err(_) => Err(front::and_close(problem(
+            StatusCode::REQUEST_TIMEOUT,
+            "body_too_slow",
+            "the request's body did not come in time",
+        ))),
+    }
+}
+
+fn too_large() -> Response<Body> {
+    front::and_close(problem(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "body_too_large",
+        "a question has 128 KiB at most",
+    ))
+}
+
+fn wrong_method(endpoint: Endpoint) -> Response<Body> {
+    let methods = endpoint.methods();
+    let mut answer = problem(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        &format!("this path takes {methods} only"),
+    );
+    let allow = HeaderValue::from_static(methods);
+    answer.headers_mut().insert(ALLOW, allow);
+    answer
+}
+
+fn bad_key() -> Response<Body> {
+    problem(
+        StatusCode::BAD_REQUEST,
+        "invalid_idempotency_key",
+        "Idempotency-Key is one header of 1 to 255 plain characters",
+    )
+}
+
+fn unauthorized() -> Response<Body> {
+    let mut answer = problem(
+        StatusCode::UNAUTHORIZED,
+        "unauthorized",
+        "this facilitator asks for a token; send Authorization: Bearer TOKEN",
+    );
+    let bearer = HeaderValue::from_static("Bearer");
+    answer.headers_mut().insert(WWW_AUTHENTICATE, bearer);
+    answer
+}

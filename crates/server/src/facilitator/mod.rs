@@ -1,0 +1,143 @@
+//! The facilitator: verifies and settles x402 payments for sellers, over HTTP.
+//!
+//! `POST /verify`, `POST /settle`, `GET /supported`, `GET /health`. The front door accepts,
+//! `door` finds the endpoint and asks for the token, `question` reads the body, `verify` and
+//! `settle` ask the till, `answers` writes. Nothing here knows a rail by name, and nothing but
+//! `settle` ever claims.
+//!
+//! What is wrong with a payment is said with status 200 (`isValid: false`, `success: false`), as
+//! the official facilitators do; a body that is no question is a 400.
+
+pub mod access;
+mod answers;
+mod desk;
+mod door;
+mod hand_over;
+mod health;
+mod memory;
+mod question;
+mod settle;
+mod verify;
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use farebox_seller::till::Till;
+use tokio::net::TcpListener;
+
+use self::access::Access;
+use self::desk::Desk;
+use crate::front::connections::{self, Limits};
+
+/// What a facilitator may be told besides; the defaults suit most.
+#[derive(Clone, Debug)]
+pub struct FacilitatorOptions {
+    /// Connections at the same time.
+    pub connections_max: usize,
+    /// How long a client may take to send the head of a request, and stay idle between two.
+    pub client_head_ms: u64,
+    /// How long a client may take to send the body of a request.
+    pub client_body_ms: u64,
+    /// How long a client may take nothing of an answer that waits for it.
+    pub client_stall_ms: u64,
+    /// How long answers may go on after the stop.
+    pub drain_ms: u64,
+}
+
+impl Default for FacilitatorOptions {
+    fn default() -> Self {
+        Self {
+            connections_max: 10_000,
+            // Sellers keep their connections open between two payments.
+            client_head_ms: 120_000,
+            client_body_ms: 30_000,
+            client_stall_ms: 60_000,
+            drain_ms: 30_000,
+        }
+    }
+}
+
+/// Why a facilitator cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum FacilitatorError {
+    /// The listener.
+    #[error("the listener has no address: {0}")]
+    Listener(#[from] io::Error),
+    /// Everybody could spend its gas.
+    #[error(
+        "a facilitator at {0} can be reached by others and would pay gas for anybody; set \
+         `payees` (--payee ADDRESS), `tokens` (--token env:NAME) or `open = true` (--open) in \
+         [facilitator], or listen on 127.0.0.1"
+    )]
+    OpenToEverybody(SocketAddr),
+}
+
+/// The facilitator. Before it serves, call [`Till::recover`] once; while it serves, run
+/// [`Till::watch`].
+pub struct Facilitator {
+    desk: Arc<Desk>,
+    limits: Limits,
+    body: Duration,
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Facilitator {
+    /// Puts a till behind a listener.
+    ///
+    /// # Errors
+    /// [`FacilitatorError`] where strangers could spend the gas; a listener without an address.
+    pub fn new(
+        till: Arc<Till>,
+        access: Access,
+        options: &FacilitatorOptions,
+        listener: TcpListener,
+    ) -> Result<Self, FacilitatorError> {
+        let address = listener.local_addr()?;
+        access.permits(address)?;
+        Ok(Self {
+            desk: Desk::new(till, access),
+            limits: Limits {
+                connections: options.connections_max,
+                head: Duration::from_millis(options.client_head_ms),
+                stall: Duration::from_millis(options.client_stall_ms),
+                drain: Duration::from_millis(options.drain_ms),
+            },
+            body: Duration::from_millis(options.client_body_ms),
+            listener,
+            address,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown`, then lets answers that are on their way end, and returns when
+    /// every settlement that was begun is on record.
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) {
+        let Self {
+            desk,
+            limits,
+            body,
+            listener,
+            address,
+        } = self;
+        tracing::info!(%address, "the facilitator is open");
+        let till = Arc::clone(desk.till());
+        let answer = move |request, peer| door::answer(Arc::clone(&desk), request, peer, body);
+        connections::serve(listener, limits, answer, shutdown).await;
+        if tokio::time::timeout(limits.drain, till.finish())
+            .await
+            .is_err()
+        {
+            tracing::warn!("payments are still being settled; the next start resolves them");
+        }
+        tracing::info!(%address, "the facilitator is closed");
+    }
+}

@@ -1,0 +1,141 @@
+//! Who may have payments settled, and where a facilitator starts at all.
+
+use std::sync::Arc;
+
+use farebox_server::{Access, AccessToken};
+use farebox_wire::money::UsdMicros;
+use http::StatusCode;
+
+use crate::station::{Plan, Station, lower};
+
+fn with(access: Access) -> Plan {
+    Plan {
+        access,
+        ..Plan::default()
+    }
+}
+
+#[tokio::test]
+async fn callers_show_a_token_where_tokens_are_asked_for() {
+    let tokens = ["first", "second"].map(|token| AccessToken::new(token.as_bytes()));
+    let station = Station::with(with(Access {
+        tokens: tokens.to_vec(),
+        ..Access::default()
+    }))
+    .await;
+    let signed = station.payment();
+    for path in ["/verify", "/settle"] {
+        for header in [
+            "",
+            "first",
+            "Bearer third",
+            "Bearer ",
+            "Basic first",
+            "Bearer firs",
+        ] {
+            let headers = [("authorization", header)];
+            let seen = station.send("POST", path, &headers, signed.body()).await;
+            assert_eq!(seen.status, StatusCode::UNAUTHORIZED, "{path} {header:?}");
+            assert_eq!(seen.headers["www-authenticate"], "Bearer");
+        }
+        let twice = [
+            ("authorization", "Bearer first"),
+            ("authorization", "Bearer second"),
+        ];
+        let seen = station.send("POST", path, &twice, signed.body()).await;
+        assert_eq!(seen.status, StatusCode::UNAUTHORIZED);
+    }
+    let second = [("authorization", "bearer second")];
+    assert_eq!(station.settle_with(&signed, &second).await["success"], true);
+    assert_eq!(
+        station.get("/supported").await.0,
+        StatusCode::OK,
+        "open to all"
+    );
+}
+
+#[tokio::test]
+async fn only_listed_payees_are_paid() {
+    let plan = |payee: &str| {
+        with(Access {
+            payees: [payee.to_owned()].into(),
+            ..Access::default()
+        })
+    };
+    let station = Station::with(plan("0x0000000000000000000000000000000000000001")).await;
+    let signed = station.payment();
+    let verified = station.verify(&signed).await;
+    assert_eq!(verified["invalidReason"], "invalid_payment_requirements");
+    let settled = station.settle(&signed).await;
+    assert_eq!(settled["errorReason"], "invalid_payment_requirements");
+    let message = settled["errorMessage"].as_str().expect("a sentence");
+    assert!(message.contains("payees"), "{message}");
+    let payee = lower(signed.transfer.to);
+    let station = station.restart(plan(&payee)).await;
+    assert_eq!(station.settle(&signed).await["success"], true);
+}
+
+#[tokio::test]
+async fn payments_below_the_least_amount_are_refused() {
+    let least = |micros| {
+        with(Access {
+            min_amount: UsdMicros(micros),
+            ..Access::default()
+        })
+    };
+    let station = Station::with(least(1_001)).await;
+    let signed = station.payment();
+    assert_eq!(station.verify(&signed).await["isValid"], false);
+    assert_eq!(station.settle(&signed).await["success"], false);
+    let station = station.restart(least(1_000)).await;
+    assert_eq!(station.settle(&signed).await["success"], true);
+}
+
+#[test]
+fn beyond_loopback_it_starts_only_with_limits_or_openly() {
+    let everywhere = "0.0.0.0:8404".parse().expect("an address");
+    let here = "[::1]:8404".parse().expect("an address");
+    assert!(Access::default().permits(here).is_ok());
+    let refused = Access::default().permits(everywhere).expect_err("refused");
+    for key in ["payees", "tokens", "open"] {
+        assert!(refused.to_string().contains(key), "{key} in: {refused}");
+    }
+    let limited = [
+        Access {
+            open: true,
+            ..Access::default()
+        },
+        Access {
+            tokens: vec![AccessToken::new(b"t")],
+            ..Access::default()
+        },
+        Access {
+            payees: ["0x1".to_owned()].into(),
+            ..Access::default()
+        },
+    ];
+    for access in limited {
+        assert!(access.permits(everywhere).is_ok());
+    }
+}
+
+#[tokio::test]
+async fn invalid_signatures_change_nothing_and_cost_no_call() {
+    let station = Arc::new(Station::open().await);
+    let calls = station.devnet.faults().total_calls();
+    let signed = station.payment();
+    for n in 0..200u8 {
+        let mut forged = signed.clone();
+        forged.signature[usize::from(n) % 64] ^= n | 1;
+        let path = if n % 2 == 0 { "/verify" } else { "/settle" };
+        let seen = station.send("POST", path, &[], forged.body()).await;
+        assert_eq!(seen.status, StatusCode::OK);
+    }
+    assert!(station.payments().await.is_empty());
+    assert_eq!(
+        station.devnet.faults().total_calls(),
+        calls,
+        "no call to a node"
+    );
+    assert_eq!(station.settle(&signed).await["success"], true);
+}
