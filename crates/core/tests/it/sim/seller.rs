@@ -1,4 +1,5 @@
-//! The seller's side: claims, upstream, settlement, delivery; with a crash between any two.
+//! The seller's side: claims, upstream, settlement, delivery; with a crash between any two. A
+//! facilitator is a seller whose answer is written down before it leaves.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -27,6 +28,8 @@ enum Stage {
     Ready,
     /// The answer has left; that is not on disk yet.
     Served,
+    /// That the answer was given is on disk; it has not left yet.
+    Told,
 }
 
 struct Handler {
@@ -42,11 +45,14 @@ pub(crate) struct Seller {
     handlers: Vec<Handler>,
     /// Answers handed over, by payment.
     pub(crate) served: BTreeMap<Id, u32>,
+    /// A facilitator: one caller at most hears of the success of one payment.
+    pub(crate) is_facilitator: bool,
 }
 
 impl Seller {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(is_facilitator: bool) -> Self {
         Self {
+            is_facilitator,
             books: Books::default(),
             claims: BTreeMap::new(),
             handlers: vec![],
@@ -84,13 +90,19 @@ impl Seller {
             Repeat::AsNew => self.verify(task, auth, chain, net),
             Repeat::LetThrough => {
                 seen.let_through += 1;
+                let mut stage = Stage::Ready;
+                if self.is_facilitator {
+                    self.books.apply(id, &Event::Delivered).unwrap();
+                    stage = Stage::Told;
+                }
                 self.handlers.push(Handler {
                     id,
                     task,
                     authorization: auth,
-                    stage: Stage::Ready,
+                    stage,
                 });
             }
+            Repeat::Delivered if self.is_facilitator => net.reply(task, id, Reply::Refused),
             Repeat::Delivered => {
                 seen.repeated_delivered += 1;
                 net.reply(task, id, Reply::Receipt);
@@ -166,6 +178,12 @@ impl Seller {
             }
             Stage::Waiting => self.wait(&auth, chain, rng, seen),
             Stage::Ready => self.serve(id, chain, net, task),
+            Stage::Told => {
+                *self.served.entry(id).or_default() += 1;
+                net.reply(task, id, Reply::Receipt);
+                seen.told += 1;
+                Ok(None)
+            }
             Stage::Served => {
                 self.books.apply(id, &Event::Delivered).unwrap();
                 Ok(None)
@@ -220,6 +238,11 @@ impl Seller {
                     is_final,
                 };
                 self.books.apply(auth.id, &event).unwrap();
+                if self.is_facilitator {
+                    // The same write: no crash comes between these two.
+                    self.books.apply(auth.id, &Event::Delivered).unwrap();
+                    return Ok(Some(Stage::Told));
+                }
                 Ok(Some(Stage::Ready))
             }
             Answer::NeverWill => {
@@ -277,6 +300,7 @@ impl Seller {
                 Stage::Waiting => seen.seller_crash_waiting += 1,
                 Stage::Ready => seen.seller_crash_ready += 1,
                 Stage::Served => seen.seller_crash_served += 1,
+                Stage::Told => seen.seller_crash_told += 1,
             }
         }
         for id in self.ids() {

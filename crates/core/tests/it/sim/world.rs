@@ -59,7 +59,7 @@ corners! {
     lost, foreign, lies, dropped, repeated,
     buyer_crash_holding, buyer_crash_armed, buyer_crash_waiting,
     seller_crash_verified, seller_crash_claimed, seller_crash_signed, seller_crash_waiting,
-    seller_crash_ready, seller_crash_served, served,
+    seller_crash_ready, seller_crash_served, seller_crash_told, served, told,
 }
 
 pub(crate) struct World {
@@ -82,11 +82,12 @@ impl World {
         let funds = price * (1 + rng.below(4) as i128);
         let blind = rng.chance(10);
         let liar = rng.chance(10);
+        let is_facilitator = rng.chance(30);
         Self {
             chain: Chain::new(funds),
             net: Net::default(),
             buyer: Buyer::new(&calls, limit, price, blind),
-            seller: Seller::new(),
+            seller: Seller::new(is_facilitator),
             liar,
             seen: Seen::default(),
             rng,
@@ -300,6 +301,10 @@ impl World {
             earned,
             "the seller's books equal the chain"
         );
+        if self.seller.is_facilitator {
+            let once = self.seller.served.values().all(|times| *times == 1);
+            assert!(once, "success was told twice: {:?}", self.seller.served);
+        }
         for id in self.seller.served.keys() {
             let record = &books.payments[id];
             let lost = record.state.phase == Phase::Lost && record.alerts > 0;
