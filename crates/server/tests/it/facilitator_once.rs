@@ -55,8 +55,7 @@ async fn what_was_pending_is_told_once_when_it_has_settled() {
     let station = Station::with(impatient()).await;
     let signed = station.payment();
     station.devnet.hold_mining();
-    let first = station.settle(&signed).await;
-    assert_eq!(first["errorReason"], "settlement_pending");
+    let first = station.settle_until_pending(&signed).await;
     assert_eq!(first["success"], false);
     let again = station.settle(&signed).await;
     assert_eq!(again["errorReason"], "settlement_pending", "it waits again");
@@ -82,10 +81,7 @@ async fn a_repeat_joins_the_settlement_that_is_pending() {
     );
     let signed = station.payment();
     station.devnet.hold_mining();
-    assert_eq!(
-        station.settle(&signed).await["errorReason"],
-        "settlement_pending"
-    );
+    station.settle_until_pending(&signed).await;
     let station = station.as_ref();
     let waiting = async {
         loop {
@@ -225,10 +221,7 @@ async fn after_a_crash_what_settled_untold_is_told_once() {
     .await;
     let signed = station.payment();
     station.devnet.hold_mining();
-    assert_eq!(
-        station.settle(&signed).await["errorReason"],
-        "settlement_pending"
-    );
+    station.settle_until_pending(&signed).await;
     station.devnet.release_mining();
     let station = station.restart(Plan::default()).await;
     let station = &station;

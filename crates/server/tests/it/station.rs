@@ -248,6 +248,22 @@ impl Station {
         seen.json()
     }
 
+    /// Settles while no block is made until it is pending: a busy machine may take longer to send
+    /// than an impatient facilitator waits.
+    pub(crate) async fn settle_until_pending(&self, signed: &Signed) -> Value {
+        within(async {
+            loop {
+                let answer = self.settle(signed).await;
+                if answer["errorReason"] == "settlement_pending" {
+                    return answer;
+                }
+                assert_eq!(answer["errorReason"], "unexpected_settle_error");
+                assert_eq!(answer["transaction"], "", "nothing was sent");
+            }
+        })
+        .await
+    }
+
     pub(crate) async fn payments(&self) -> Vec<Payment> {
         let filter = Filter {
             role: Some(Role::Facilitator),
