@@ -215,9 +215,7 @@ impl CollectRail for EvmCollector {
             .map_err(|e| refusal(Reason::InvalidPayload, e.message))?;
         let chain = network::chain_of(&self.chains, &handle.chain)
             .map_err(|e| refusal(Reason::InvalidNetwork, e.message))?;
-        let token = network::token_of(&self.chains, &examined.terms.asset)
-            .map_err(|e| refusal(Reason::InvalidPaymentRequirements, e.message))?;
-        verify(chain, token, &handle, examined).await
+        verify(chain, &handle, examined).await
     }
 
     async fn settle(&self, handle: &Handle, journal: Arc<dyn Journal>, wait_ms: u64) -> Outcome {
@@ -225,7 +223,14 @@ impl CollectRail for EvmCollector {
         match found {
             Ok((settler, handle)) => {
                 let wait = Duration::from_millis(wait_ms);
-                settler.settle(handle, journal, wait).await
+                let (token, transfer) = (handle.token, handle.transfer.clone());
+                let outcome = settler.settle(handle, journal, wait).await;
+                // Before anybody hears of it: what is known of the payer must not be richer.
+                match &outcome {
+                    Outcome::Settled { .. } => settler.payers().settled(token, &transfer),
+                    _ => settler.payers().failed(token, transfer.from),
+                }
+                outcome
             }
             Err(e) => Outcome::Rejected(settle::ours(&e)),
         }

@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use farebox_core::rail::RailError;
 use farebox_wire::caip::{AssetId, ChainId};
@@ -92,8 +91,6 @@ pub(crate) struct Token {
     pub(crate) id: AssetId,
     pub(crate) domain: Word,
     pub(crate) checksummed: String,
-    /// Whether the contract has been seen on chain; it does not go away again.
-    pub(crate) is_deployed: AtomicBool,
 }
 
 /// A chain, checked and indexed.
@@ -103,7 +100,7 @@ pub(crate) struct Chain {
     rpc: Option<Arc<Rpc>>,
     tokens: HashMap<EvmAddress, Token>,
     /// What is known of those who pay here.
-    pub(crate) payers: Payers,
+    pub(crate) payers: Arc<Payers>,
 }
 
 impl Chain {
@@ -129,7 +126,7 @@ impl Chain {
             number,
             rpc,
             tokens,
-            payers: Payers::default(),
+            payers: Arc::default(),
         })
     }
 
@@ -189,7 +186,6 @@ impl Token {
             id: AssetId::erc20(chain.clone(), asset.address),
             domain: domain_separator(&asset.name, &asset.version, chain_number, asset.address),
             checksummed: checksummed(asset.address),
-            is_deployed: AtomicBool::new(false),
             asset: asset.clone(),
         }
     }

@@ -31,6 +31,7 @@ use crate::handle::EvmHandle;
 use crate::key::EvmKey;
 use crate::network::Chain;
 use crate::rpc::{Call, Quantity, Rpc};
+use crate::snapshot::Payers;
 
 #[cfg(test)]
 pub(crate) use fees::Fee;
@@ -74,6 +75,11 @@ impl Settler {
             seats: Arc::default(),
             tasks: OnceLock::new(),
         }))
+    }
+
+    /// What is known of the payers of the chain.
+    pub(crate) fn payers(&self) -> &Payers {
+        &self.chain.payers
     }
 
     /// Makes sure that the chain is the right one, and learns where the gas key's nonces stand.

@@ -26,9 +26,11 @@ pub(super) struct Key {
 
 /// What a node says of a payer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Seen {
-    pub(super) has_code: bool,
-    pub(super) balance: Amount,
+pub(crate) struct Seen {
+    /// Whether a contract or a delegation is at his address.
+    pub(crate) has_code: bool,
+    /// Atomic units of the token.
+    pub(crate) balance: Amount,
 }
 
 /// A fetch that is under way. Give it back to [`Book::end`], whatever came of it.
@@ -36,9 +38,20 @@ pub(super) struct Seen {
 #[derive(Debug)]
 pub(super) struct Fetch {
     key: Key,
+    nonce: Word,
+    why: Why,
     began: Instant,
     settled: u128,
     doubts: u64,
+}
+
+/// Why a payer is fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// A buyer asks.
+    Asked,
+    /// He is in use.
+    Refresh,
 }
 
 /// See the module.
@@ -56,6 +69,8 @@ struct Entry {
     as_of: Instant,
     /// When a buyer last used it.
     asked: Instant,
+    /// The authorization that he used it for.
+    nonce: Word,
 }
 
 /// What has happened to a payer while fetches of him were under way.
@@ -74,7 +89,7 @@ impl Default for Book {
             entries: HashMap::new(),
             watched: HashMap::new(),
             used: Used::default(),
-            valid_for: super::BLOCK_TIME_UNKNOWN,
+            valid_for: super::refresh::BLOCK_TIME_UNKNOWN,
         }
     }
 }
@@ -93,6 +108,12 @@ impl Book {
         self.entries.get(key).map(|entry| entry.seen.has_code)
     }
 
+    /// Whether the payer had this much when he was last looked at, less what was settled since.
+    pub(super) fn has(&self, key: &Key, value: Amount) -> bool {
+        let entry = self.entries.get(key);
+        entry.is_some_and(|entry| entry.seen.balance >= value)
+    }
+
     /// What is known of a payer, for an authorization of his that is not known to be used.
     pub(super) fn ask(&mut self, key: &Key, nonce: Word, now: Instant) -> Option<Seen> {
         if self.used.may_have(key, nonce) {
@@ -104,15 +125,18 @@ impl Book {
             return None;
         }
         entry.asked = now;
+        entry.nonce = nonce;
         Some(entry.seen)
     }
 
     /// A fetch begins, now, before the node is asked.
-    pub(super) fn begin(&mut self, key: Key, now: Instant) -> Fetch {
+    pub(super) fn begin(&mut self, key: Key, nonce: Word, why: Why, now: Instant) -> Fetch {
         let watch = self.watched.entry(key).or_default();
         watch.fetches = watch.fetches.saturating_add(1);
         Fetch {
             key,
+            nonce,
+            why,
             began: now,
             settled: watch.settled,
             doubts: watch.doubts,
@@ -133,6 +157,21 @@ impl Book {
         seen.balance = less(seen.balance, Amount::from_atomic(gone));
         self.put(&fetch, seen, now);
         Some(seen)
+    }
+
+    /// The node says that an authorization of the payer is used.
+    pub(super) fn used(&mut self, fetch: &Fetch) {
+        self.used.add(&fetch.key, fetch.nonce);
+    }
+
+    /// The payers whom buyers have asked for since `since`, each with the authorization that was
+    /// asked about last.
+    pub(super) fn in_use(&self, since: Instant) -> Vec<(Key, Word)> {
+        let entries = self.entries.iter();
+        entries
+            .filter(|(_, entry)| entry.asked >= since)
+            .map(|(key, entry)| (*key, entry.nonce))
+            .collect()
     }
 
     /// A payment of ours has moved the money.
@@ -158,23 +197,27 @@ impl Book {
     }
 
     fn put(&mut self, fetch: &Fetch, seen: Seen, now: Instant) {
-        match self.entries.get_mut(&fetch.key) {
-            Some(entry) if entry.as_of > fetch.began => {}
-            Some(entry) => {
+        if let Some(entry) = self.entries.get_mut(&fetch.key) {
+            // Of two fetches that cross, the one that began later knows more.
+            if entry.as_of <= fetch.began {
                 entry.seen = seen;
                 entry.as_of = fetch.began;
             }
-            None => {
-                if self.entries.len() >= PAYERS_MAX {
-                    self.make_room();
-                }
-                let entry = Entry {
-                    seen,
-                    as_of: fetch.began,
-                    asked: now,
-                };
-                self.entries.insert(fetch.key, entry);
+            if fetch.why == Why::Asked {
+                entry.asked = now;
+                entry.nonce = fetch.nonce;
             }
+        } else if fetch.why == Why::Asked {
+            if self.entries.len() >= PAYERS_MAX {
+                self.make_room();
+            }
+            let entry = Entry {
+                seen,
+                as_of: fetch.began,
+                asked: now,
+                nonce: fetch.nonce,
+            };
+            self.entries.insert(fetch.key, entry);
         }
     }
 
@@ -230,3 +273,7 @@ impl Used {
         self.key.hash_one((key, nonce.0))
     }
 }
+
+#[cfg(test)]
+#[path = "book_tests.rs"]
+mod tests;

@@ -19,29 +19,87 @@
 //! | a stranger spends | expires with the block | as the node saw it |
 //! | a stranger pays in, a reorg gives back | too low until it expires; a no is asked again | as the node saw it |
 
-#[allow(dead_code, reason = "`verify` is put on it next")]
 mod book;
+mod fetch;
+mod refresh;
+mod window;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use farebox_wire::evm::EvmAddress;
 use farebox_wire::money::Amount;
 use farebox_wire::x402::exact_evm::Eip3009Authorization;
-use tokio::time::Instant;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep};
 
-use self::book::{Book, Key, Seen};
+pub(crate) use self::book::Seen;
+use self::book::{Book, Fetch, Key, Why};
+pub(crate) use self::fetch::Told;
+use self::fetch::{Group, Query, Resting};
+use self::window::{Next, Question, Window};
+use crate::rpc::{Rpc, RpcError};
 
-/// What counts as one block until the chain has told: the usual time between blocks is longer.
-const BLOCK_TIME_UNKNOWN: Duration = Duration::from_millis(500);
+/// Times that one caller's question is put, where settlements of the payer keep spoiling answers.
+const ASK_TRIES: u32 = 4;
 
 /// The payers of one chain. See the module.
 #[derive(Default)]
 pub(crate) struct Payers {
     book: Mutex<Book>,
+    window: Mutex<Window>,
+    lens: Mutex<Resting>,
+    is_refreshing: AtomicBool,
 }
 
 impl Payers {
+    /// Enough to say yes to an authorization of `from` over `amount` without asking: a fresh entry
+    /// that covers it, for an authorization that is not known to be used.
+    pub(crate) fn covers(
+        &self,
+        token: EvmAddress,
+        transfer: &Eip3009Authorization,
+        amount: Amount,
+    ) -> Option<Seen> {
+        let from = transfer.from;
+        self.book()
+            .ask(&Key { token, from }, transfer.nonce, Instant::now())
+            .filter(|seen| seen.balance >= amount)
+    }
+
+    /// Asks the chain about a payer and one of his authorizations, in company with whoever else
+    /// asks now. The answer is the chain's of after this call, less what was settled meanwhile.
+    pub(crate) async fn ask(
+        self: &Arc<Self>,
+        rpc: &Arc<Rpc>,
+        token: EvmAddress,
+        transfer: &Eip3009Authorization,
+    ) -> Result<Told, RpcError> {
+        let query = Query {
+            payer: transfer.from,
+            nonce: transfer.nonce,
+        };
+        for _ in 0..ASK_TRIES {
+            let (answer, told) = oneshot::channel();
+            let question = Question {
+                key: Key {
+                    token,
+                    from: transfer.from,
+                },
+                query,
+                answer,
+            };
+            self.enter(rpc, question)?;
+            let lost = |_| RpcError::garbage("the question was dropped");
+            if let Some(told) = told.await.map_err(lost)?? {
+                return Ok(told);
+            }
+        }
+        Err(RpcError::garbage(
+            "payments of this payer end faster than it can be asked about",
+        ))
+    }
+
     /// Whether a contract or a delegation was at the payer's address when he was last looked at;
     /// `None` where he is not known. It may be out of date, so nothing but the choice of the way
     /// to settle may rest on it.
@@ -50,20 +108,16 @@ impl Payers {
         self.book().has_code(&Key { token, from })
     }
 
-    /// The chain has just said so.
-    pub(crate) fn seen(&self, token: EvmAddress, from: EvmAddress, has_code: bool) {
-        let now = Instant::now();
-        let seen = Seen {
-            has_code,
-            balance: Amount::default(),
-        };
-        let mut book = self.book();
-        let fetch = book.begin(Key { token, from }, now);
-        book.end(fetch, Some(seen), now);
+    /// Whether the payment may be settled together with others and without a simulation: when he
+    /// was last looked at, the payer was an ordinary account and had the money.
+    #[allow(dead_code, reason = "for the settle engine")]
+    pub(crate) fn may_share(&self, token: EvmAddress, transfer: &Eip3009Authorization) -> bool {
+        let from = transfer.from;
+        self.has_code(token, from) == Some(false)
+            && self.book().has(&Key { token, from }, transfer.value)
     }
 
     /// A payment of ours has moved the money. Call it before the outcome is told to anybody.
-    #[allow(dead_code, reason = "for the settle engine")]
     pub(crate) fn settled(&self, token: EvmAddress, transfer: &Eip3009Authorization) {
         let from = transfer.from;
         self.book()
@@ -76,8 +130,117 @@ impl Payers {
         self.book().forget(Key { token, from });
     }
 
+    fn enter(self: &Arc<Self>, rpc: &Arc<Rpc>, question: Question) -> Result<(), RpcError> {
+        let next = self.window().enter(question);
+        match next {
+            Next::Leave(questions) => self.send(rpc, questions),
+            Next::Wait => {}
+            Next::StartTimer => {
+                let (payers, rpc) = (Arc::clone(self), Arc::clone(rpc));
+                tokio::spawn(async move {
+                    sleep(window::COMPANY).await;
+                    payers.window().timer_ended();
+                    payers.send_waiting(&rpc);
+                });
+            }
+            Next::Full => {
+                return Err(RpcError::garbage(
+                    "too many payers are being asked about; try again",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends those who wait, as many calls as there may be.
+    fn send_waiting(self: &Arc<Self>, rpc: &Arc<Rpc>) {
+        loop {
+            let Some(questions) = self.window().leave() else {
+                return;
+            };
+            self.send(rpc, questions);
+        }
+    }
+
+    /// One call for all of these, in a task of its own: whoever asked may go away.
+    fn send(self: &Arc<Self>, rpc: &Arc<Rpc>, questions: Vec<Question>) {
+        let call = UnderWay {
+            payers: Arc::clone(self),
+            rpc: Arc::clone(rpc),
+        };
+        tokio::spawn(async move {
+            call.answer(questions).await;
+        });
+    }
+
+    /// Fetches of these payers begin now, before the node is asked.
+    fn begin(&self, questions: &[Question]) -> Vec<Fetch> {
+        let now = Instant::now();
+        let mut book = self.book();
+        let questions = questions.iter();
+        questions
+            .map(|q| book.begin(q.key, q.query.nonce, Why::Asked, now))
+            .collect()
+    }
+
+    /// A fetch has ended. Gives the answer as it holds now; `None` where it must be asked anew.
+    fn end(&self, fetch: Fetch, told: &Result<Told, RpcError>) -> window::Answer {
+        let now = Instant::now();
+        let mut book = self.book();
+        match told {
+            Ok(Told::Payer { seen, is_used }) => {
+                let is_used = *is_used;
+                if is_used {
+                    book.used(&fetch);
+                }
+                let seen = book.end(fetch, Some(*seen), now);
+                Ok(seen.map(|seen| Told::Payer { seen, is_used }))
+            }
+            told => {
+                let _ = book.end(fetch, None, now);
+                told.clone().map(Some)
+            }
+        }
+    }
+
     fn book(&self) -> MutexGuard<'_, Book> {
         // Every change is complete before anything can panic.
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn window(&self) -> MutexGuard<'_, Window> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A call that is under way. However it ends, the window hears of it.
+struct UnderWay {
+    payers: Arc<Payers>,
+    rpc: Arc<Rpc>,
+}
+
+impl UnderWay {
+    async fn answer(&self, questions: Vec<Question>) {
+        let Some(token) = questions.first().map(|question| question.key.token) else {
+            return;
+        };
+        let fetches = self.payers.begin(&questions);
+        let queries = questions.iter().map(|q| q.query).collect();
+        let groups = [Group { token, queries }];
+        let answers = fetch::fetch(&self.rpc, &self.payers.lens, &groups).await;
+        let told = answers.into_iter().flatten();
+        for ((question, fetch), told) in questions.into_iter().zip(fetches).zip(told) {
+            let answer = self.payers.end(fetch, &told);
+            // Whoever asked may have gone.
+            let _ = question.answer.send(answer);
+        }
+        refresh::ensure(&self.payers, &self.rpc);
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.payers.window().came_back();
+        self.payers.send_waiting(&self.rpc);
     }
 }

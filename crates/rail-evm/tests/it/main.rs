@@ -6,5 +6,7 @@ mod check;
 mod conformance;
 mod evm;
 mod faults;
+mod relay;
 mod settle;
+mod snapshot;
 mod verify;

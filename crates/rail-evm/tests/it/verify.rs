@@ -30,17 +30,6 @@ async fn refused(evm: &Evm) -> Reason {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_round_trip_verifies() {
-    let evm = Evm::start().await;
-    let (_, examined) = signed(evm.payer(), &*evm.collector()).await;
-    evm.collector().verify(&examined).await.unwrap();
-    let before = evm.net.faults().total_calls();
-    evm.collector().verify(&examined).await.unwrap();
-    // Code, balance and state; the token's own code has been seen.
-    assert_eq!(evm.net.faults().total_calls() - before, 3);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_payer_with_code_is_refused_for_now() {
     let evm = Evm::start().await;
     let payer = evm.net.accounts()[1].address;

@@ -1,0 +1,241 @@
+//! What is remembered of payers, against a real chain: who costs a round trip and who does not,
+//! and that no payment is forgotten.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use alloy_primitives::U256;
+use farebox_core::clock::SystemClock;
+use farebox_core::rail::{CollectRail, Examined, Finding, Funds, PayRail};
+use farebox_devnet_evm::{Devnet, Fault};
+use farebox_rail_evm::{EvmPayer, Network};
+use farebox_wire::x402::reason::Reason;
+use serde_json::{Value, json};
+
+use crate::conformance::{Fixture, Recorder, WAIT_MS, signed, transaction};
+use crate::evm::{Evm, collector, key};
+use crate::relay::{Instead, Relay};
+use crate::settle::{stranger, wait_until};
+
+const CALL: &str = "eth_call";
+
+async fn examined(evm: &Evm) -> Examined {
+    signed(evm.payer(), &*evm.collector()).await.1
+}
+
+fn balance(funds: &Funds) -> u128 {
+    match funds {
+        Funds::Balance(balance) => balance.atomic(),
+        Funds::EnoughForOne => panic!("the chain tells balances"),
+    }
+}
+
+async fn balance_now(evm: &Evm) -> u128 {
+    let examined = examined(evm).await;
+    balance(&evm.collector().verify(&examined).await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_sight_is_one_call() {
+    let evm = Evm::start().await;
+    let payment = examined(&evm).await;
+    let before = evm.net.faults().total_calls();
+    evm.collector().verify(&payment).await.unwrap();
+    let calls = evm.net.faults().calls(CALL);
+    assert_eq!(calls, 1);
+    // How long a block takes is asked at leisure.
+    let blocks = evm.net.faults().calls("eth_getBlockByNumber");
+    assert_eq!(evm.net.faults().total_calls() - before, calls + blocks);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_warm_payer_is_verified_without_asking() {
+    let evm = Evm::start().await;
+    balance_now(&evm).await;
+    let warm = async {
+        loop {
+            let payment = examined(&evm).await;
+            let before = evm.net.faults().total_calls();
+            evm.collector().verify(&payment).await.unwrap();
+            if evm.net.faults().total_calls() == before {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), warm)
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_first_sights_share_calls() {
+    let evm = Evm::start().await;
+    let mut payments = Vec::new();
+    for _ in 0..100 {
+        payments.push(examined(&evm).await);
+    }
+    let slow = Fault::Delay(Duration::from_millis(300));
+    evm.net.faults().set(CALL, slow);
+    let mut verifications = Vec::new();
+    for payment in payments {
+        let collector = evm.collector();
+        verifications.push(tokio::spawn(
+            async move { collector.verify(&payment).await },
+        ));
+    }
+    for verification in verifications {
+        verification.await.unwrap().unwrap();
+    }
+    // The first one alone, the others in company: in far fewer calls than payments.
+    let calls = evm.net.faults().calls(CALL);
+    assert!((2..50).contains(&calls), "{calls} calls");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payer_in_use_is_refreshed_and_a_process_without_buyers_asks_nothing() {
+    let evm = Evm::start().await;
+    balance_now(&evm).await;
+    wait_until(|| evm.net.faults().calls(CALL) >= 3).await;
+    // Longer than payers stay in use, and many refreshes long.
+    let quiet = async {
+        loop {
+            let before = evm.net.faults().total_calls();
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            if evm.net.faults().total_calls() == before {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), quiet)
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_settled_is_gone_at_once() {
+    let evm = Evm::start().await;
+    let mut before = balance_now(&evm).await;
+    for _ in 0..5 {
+        let payment = examined(&evm).await;
+        transaction(&evm.settle(&payment, &Recorder::new()).await);
+        let after = balance_now(&evm).await;
+        assert!(after <= before - payment.terms.amount.atomic());
+        before = after;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_check_finds_settled_is_gone_at_once() {
+    let evm = Evm::start().await;
+    let payment = examined(&evm).await;
+    let before = balance_now(&evm).await;
+    let theirs = stranger(&evm).await;
+    let settled = theirs
+        .settle(&payment.handle, Recorder::new(), WAIT_MS)
+        .await;
+    transaction(&settled);
+    let finding = evm.collector().check(&payment.handle).await;
+    assert!(matches!(finding, Finding::Settled { .. }), "{finding:?}");
+    let after = balance_now(&evm).await;
+    assert_eq!(after, before - payment.terms.amount.atomic());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_payer_spends_elsewhere_is_noticed() {
+    let evm = Evm::start().await;
+    let payment = examined(&evm).await;
+    let before = balance_now(&evm).await;
+    let theirs = stranger(&evm).await;
+    transaction(
+        &theirs
+            .settle(&payment.handle, Recorder::new(), WAIT_MS)
+            .await,
+    );
+    let gone = before - payment.terms.amount.atomic();
+    let noticed = async {
+        while balance_now(&evm).await != gone {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), noticed)
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payer_who_has_just_been_funded_is_taken() {
+    let evm = Evm::start().await;
+    let fresh = key(&"22".repeat(32));
+    let payer = EvmPayer::new(vec![evm.network.clone()], fresh, Arc::new(SystemClock)).unwrap();
+    let (_, payment) = signed(&payer as &dyn PayRail, &*evm.collector()).await;
+    let refusal = evm.collector().verify(&payment).await.unwrap_err();
+    assert_eq!(refusal.reason, Reason::InsufficientBalance);
+    let address = payment.terms.payer.as_ref().unwrap().parse().unwrap();
+    let amount = payment.terms.amount.atomic();
+    evm.net.mint(address, U256::from(amount)).unwrap();
+    // Every no is the chain's of now.
+    let funds = evm.collector().verify(&payment).await.unwrap();
+    assert_eq!(balance(&funds), amount);
+}
+
+/// A collector whose node says something else than the Lens.
+async fn behind(evm: &Evm, instead: Instead) -> (Relay, Arc<dyn CollectRail>) {
+    let relay = Relay::start(evm.net.rpc_url(), instead).await;
+    let network = Network {
+        rpc: vec![relay.url.clone()],
+        ..evm.network.clone()
+    };
+    let net: &Devnet = &evm.net;
+    let collector = collector(net, &network, Arc::clone(&evm.clock));
+    collector.start().await.unwrap();
+    (relay, Arc::new(collector))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_refuses_calls_without_to_is_asked_by_single_calls() {
+    let refusals: [Instead; 2] = [
+        |_| json!({"jsonrpc": "2.0", "id": 0, "error": {"code": -32602, "message": "missing to"}}),
+        |_| json!({"jsonrpc": "2.0", "id": 0, "result": "0x"}),
+    ];
+    for instead in refusals {
+        let evm = Evm::start().await;
+        let (relay, collector) = behind(&evm, instead).await;
+        let (_, payment) = signed(evm.payer(), &*collector).await;
+        let expected = evm.collector().verify(&payment).await.unwrap();
+        assert_eq!(collector.verify(&payment).await.unwrap(), expected);
+        let (_, unfunded) = signed(evm.pauper(), &*collector).await;
+        let refusal = collector.verify(&unfunded).await.unwrap_err();
+        assert_eq!(refusal.reason, Reason::InsufficientBalance);
+        // Not tried again for a while.
+        assert_eq!(relay.lenses(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_lies_about_payers_is_not_believed() {
+    let lies: [Instead; 5] = [
+        |answer| changed(answer, |hex| hex[..hex.len() - 2].to_owned()),
+        |answer| changed(answer, |hex| format!("{hex}00")),
+        |answer| changed(answer, |hex| format!("{hex}{}", "00".repeat(96))),
+        |answer| changed(answer, |_| format!("0x{}", "00".repeat(1 << 20))),
+        |answer| changed(answer, |hex| format!("{}ff", &hex[..hex.len() - 2])),
+    ];
+    for lie in lies {
+        let evm = Evm::start().await;
+        let (relay, collector) = behind(&evm, lie).await;
+        let (_, payment) = signed(evm.payer(), &*collector).await;
+        for asked in 1..=2 {
+            let refusal = collector.verify(&payment).await.unwrap_err();
+            assert!(refusal.is_ours, "{refusal}");
+            assert_eq!(refusal.reason, Reason::UnexpectedVerify);
+            // Nothing is remembered.
+            assert_eq!(relay.lenses(), asked);
+        }
+    }
+}
+
+fn changed(mut answer: Value, change: fn(&str) -> String) -> Value {
+    let result = change(answer["result"].as_str().unwrap());
+    answer["result"] = result.into();
+    answer
+}
