@@ -3,6 +3,7 @@
 
 use farebox_wire::challenge::{OFFERS_MAX, Offer, read};
 use farebox_wire::x402::header::encode;
+use farebox_wire::x402::Version;
 use farebox_wire::x402::matching::accepts;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
@@ -23,6 +24,9 @@ fn answer(name: &str, data: &[u8]) {
     };
     assert!(challenge.offers.len() + challenge.unreadable.len() <= OFFERS_MAX);
     for Offer::X402(offer) in &challenge.offers {
+        if offer.version == Version::V1 {
+            continue;
+        }
         // Echoing an offer answers it, and so does what we read of it.
         assert!(accepts(&offer.raw, &offer.raw));
         let written = serde_json::to_value(&offer.requirements).expect("JSON");

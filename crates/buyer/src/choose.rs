@@ -34,6 +34,8 @@ pub struct Plan {
 pub struct OfferView {
     /// `x402` …; `null` where the offer could not be read.
     pub protocol: Option<&'static str>,
+    /// Of the protocol: 1 or 2.
+    pub version: Option<u64>,
     /// `evm` …
     pub rail: Option<String>,
     /// CAIP-2 chain.
@@ -221,6 +223,7 @@ fn view_of(offer: &Offer) -> OfferView {
     };
     OfferView {
         protocol: Some("x402"),
+        version: Some(offer.version.number()),
         rail: Some(rail.to_owned()),
         network: Some(requirements.network.to_string()),
         asset: Some(requirements.asset.clone()),
@@ -242,6 +245,7 @@ fn fill(view: &mut OfferView, quote: &Quote) {
 fn unreadable(reason: &str) -> OfferView {
     OfferView {
         protocol: None,
+        version: None,
         rail: None,
         network: None,
         asset: None,

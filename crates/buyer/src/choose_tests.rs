@@ -3,6 +3,7 @@
 use farebox_core::rail::NotPayable;
 use farebox_wire::challenge::X402Offer;
 use farebox_wire::money::UsdMicros;
+use farebox_wire::x402::Version;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -14,6 +15,7 @@ fn offer(network: &str, amount: u128) -> Offer {
         "payTo": "0xb", "maxTimeoutSeconds": 60
     });
     Offer::X402(X402Offer {
+        version: Version::V2,
         requirements: serde_json::from_value(raw.clone()).unwrap(),
         raw,
     })

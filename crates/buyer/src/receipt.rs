@@ -6,9 +6,10 @@
 use farebox_core::payment::Event;
 use farebox_core::rail::Terms;
 use farebox_wire::challenge;
+use farebox_wire::x402::header::{self, HeaderError};
 use farebox_wire::x402::types::SettleResponse;
 use farebox_wire::x402::verdict::Verdict;
-use farebox_wire::x402::{self, header, reason::Reason};
+use farebox_wire::x402::{Version, reason::Reason, v1};
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
@@ -86,15 +87,26 @@ pub(crate) fn read(status: StatusCode, headers: &HeaderMap, terms: &Terms) -> Sa
     Said { word, receipt }
 }
 
-/// The one receipt; two are as good as none.
+/// The one receipt; two are as good as none. Version 2 is looked for first, as the SDKs do.
 fn receipt_of(headers: &HeaderMap) -> Option<(SettleResponse, Value)> {
-    let mut all = headers.get_all(x402::PAYMENT_RESPONSE).iter();
+    let versions = [Version::V2, Version::V1];
+    let version = versions
+        .into_iter()
+        .find(|version| headers.contains_key(version.receipt_header()))?;
+    let mut all = headers.get_all(version.receipt_header()).iter();
     let (Some(text), None) = (all.next(), all.next()) else {
         return None;
     };
-    let receipt = header::decode(text.as_bytes()).ok()?;
+    let receipt = receipt_in(version, text.as_bytes()).ok()?;
     let json = header::decode(text.as_bytes()).ok()?;
     Some((receipt, json))
+}
+
+fn receipt_in(version: Version, text: &[u8]) -> Result<SettleResponse, HeaderError> {
+    match version {
+        Version::V1 => v1::decode_receipt(text),
+        Version::V2 => header::decode(text),
+    }
 }
 
 fn judge(receipt: &SettleResponse, terms: &Terms) -> Word {

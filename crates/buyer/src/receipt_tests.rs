@@ -1,5 +1,6 @@
 //! What proves a settlement, and what proves nothing.
 
+use farebox_wire::x402;
 use serde_json::json;
 
 use super::*;
@@ -117,4 +118,40 @@ fn a_refusal_carries_the_sellers_reason_cut_and_cleaned() {
     );
     let said = read(StatusCode::PAYMENT_REQUIRED, &headers, &terms());
     assert_eq!(said.word, refused("payment_already_used"));
+}
+
+#[test]
+fn a_receipt_of_version_1_names_the_network_in_its_way() {
+    let of_version_1 = |network: &str| {
+        let receipt = json!({"success": true, "transaction": "0x1", "network": network});
+        let mut headers = HeaderMap::new();
+        let text = header::encode(&receipt).unwrap();
+        headers.append(x402::X_PAYMENT_RESPONSE, text.parse().unwrap());
+        let said = read(StatusCode::OK, &headers, &terms());
+        let stored: Value = serde_json::from_str(&said.receipt.clone().unwrap()).unwrap();
+        assert_eq!(stored, receipt, "kept as it came");
+        said.word
+    };
+    let transaction = "0x1".to_owned();
+    assert_eq!(of_version_1("base-sepolia"), Word::Settled { transaction });
+    for other in ["base", "ropsten", ""] {
+        let reason = "receipt_mismatch";
+        assert_eq!(of_version_1(other), Word::Nothing { reason }, "{other}");
+    }
+}
+
+#[test]
+fn of_receipts_in_two_versions_the_newer_counts_and_two_of_one_are_none() {
+    let mut headers = HeaderMap::new();
+    let good = header::encode(&good()).unwrap();
+    let bad = header::encode(&json!({"success": false, "transaction": "", "network": "base"}));
+    headers.append(x402::PAYMENT_RESPONSE, good.parse().unwrap());
+    headers.append(x402::X_PAYMENT_RESPONSE, bad.unwrap().parse().unwrap());
+    let both = read(StatusCode::OK, &headers, &terms());
+    assert!(matches!(both.word, Word::Settled { .. }));
+    headers.remove(x402::PAYMENT_RESPONSE);
+    headers.append(x402::X_PAYMENT_RESPONSE, good.parse().unwrap());
+    let twice = read(StatusCode::OK, &headers, &terms());
+    let reason = "no_receipt";
+    assert_eq!(twice.word, Word::Nothing { reason });
 }

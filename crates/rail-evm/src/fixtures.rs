@@ -7,7 +7,9 @@ use farebox_core::rail::{CollectRail, PayRail, Price, SellerOffer};
 use farebox_wire::challenge::{Challenge, Offer, X402Offer};
 use farebox_wire::evm::EvmAddress;
 use farebox_wire::money::UsdMicros;
+use farebox_wire::x402::Version;
 use farebox_wire::x402::types::{PaymentPayload, ResourceInfo};
+use farebox_wire::x402::v1::PaymentRequirementsV1;
 use serde_json::Value;
 
 use crate::{CollectorOptions, EvmCollector, EvmKey, EvmPayer, Network};
@@ -64,7 +66,22 @@ pub(crate) fn offered(change: impl FnOnce(&mut Value)) -> Offer {
     let mut raw = offer().raw;
     change(&mut raw);
     Offer::X402(X402Offer {
+        version: Version::V2,
         requirements: serde_json::from_value(raw.clone()).unwrap(),
+        raw,
+    })
+}
+
+/// The same offer in x402 version 1.
+pub(crate) fn offered_in_version_1(change: impl FnOnce(&mut Value)) -> Offer {
+    let resource = challenge().resource.unwrap();
+    let offer = PaymentRequirementsV1::of(&offer().requirements, &resource).unwrap();
+    let mut raw = serde_json::to_value(offer).unwrap();
+    change(&mut raw);
+    let offer: PaymentRequirementsV1 = serde_json::from_value(raw.clone()).unwrap();
+    Offer::X402(X402Offer {
+        version: Version::V1,
+        requirements: offer.to_v2().unwrap(),
         raw,
     })
 }

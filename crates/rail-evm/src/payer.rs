@@ -10,11 +10,14 @@ use farebox_core::clock::Clock;
 use farebox_core::rail::{
     Authorised, Credential, Finding, Handle, Holding, NotPayable, PayRail, Quote, RailError,
 };
-use farebox_wire::challenge::{Challenge, Offer};
+use farebox_wire::challenge::{Challenge, Offer, X402Offer};
 use farebox_wire::evm::{EvmAddress, Word};
-use farebox_wire::x402;
 use farebox_wire::x402::exact_evm::{Eip3009Authorization, ExactEvmPayload, HexBytes};
+use farebox_wire::x402::header::{self, HeaderError};
 use farebox_wire::x402::types::PaymentPayload;
+use farebox_wire::x402::v1::{self, PaymentPayloadV1};
+use farebox_wire::x402::{self, Version};
+use serde_json::Value;
 
 use crate::address::parse_address;
 use crate::check;
@@ -23,6 +26,10 @@ use crate::handle::EvmHandle;
 use crate::key::EvmKey;
 use crate::network::{self, Chain, Network};
 use crate::quote::quote;
+
+/// How far in the past an authorization of x402 version 1 begins: what its own clients sign, so
+/// what its facilitators are used to. Version 2 signs zero.
+const V1_VALID_SINCE_S: u64 = 600;
 
 /// Pays on EVM chains from one account.
 pub struct EvmPayer {
@@ -67,12 +74,17 @@ impl EvmPayer {
             message: format!("the quote's payee: {e}"),
         })?;
         let valid_for_s = valid_for_s.min(quote.max_timeout_s);
+        let Offer::X402(offer) = &quote.offer;
+        let now_s = self.clock.now_s();
         Ok(Eip3009Authorization {
             from: self.key.address(),
             to: payee,
             value: quote.terms.amount,
-            valid_after: 0,
-            valid_before: self.clock.now_s().saturating_add(valid_for_s),
+            valid_after: match offer.version {
+                Version::V1 => now_s.saturating_sub(V1_VALID_SINCE_S),
+                Version::V2 => 0,
+            },
+            valid_before: now_s.saturating_add(valid_for_s),
             nonce,
         })
     }
@@ -115,17 +127,10 @@ impl PayRail for EvmPayer {
             authorization: transfer,
         })
         .map_err(|e| unwritable(&e))?;
-        let body = PaymentPayload {
-            x402_version: x402::VERSION,
-            resource: challenge.resource.clone(),
-            accepted: offer.raw.clone(),
-            payload,
-            extensions: challenge.extensions.clone(),
-        };
         Ok(Authorised {
             credential: Credential {
-                header: x402::PAYMENT_SIGNATURE.into(),
-                value: x402::header::encode(&body).map_err(|e| unwritable(&e))?,
+                header: offer.version.credential_header().into(),
+                value: encoded(offer, challenge, payload).map_err(|e| unwritable(&e))?,
             },
             identity: handle.identity(),
             handle: handle.write()?,
@@ -139,6 +144,32 @@ impl PayRail for EvmPayer {
 
     async fn balances(&self) -> Vec<Result<Holding, RailError>> {
         check::holdings(&self.chains, self.key.address()).await
+    }
+}
+
+/// The credential in the version of its offer.
+fn encoded(
+    offer: &X402Offer,
+    challenge: &Challenge,
+    payload: Value,
+) -> Result<String, HeaderError> {
+    match offer.version {
+        Version::V1 => header::encode(&PaymentPayloadV1 {
+            x402_version: v1::VERSION,
+            scheme: offer.requirements.scheme.clone(),
+            // An offer of version 1 whose network has no name was not read.
+            network: v1::name_of(&offer.requirements.network)
+                .unwrap_or_default()
+                .to_owned(),
+            payload,
+        }),
+        Version::V2 => header::encode(&PaymentPayload {
+            x402_version: x402::VERSION,
+            resource: challenge.resource.clone(),
+            accepted: offer.raw.clone(),
+            payload,
+            extensions: challenge.extensions.clone(),
+        }),
     }
 }
 

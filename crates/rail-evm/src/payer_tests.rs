@@ -1,10 +1,13 @@
 //! What a buyer signs.
 
+use farebox_core::rail::CollectRail;
 use farebox_wire::identity::Identity;
 use serde_json::json;
 
 use super::*;
-use crate::fixtures::{NOW_S, PAYEE, challenge, offered, payer};
+use crate::fixtures::{
+    NOW_S, PAYEE, challenge, collector, offer, offered, offered_in_version_1, payer,
+};
 
 #[tokio::test]
 async fn a_credential_echoes_the_offer_verbatim_and_the_challenge() {
@@ -64,4 +67,40 @@ async fn without_an_endpoint_nothing_can_be_told() {
         payer.check(&Handle("junk".into())).await,
         Finding::CannotTell { .. }
     ));
+}
+
+#[tokio::test]
+async fn an_offer_of_version_1_is_answered_in_version_1() {
+    let payer = payer();
+    let quote = payer.quote(&offered_in_version_1(|_| ())).await.unwrap();
+    let signed = payer.authorise(&quote, &challenge(), 30).await.unwrap();
+    assert_eq!(signed.credential.header, "x-payment");
+    let body = PaymentPayloadV1::decode(signed.credential.value.as_bytes()).unwrap();
+    assert_eq!((body.x402_version, body.scheme.as_str()), (1, "exact"));
+    assert_eq!(body.network, "base-sepolia");
+    let handle = EvmHandle::read(&signed.handle).unwrap();
+    assert_eq!(handle.transfer.valid_after, NOW_S - 600);
+    assert_eq!(handle.transfer.valid_before, NOW_S + 30);
+    // What is signed is the same authorization that a seller of version 2 takes.
+    let accepted = body.answering(offer().raw);
+    let examined = collector().examine(&accepted, &offer(), NOW_S).unwrap();
+    assert_eq!(examined.identity, signed.identity);
+}
+
+#[tokio::test]
+async fn an_offer_of_version_1_is_believed_no_more_than_one_of_version_2() {
+    for (field, value, code) in [
+        ("asset", json!(PAYEE.to_string()), "unknown_token"),
+        ("payTo", offer().raw["asset"].clone(), "invalid_payee"),
+        ("network", json!("polygon"), "unknown_network"),
+        (
+            "extra",
+            json!({"name": "USD Coin", "version": "2"}),
+            "eip712_domain_mismatch",
+        ),
+    ] {
+        let offer = offered_in_version_1(|o| o[field] = value);
+        let refused = payer().quote(&offer).await.unwrap_err();
+        assert_eq!(refused.code, code, "{field}");
+    }
 }

@@ -6,12 +6,16 @@
 use serde::de::Error;
 use serde_json::{Map, Value};
 
+use crate::json::Strict;
 use crate::x402::header::{self, HeaderError};
 use crate::x402::types::{PaymentRequirements, ResourceInfo};
+use crate::x402::v1::{self, PaymentRequirementsV1};
+use crate::x402::{self, Version};
 
 /// Offers that one challenge may hold. Real ones have a handful; ten thousand are an attack.
 pub const OFFERS_MAX: usize = 64;
-/// Bytes of a body that are looked at to tell apart dialects that have no header.
+/// Bytes of a body that is read as a challenge of a dialect that has no header: room for many
+/// offers with the schemas that sellers of x402 version 1 put into them.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Everything that a 402 offers.
@@ -32,16 +36,18 @@ pub struct Challenge {
 /// One way to pay.
 #[derive(Clone, Debug)]
 pub enum Offer {
-    /// x402 version 2.
+    /// x402, of either version.
     X402(X402Offer),
 }
 
 /// An entry of `accepts`.
 #[derive(Clone, Debug)]
 pub struct X402Offer {
-    /// The entry, read.
+    /// In which version it was made, and must be answered.
+    pub version: Version,
+    /// The entry, read; an offer of version 1 as version 2 would say it.
     pub requirements: PaymentRequirements,
-    /// The entry as it came, to be echoed as `accepted`.
+    /// The entry as it came, in version 2 to be echoed as `accepted`.
     pub raw: Value,
 }
 
@@ -57,6 +63,9 @@ pub enum ChallengeError {
     /// The challenge is damaged.
     #[error("the payment challenge cannot be read: {0}")]
     Header(#[from] HeaderError),
+    /// A version 1 challenge that is damaged.
+    #[error("the payment challenge in the body (x402 version 1) cannot be read: {0}")]
+    Body(serde_json::Error),
     /// Version other than 2 in the version 2 header.
     #[error("the payment challenge has x402Version {0}, not 2")]
     Version(u64),
@@ -65,10 +74,10 @@ pub enum ChallengeError {
     TooManyOffers(usize),
 }
 
-/// Reads a challenge from the head of a 402 answer.
+/// Reads a challenge from a 402 answer.
 ///
-/// `header` looks up a header by its lower-case name. `body` is the start of the body, used only
-/// to tell apart dialects that have no header.
+/// `header` looks up a header by its lower-case name. `body` is the start of the body; it is read
+/// where no header has the challenge. Where a seller speaks both versions of x402, the newer wins.
 ///
 /// # Errors
 /// See [`ChallengeError`].
@@ -76,19 +85,26 @@ pub fn read<'a>(
     header: impl Fn(&str) -> Option<&'a [u8]>,
     body: &[u8],
 ) -> Result<Challenge, ChallengeError> {
-    if let Some(text) = header(crate::x402::PAYMENT_REQUIRED) {
+    if let Some(text) = header(x402::PAYMENT_REQUIRED) {
         return read_x402(text);
     }
-    if let Some(dialect) = header("www-authenticate").and_then(foreign_dialect) {
-        return Err(ChallengeError::Unsupported(dialect));
+    if let Some(body) = version_1(body) {
+        return read_x402_v1(body);
     }
-    if body.len() <= BODY_BYTES_MAX
-        && let Ok(json) = serde_json::from_slice::<Value>(body)
-        && json.get("x402Version").and_then(Value::as_u64) == Some(1)
-    {
-        return Err(ChallengeError::Unsupported("x402 version 1"));
+    match header("www-authenticate").and_then(foreign_dialect) {
+        Some(dialect) => Err(ChallengeError::Unsupported(dialect)),
+        None => Err(ChallengeError::Unknown),
     }
-    Err(ChallengeError::Unknown)
+}
+
+/// The body, where it is one of x402 version 1.
+fn version_1(body: &[u8]) -> Option<Value> {
+    if body.len() > BODY_BYTES_MAX {
+        return None;
+    }
+    let Strict(json) = serde_json::from_slice(body).ok()?;
+    let version = json.get("x402Version").and_then(Value::as_u64);
+    (version == Some(v1::VERSION)).then_some(json)
 }
 
 /// Reads the header leniently where no money hangs on it: a seller's text of the wrong shape must
@@ -96,39 +112,89 @@ pub fn read<'a>(
 fn read_x402(text: &[u8]) -> Result<Challenge, ChallengeError> {
     let mut body = header::decode_versioned(text)?;
     let version = header::version(&body)?;
-    if version != crate::x402::VERSION {
+    if version != x402::VERSION {
         return Err(ChallengeError::Version(version));
     }
-    let mut take = |name| body.get_mut(name).map(Value::take).unwrap_or_default();
-    let Value::Array(accepts) = take("accepts") else {
-        let why = serde_json::Error::custom("accepts is not a list of offers");
-        return Err(HeaderError::Json(why).into());
-    };
+    let accepts = list_of_offers(taken(&mut body, "accepts")).map_err(HeaderError::Json)?;
+    let (offers, unreadable) = read_offers(accepts, Version::V2, |raw| {
+        PaymentRequirements::deserialize_from(raw).map_err(|why| why.to_string())
+    })?;
+    Ok(Challenge {
+        resource: header::from_value(&taken(&mut body, "resource")).ok(),
+        error: error_text(taken(&mut body, "error")),
+        offers,
+        unreadable,
+        extensions: match taken(&mut body, "extensions") {
+            Value::Object(extensions) => Some(extensions),
+            _ => None,
+        },
+    })
+}
+
+/// As leniently, and as strictly. What is sold is told by each offer; the first one's words are
+/// taken.
+fn read_x402_v1(mut body: Value) -> Result<Challenge, ChallengeError> {
+    let accepts = list_of_offers(taken(&mut body, "accepts")).map_err(ChallengeError::Body)?;
+    let mut resource = None;
+    let (offers, unreadable) = read_offers(accepts, Version::V1, |raw| {
+        let offer: PaymentRequirementsV1 =
+            header::from_value(raw).map_err(|why| why.to_string())?;
+        let requirements = offer.to_v2().map_err(|why| why.to_string())?;
+        resource = resource.take().or_else(|| offer.resource_info());
+        Ok(requirements)
+    })?;
+    Ok(Challenge {
+        resource,
+        error: error_text(taken(&mut body, "error")),
+        offers,
+        unreadable,
+        extensions: None,
+    })
+}
+
+fn taken(body: &mut Value, name: &str) -> Value {
+    body.get_mut(name).map(Value::take).unwrap_or_default()
+}
+
+fn list_of_offers(accepts: Value) -> Result<Vec<Value>, serde_json::Error> {
+    match accepts {
+        Value::Array(accepts) => Ok(accepts),
+        _ => Err(serde_json::Error::custom("accepts is not a list of offers")),
+    }
+}
+
+type Unreadable = (usize, String);
+
+/// Reads the offers one by one: one that cannot be read does not hide the others.
+fn read_offers(
+    accepts: Vec<Value>,
+    version: Version,
+    mut read: impl FnMut(&Value) -> Result<PaymentRequirements, String>,
+) -> Result<(Vec<Offer>, Vec<Unreadable>), ChallengeError> {
     if accepts.len() > OFFERS_MAX {
         return Err(ChallengeError::TooManyOffers(accepts.len()));
     }
     let mut offers = Vec::with_capacity(accepts.len());
     let mut unreadable = Vec::new();
     for (place, raw) in accepts.into_iter().enumerate() {
-        match PaymentRequirements::deserialize_from(&raw) {
-            Ok(requirements) => offers.push(Offer::X402(X402Offer { requirements, raw })),
-            Err(why) => unreadable.push((place, why.to_string())),
+        match read(&raw) {
+            Ok(requirements) => offers.push(Offer::X402(X402Offer {
+                version,
+                requirements,
+                raw,
+            })),
+            Err(why) => unreadable.push((place, why)),
         }
     }
-    Ok(Challenge {
-        resource: header::from_value(&take("resource")).ok(),
-        error: match take("error") {
-            Value::Null => None,
-            Value::String(text) => Some(text),
-            other => Some(other.to_string()),
-        },
-        offers,
-        unreadable,
-        extensions: match take("extensions") {
-            Value::Object(extensions) => Some(extensions),
-            _ => None,
-        },
-    })
+    Ok((offers, unreadable))
+}
+
+fn error_text(error: Value) -> Option<String> {
+    match error {
+        Value::Null => None,
+        Value::String(text) => Some(text),
+        other => Some(other.to_string()),
+    }
 }
 
 /// A dialect that we know by its authentication scheme, and do not speak yet.

@@ -155,11 +155,6 @@ fn dialects_that_are_not_spoken_yet_are_named() {
             "{value}"
         );
     }
-    let read = read_with("none", b"", br#"{"x402Version":1,"accepts":[]}"#);
-    assert!(matches!(
-        read,
-        Err(ChallengeError::Unsupported("x402 version 1"))
-    ));
 }
 
 #[test]

@@ -141,6 +141,14 @@ pub(crate) fn optional_map<'de, D: Deserializer<'de>>(
     }
 }
 
+/// Reads any JSON that may be `null` or absent.
+pub(crate) fn optional_any<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Value>, D::Error> {
+    let Strict(value) = Strict::deserialize(deserializer)?;
+    Ok(Some(value).filter(|value| !value.is_null()))
+}
+
 /// Reads a list whose entries stay JSON.
 pub(crate) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Value>, D::Error> {
     let items = Vec::<Strict>::deserialize(deserializer)?;

@@ -13,6 +13,7 @@ use farebox_core::rail::{
 };
 use farebox_wire::challenge::{Challenge, Offer, X402Offer};
 use farebox_wire::money::UsdMicros;
+use farebox_wire::x402::Version;
 use farebox_wire::x402::header;
 use farebox_wire::x402::reason::Reason;
 use farebox_wire::x402::types::PaymentPayload;
@@ -104,6 +105,7 @@ pub(crate) async fn signed(payer: &dyn PayRail, collector: &dyn CollectRail) -> 
         extensions: None,
     };
     let read = Offer::X402(X402Offer {
+        version: Version::V2,
         requirements: offer.requirements.clone(),
         raw: offer.raw.clone(),
     });

@@ -20,6 +20,7 @@ use farebox_wallet::{Desk, DeskOptions};
 use farebox_wire::challenge::{Challenge, Offer, X402Offer};
 use farebox_wire::identity::Identity;
 use farebox_wire::money::{Amount, UsdMicros};
+use farebox_wire::x402::Version;
 use serde_json::json;
 
 pub(crate) const TOKEN: &str = "0x036cbd53842c5426634e7929541ec2318f3dcf7e";
@@ -215,6 +216,7 @@ pub(crate) fn offer(asset: &str, timeout_s: u64) -> Offer {
         "asset": asset, "payTo": "0xseller", "maxTimeoutSeconds": timeout_s
     });
     Offer::X402(X402Offer {
+        version: Version::V2,
         requirements: serde_json::from_value(raw.clone()).unwrap(),
         raw,
     })

@@ -40,8 +40,8 @@ pub enum HeaderError {
     /// Not the JSON that belongs there.
     #[error("the payment header is not the JSON it should be: {0}")]
     Json(#[from] serde_json::Error),
-    /// A credential of a version other than 2.
-    #[error("the payment header has x402Version {0}; this is version {VERSION}")]
+    /// A credential of another version than its header.
+    #[error("the payment header has x402Version {0}, which belongs into another header")]
     Version(u64),
 }
 
@@ -67,14 +67,21 @@ pub fn decode<T: DeserializeOwned>(text: &[u8]) -> Result<T, HeaderError> {
 /// # Errors
 /// See [`HeaderError`].
 pub fn decode_payment(text: &[u8]) -> Result<PaymentPayload, HeaderError> {
+    decode_of_version(text, VERSION)
+}
+
+/// Reads header text as a body that must be of version `expected`.
+pub(crate) fn decode_of_version<T: DeserializeOwned>(
+    text: &[u8],
+    expected: u64,
+) -> Result<T, HeaderError> {
     let body = decode_versioned(text)?;
-    match version(&body)? {
-        VERSION => {
-            let Object(payment) = serde_json::from_value(body).map_err(json::brief)?;
-            Ok(payment)
-        }
-        other => Err(HeaderError::Version(other)),
+    let version = version(&body)?;
+    if version != expected {
+        return Err(HeaderError::Version(version));
     }
+    let Object(body) = serde_json::from_value(body).map_err(json::brief)?;
+    Ok(body)
 }
 
 /// Reads bare JSON as a body: a facilitator's requests and answers.

@@ -252,7 +252,9 @@ pub struct SupportedKind {
 }
 
 /// `60` and `60.0` are the same number of seconds; zero, negatives and fractions are refused.
-fn positive_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+pub(super) fn positive_seconds<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<u64, D::Error> {
     let number = serde_json::Number::deserialize(deserializer)?;
     let seconds = json::plain_digits(&number).parse().ok();
     seconds
@@ -273,11 +275,11 @@ fn accepted<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Erro
         .map_err(|e| D::Error::custom(format_args!("accepted, the chosen entry of accepts: {e}")))
 }
 
-fn payload<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+pub(super) fn payload<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
     json::map(deserializer).map_err(|e| D::Error::custom(format_args!("payload: {e}")))
 }
 
-fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+pub(super) fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())

@@ -4,3 +4,4 @@ mod golden;
 mod mutation;
 mod properties;
 mod vectors;
+mod version_1;

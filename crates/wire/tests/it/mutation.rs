@@ -12,7 +12,10 @@ use farebox_wire::x402::types::{
     FacilitatorRequest, PaymentPayload, PaymentRequired, PaymentRequirements, SettleResponse,
     SupportedResponse, VerifyResponse,
 };
-use farebox_wire::x402::{header, matching};
+use farebox_wire::x402::v1::{
+    self, FacilitatorRequestV1, PaymentPayloadV1, PaymentRequiredV1, PaymentRequirementsV1,
+};
+use farebox_wire::x402::{facilitator, header, matching};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -102,16 +105,34 @@ fn reads_body(json: &[u8]) {
     rewrites::<SettleResponse>(json);
     rewrites::<SupportedResponse>(json);
     rewrites::<ExactEvmPayload>(json);
+    rewrites::<PaymentRequiredV1>(json);
+    rewrites::<PaymentRequirementsV1>(json);
+    rewrites::<PaymentPayloadV1>(json);
+    rewrites::<FacilitatorRequestV1>(json);
+    reads_question(json);
     if let Ok(value) = serde_json::from_slice::<Value>(json) {
         assert!(matching::deep_equal(&value, &value));
         assert_eq!(matching::accepts(&value, &value), value.is_object());
         let text = header::encode(&value).expect("JSON");
         reads_header(text.as_bytes());
+        reads_header_v1(text.as_bytes());
+    }
+}
+
+/// What a facilitator understands it can repeat, and understands again.
+fn reads_question(json: &[u8]) {
+    match facilitator::read(json) {
+        Ok(question) => {
+            if let Ok(request) = question.into_v2() {
+                rewrites::<FacilitatorRequest>(&serde_json::to_vec(&request).expect("JSON"));
+            }
+        }
+        Err(error) => assert!(error.to_string().chars().count() < 300),
     }
 }
 
 fn reads_header(text: &[u8]) {
-    for name in ["payment-required", "www-authenticate"] {
+    for name in ["payment-required", "www-authenticate", "none"] {
         let lookup = |asked: &str| (asked == name).then_some(text);
         if let Ok(challenge) = challenge::read(lookup, text) {
             assert!(challenge.offers.len() + challenge.unreadable.len() <= challenge::OFFERS_MAX);
@@ -125,6 +146,26 @@ fn reads_header(text: &[u8]) {
                 payment
             );
         }
+    }
+}
+
+fn reads_header_v1(text: &[u8]) {
+    if let Ok(payment) = PaymentPayloadV1::decode(text) {
+        let again = header::encode(&payment).expect("what we read we write");
+        if again.len() <= header::HEADER_BYTES_MAX {
+            assert_eq!(
+                PaymentPayloadV1::decode(again.as_bytes()).expect("readable"),
+                payment
+            );
+        }
+    }
+    if let Ok(receipt) = v1::decode_receipt(text) {
+        let again = header::encode(&receipt.clone().into_v1()).expect("what we read we write");
+        let again = v1::decode_receipt(again.as_bytes()).expect("readable");
+        assert_eq!(
+            (again.success, again.transaction, again.network),
+            (receipt.success, receipt.transaction, receipt.network)
+        );
     }
 }
 
@@ -162,6 +203,7 @@ fn damaged_bodies_never_panic_and_never_change_when_rewritten() {
             .iter()
             .map(|c| c["payload"].to_string()),
     );
+    inputs.extend(inputs_v1());
     for input in inputs {
         for _ in 0..COPIES {
             reads_body(&damage(&mut dice, input.as_bytes()));
@@ -169,9 +211,30 @@ fn damaged_bodies_never_panic_and_never_change_when_rewritten() {
     }
 }
 
+fn inputs_v1() -> Vec<String> {
+    let vectors = load("x402/v1.json");
+    let of = |list: &str, field: &str| -> Vec<String> {
+        let cases = vectors[list].as_array().expect("a list");
+        cases.iter().map(|case| case[field].to_string()).collect()
+    };
+    [
+        of("bodies", "input"),
+        of("requests", "input"),
+        of("receipts", "v1"),
+    ]
+    .concat()
+}
+
 #[test]
 fn damaged_headers_never_panic() {
     let mut dice = Dice(8402);
+    for input in inputs_v1() {
+        let json: Value = serde_json::from_str(&input).expect("JSON");
+        let text = header::encode(&json).expect("JSON");
+        for _ in 0..COPIES {
+            reads_header_v1(&damage(&mut dice, text.as_bytes()));
+        }
+    }
     for case in cases("x402/bodies.json") {
         let text = header::encode(&case["input"]).expect("JSON");
         for _ in 0..COPIES {
