@@ -9,8 +9,10 @@ use axum::body::Body;
 use farebox_core::ledger::LedgerError;
 use farebox_core::rail::Refusal;
 use farebox_seller::answer::{json_answer, problem, with_retry};
+use farebox_seller::buckets::RetryAfterS;
 use farebox_wire::x402::reason::Reason;
 use farebox_wire::x402::types::{SettleResponse, VerifyResponse};
+use http::header::RETRY_AFTER;
 use http::{Response, StatusCode};
 
 use super::hand_over::Owed;
@@ -31,6 +33,8 @@ pub(super) enum Verified {
     },
     /// Nobody can say.
     NoBooks,
+    /// Too much of what this caller asked was in vain.
+    TooMuch(RetryAfterS),
 }
 
 impl Verified {
@@ -59,6 +63,7 @@ impl Verified {
                 message,
                 payer,
             } => (false, Some(reason), Some(message), payer),
+            Self::TooMuch(after) => return too_much(after),
             Self::NoBooks => (
                 false,
                 Some(Reason::UnexpectedVerify.code().to_owned()),
@@ -97,6 +102,8 @@ pub(super) enum Settled {
     NoBooks,
     /// The key of another request: 409.
     KeyReused,
+    /// Too much of what this caller asked was in vain.
+    TooMuch(RetryAfterS),
 }
 
 impl Settled {
@@ -162,6 +169,7 @@ impl Settled {
                 body.error_reason = Some(Reason::UnexpectedSettle.code().to_owned());
                 body.error_message = Some(NO_BOOKS.to_owned());
             }
+            Self::TooMuch(after) => return too_much(after),
             Self::KeyReused => {
                 return problem(
                     StatusCode::CONFLICT,
@@ -172,6 +180,17 @@ impl Settled {
         }
         with_retry(json_answer(status, written(&body)))
     }
+}
+
+/// 429, with the time to wait.
+pub(super) fn too_much(RetryAfterS(after_s): RetryAfterS) -> Response<Body> {
+    let mut answer = problem(
+        StatusCode::TOO_MANY_REQUESTS,
+        "too_many_requests",
+        "too many of your payments were invalid or not funded; wait as long as Retry-After says",
+    );
+    answer.headers_mut().insert(RETRY_AFTER, after_s.into());
+    answer
 }
 
 /// A body that cannot be read.

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use farebox_core::ledger::{LedgerError, Payment};
 use farebox_core::payment::Phase;
 use farebox_core::rail::{CollectRail, Examined, Refusal, SignatureCheck};
+use farebox_seller::buckets::BucketLimits;
 use farebox_seller::till::Till;
 use farebox_wire::x402::reason::Reason;
 use farebox_wire::x402::types::SupportedResponse;
@@ -17,6 +18,7 @@ use farebox_wire::x402::types::SupportedResponse;
 use super::access::Access;
 use super::hand_over::Unheard;
 use super::health::Health;
+use super::limits::Limits;
 use super::memory::Memory;
 use super::question::Question;
 use super::settle::Keys;
@@ -35,6 +37,7 @@ pub(super) struct Desk {
     /// The answer to `/supported`, which is the same for as long as the process lives.
     pub(super) supported: Bytes,
     pub(super) health: Health,
+    pub(super) limits: Arc<Limits>,
     pub(super) unheard: Arc<Unheard>,
     pub(super) keys: Keys,
 }
@@ -48,7 +51,7 @@ pub(super) struct Case {
 }
 
 impl Desk {
-    pub(super) fn new(till: Arc<Till>, access: Access) -> Arc<Self> {
+    pub(super) fn new(till: Arc<Till>, access: Access, in_vain: Option<BucketLimits>) -> Arc<Self> {
         let mut supported = SupportedResponse::default();
         let mut kinds = HashMap::<String, (Arc<dyn CollectRail>, Vec<String>)>::new();
         for rail in till.rails() {
@@ -65,6 +68,7 @@ impl Desk {
             // Our own types always have a JSON form.
             supported: serde_json::to_vec(&supported).unwrap_or_default().into(),
             health: Health::default(),
+            limits: Limits::new(in_vain, Arc::clone(till.clock())),
             unheard: Arc::new(Memory::new(UNHEARD_MAX)),
             keys: Memory::new(KEYS_MAX),
             till,

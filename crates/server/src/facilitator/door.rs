@@ -19,8 +19,9 @@ use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
 use super::access::AccessToken;
-use super::answers::{Settled, Verified, malformed, unknown_version};
+use super::answers::{Settled, Verified, malformed, too_much, unknown_version};
 use super::desk::Desk;
+use super::limits::{Allowance, Caller, Cost};
 use super::question::{self, BODY_BYTES_MAX, Unread};
 use super::settle::{Settling, deadline};
 use super::verify::verify;
@@ -79,7 +80,7 @@ pub(super) async fn answer(
     let path = request.uri().path().to_owned();
     let answer = match front::refusal(&request) {
         Some(refusal) => refusal,
-        None => match route(desk, request, patience).await {
+        None => match route(desk, request, peer, patience).await {
             Ok(answer) | Err(answer) => answer,
         },
     };
@@ -97,7 +98,12 @@ pub(super) async fn answer(
 /// An error is an answer as well; it only ends the way there early.
 type Answered = Result<Response<Body>, Response<Body>>;
 
-async fn route(desk: Arc<Desk>, request: Request<Incoming>, patience: Duration) -> Answered {
+async fn route(
+    desk: Arc<Desk>,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    patience: Duration,
+) -> Answered {
     let endpoint = Endpoint::at(request.uri().path()).ok_or_else(|| {
         problem(
             StatusCode::NOT_FOUND,
@@ -115,15 +121,16 @@ async fn route(desk: Arc<Desk>, request: Request<Incoming>, patience: Duration) 
         Endpoint::Health => return Ok(desk.health.answer(desk.till()).await),
         Endpoint::Verify | Endpoint::Settle => {}
     }
-    let caller = desk.access.caller(request.headers());
-    let caller = caller.map_err(|_| unauthorized())?;
+    let token = desk.access.caller(request.headers());
+    let caller = Caller::new(token.map_err(|_| unauthorized())?, peer);
+    let allowance = desk.limits.of(caller, peer);
     let key = idempotency_key(request.headers()).map_err(|BadKey| bad_key())?;
     let body = read(request.into_body(), patience).await?;
     match endpoint {
-        Endpoint::Settle => settle(desk, caller, key, body).await,
+        Endpoint::Settle => settle(desk, caller, allowance, key, body).await,
         _ => {
             let verified = match question::read(&body) {
-                Ok(question) => verify(&desk, &question).await,
+                Ok(question) => verify(&desk, &question, &allowance).await,
                 Err(Unread::Malformed(why)) => return Err(malformed(&why)),
                 Err(Unread::Version { version, .. }) => {
                     Verified::refused(unknown_version(version), None)
@@ -137,7 +144,8 @@ async fn route(desk: Arc<Desk>, request: Request<Incoming>, patience: Duration) 
 /// Settles in a task of its own: a caller that hangs up must not lose what becomes of the money.
 async fn settle(
     desk: Arc<Desk>,
-    caller: Option<AccessToken>,
+    caller: Caller,
+    allowance: Allowance,
     key: Option<Vec<u8>>,
     body: Bytes,
 ) -> Answered {
@@ -149,9 +157,13 @@ async fn settle(
             return Ok(refused.into_response(network, None));
         }
     };
+    if let Err(after) = allowance.may(Cost::BadSignature) {
+        return Err(too_much(after));
+    }
     let case = match desk.examine(&question) {
         Ok(case) => case,
         Err(refusal) => {
+            allowance.charge_for(&refusal);
             return Ok(Settled::refused(refusal).into_response(question.network, None));
         }
     };
@@ -161,6 +173,7 @@ async fn settle(
     let settling = Settling {
         key: key.map(|key| key_digest(caller, payee, &key)),
         body: BodyDigest::of(&body),
+        allowance,
         deadline: deadline(desk.till().settle_wait_ms()),
         desk: Arc::clone(&desk),
         case,
@@ -184,9 +197,10 @@ async fn settle(
 }
 
 /// The name of a request among all that one caller sends for one payee.
-fn key_digest(caller: Option<AccessToken>, payee: &str, key: &[u8]) -> [u8; 32] {
+fn key_digest(caller: Caller, payee: &str, key: &[u8]) -> [u8; 32] {
     let mut hash = Sha256::new();
-    hash.update(caller.map(|token| *token.digest()).unwrap_or_default());
+    let token = caller.token().map(AccessToken::digest);
+    hash.update(token.copied().unwrap_or_default());
     // The payee has no zero byte, so the two cannot run together.
     hash.update(payee);
     hash.update([0]);

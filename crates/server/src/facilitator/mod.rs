@@ -14,6 +14,7 @@ mod desk;
 mod door;
 mod hand_over;
 mod health;
+mod limits;
 mod memory;
 mod question;
 mod settle;
@@ -25,6 +26,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use farebox_seller::buckets::BucketLimits;
 use farebox_seller::till::Till;
 use tokio::net::TcpListener;
 
@@ -45,6 +47,8 @@ pub struct FacilitatorOptions {
     pub client_stall_ms: u64,
     /// How long answers may go on after the stop.
     pub drain_ms: u64,
+    /// What callers may make it do in vain. `None` is the usual, for callers from other machines.
+    pub in_vain: Option<BucketLimits>,
 }
 
 impl Default for FacilitatorOptions {
@@ -56,6 +60,7 @@ impl Default for FacilitatorOptions {
             client_body_ms: 30_000,
             client_stall_ms: 60_000,
             drain_ms: 30_000,
+            in_vain: None,
         }
     }
 }
@@ -99,7 +104,7 @@ impl Facilitator {
         let address = listener.local_addr()?;
         access.permits(address)?;
         Ok(Self {
-            desk: Desk::new(till, access),
+            desk: Desk::new(till, access, options.in_vain),
             limits: Limits {
                 connections: options.connections_max,
                 head: Duration::from_millis(options.client_head_ms),

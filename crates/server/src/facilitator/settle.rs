@@ -35,8 +35,9 @@ use tokio::time::Instant;
 use super::answers::Settled;
 use super::desk::{Case, Desk};
 use super::hand_over::Owed;
+use super::limits::{Allowance, Cost};
 use super::memory::Memory;
-use super::verify::{REJECTED, rejected_reason, repeat};
+use super::verify::{REJECTED, Unfit, ask_chain, rejected_reason, repeat};
 
 /// The name of the only route of a facilitator, in its books.
 const ROUTE: &str = "settle";
@@ -53,6 +54,7 @@ pub(super) struct Settling {
     /// Digest of the caller and his `Idempotency-Key`, if he sent one.
     pub(super) key: Option<[u8; 32]>,
     pub(super) body: BodyDigest,
+    pub(super) allowance: Allowance,
     /// When the answer is due.
     pub(super) deadline: Instant,
 }
@@ -88,8 +90,11 @@ impl Settling {
         if earlier.is_some_and(|payment| self.case.is_of(&payment)) {
             return Ok(());
         }
-        let verified = self.case.rail.verify(&self.case.examined).await;
-        verified.map(drop).map_err(Settled::refused)
+        let asked = ask_chain(&self.case, &self.allowance).await;
+        asked.map_err(|why| match why {
+            Unfit::TooMuch(after) => Settled::TooMuch(after),
+            Unfit::Refused(refusal) => Settled::refused(refusal),
+        })
     }
 
     fn is_key_of_another(&self) -> bool {
@@ -154,6 +159,9 @@ impl Settling {
 
     /// The credential comes for the first time.
     async fn first(&self) -> Settled {
+        if let Err(after) = self.allowance.may(Cost::FirstSight) {
+            return Settled::TooMuch(after);
+        }
         let side = SellerSide {
             route: ROUTE.to_owned(),
             payload_digest: self.case.examined.payload_digest,
@@ -171,7 +179,10 @@ impl Settling {
                 }
                 self.attempt(&payment).await
             }
-            Err(NotClaimed::Refused(refusal)) => Settled::refused(refusal),
+            Err(NotClaimed::Refused(refusal)) => {
+                self.allowance.charge_for(&refusal);
+                Settled::refused(refusal)
+            }
             Err(NotClaimed::Insufficient { left }) => Settled::no(
                 Reason::InsufficientBalance,
                 format!(

@@ -14,26 +14,59 @@
 use farebox_core::claim::{self, Presented, Repeat};
 use farebox_core::ledger::Payment;
 use farebox_core::rail::Refusal;
+use farebox_seller::buckets::RetryAfterS;
 use farebox_wire::x402::reason::Reason;
 
 use super::answers::Verified;
 use super::desk::{Case, Desk};
+use super::limits::{Allowance, Cost};
 use super::question::Question;
 
 /// Answers one question.
-pub(super) async fn verify(desk: &Desk, question: &Question) -> Verified {
+pub(super) async fn verify(desk: &Desk, question: &Question, allowance: &Allowance) -> Verified {
+    if let Err(after) = allowance.may(Cost::BadSignature) {
+        return Verified::TooMuch(after);
+    }
     let case = match desk.examine(question) {
         Ok(case) => case,
-        Err(refusal) => return Verified::refused(refusal, None),
+        Err(refusal) => {
+            allowance.charge_for(&refusal);
+            return Verified::refused(refusal, None);
+        }
     };
     let payer = case.examined.terms.payer.clone();
     match desk.earlier(&case).await {
         Err(error) => Verified::no_books(&error),
         Ok(Some(payment)) => again(desk, &case, &payment),
-        Ok(None) => match case.rail.verify(&case.examined).await {
-            Ok(_) => Verified::Valid { payer },
-            Err(refusal) => Verified::refused(refusal, payer),
+        Ok(None) => match ask_chain(&case, allowance).await {
+            Ok(()) => Verified::Valid { payer },
+            Err(Unfit::TooMuch(after)) => Verified::TooMuch(after),
+            Err(Unfit::Refused(refusal)) => Verified::refused(refusal, payer),
         },
+    }
+}
+
+/// Why a credential does not pass before the chain.
+pub(super) enum Unfit {
+    /// The chain refuses it, or does not answer.
+    Refused(Refusal),
+    /// It is not asked for this caller now.
+    TooMuch(RetryAfterS),
+}
+
+/// Asks the chain, within what the caller may make it do in vain.
+pub(super) async fn ask_chain(case: &Case, allowance: &Allowance) -> Result<(), Unfit> {
+    allowance.may(Cost::FirstSight).map_err(Unfit::TooMuch)?;
+    if case.is_unsigned_yet() {
+        allowance.may(Cost::Simulation).map_err(Unfit::TooMuch)?;
+        allowance.charge(Cost::Simulation);
+    }
+    match case.rail.verify(&case.examined).await {
+        Ok(_) => Ok(()),
+        Err(refusal) => {
+            allowance.charge_for(&refusal);
+            Err(Unfit::Refused(refusal))
+        }
     }
 }
 

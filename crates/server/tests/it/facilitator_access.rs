@@ -1,12 +1,13 @@
 //! Who may have payments settled, and where a facilitator starts at all.
 
-use std::sync::Arc;
-
+use alloy_primitives::U256;
+use farebox_seller::buckets::BucketLimits;
 use farebox_server::{Access, AccessToken};
 use farebox_wire::money::UsdMicros;
 use http::StatusCode;
 
 use crate::station::{Plan, Station, lower};
+use crate::support::eventually;
 
 fn with(access: Access) -> Plan {
     Plan {
@@ -121,7 +122,7 @@ fn beyond_loopback_it_starts_only_with_limits_or_openly() {
 
 #[tokio::test]
 async fn invalid_signatures_change_nothing_and_cost_no_call() {
-    let station = Arc::new(Station::open().await);
+    let station = Station::open().await;
     let calls = station.devnet.faults().total_calls();
     let signed = station.payment();
     for n in 0..200u8 {
@@ -138,4 +139,68 @@ async fn invalid_signatures_change_nothing_and_cost_no_call() {
         "no call to a node"
     );
     assert_eq!(station.settle(&signed).await["success"], true);
+}
+
+#[tokio::test]
+async fn invalid_signatures_in_a_row_are_429_and_the_till_stays_closed() {
+    let limits = BucketLimits {
+        bad_signatures_per_s: 2,
+        ..BucketLimits::default()
+    };
+    let station = Station::with(Plan {
+        in_vain: Some(limits),
+        ..Plan::default()
+    })
+    .await;
+    let signed = station.payment();
+    let mut forged = signed.clone();
+    forged.signature[3] ^= 1;
+    let mut refused = 0;
+    for _ in 0..50 {
+        let seen = station.send("POST", "/settle", &[], forged.body()).await;
+        if seen.status == StatusCode::TOO_MANY_REQUESTS {
+            let after = seen.headers["retry-after"].to_str().expect("a number");
+            assert!(after.parse::<u64>().expect("seconds") >= 1);
+            assert_eq!(seen.code(), "too_many_requests");
+            refused += 1;
+        } else {
+            assert_eq!(seen.json()["errorReason"], "invalid_exact_evm_signature");
+        }
+    }
+    assert!(refused > 0, "two in a second are not fifty at once");
+    assert!(station.payments().await.is_empty());
+    let station = &station;
+    eventually(|| async {
+        let seen = station.send("POST", "/settle", &[], signed.body()).await;
+        seen.json()["success"] == true
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn payers_without_money_are_looked_up_within_limits() {
+    let limits = BucketLimits {
+        first_sight_per_s: 1,
+        ..BucketLimits::default()
+    };
+    let station = Station::with(Plan {
+        in_vain: Some(limits),
+        ..Plan::default()
+    })
+    .await;
+    let (payer, rich) = (station.account(1), station.payment());
+    let mut refused = 0;
+    for _ in 0..20 {
+        let poor = station.payment();
+        let poor = poor.changed(payer, |t| t.value = U256::from(u64::MAX));
+        let seen = station.send("POST", "/verify", &[], poor.body()).await;
+        refused += usize::from(seen.status == StatusCode::TOO_MANY_REQUESTS);
+    }
+    assert!(refused > 0, "one in a second is not twenty at once");
+    let station = &station;
+    eventually(|| async {
+        let seen = station.send("POST", "/settle", &[], rich.body()).await;
+        seen.json()["success"] == true
+    })
+    .await;
 }

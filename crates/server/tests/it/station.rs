@@ -14,6 +14,7 @@ use farebox_core::payment::Role;
 use farebox_devnet_evm::{Account, Devnet, DevnetOptions};
 use farebox_ledger::SqliteLedger;
 use farebox_rail_evm::{CollectorOptions, EvmCollector, Finality, Network};
+use farebox_seller::buckets::BucketLimits;
 use farebox_seller::till::{Till, TillConfig};
 use farebox_server::{Access, Facilitator, FacilitatorOptions};
 use http::{Request, Response, StatusCode};
@@ -53,6 +54,7 @@ pub(crate) struct Plan {
     /// Whether something looks after payments that nobody waits for.
     pub(crate) watches: bool,
     pub(crate) access: Access,
+    pub(crate) in_vain: Option<BucketLimits>,
 }
 
 impl Default for Plan {
@@ -61,6 +63,7 @@ impl Default for Plan {
             settle_wait_ms: 20_000,
             watches: true,
             access: Access::default(),
+            in_vain: None,
         }
     }
 }
@@ -129,7 +132,10 @@ impl Station {
         );
         till.recover().await.expect("recovered");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let options = FacilitatorOptions::default();
+        let options = FacilitatorOptions {
+            in_vain: plan.in_vain,
+            ..FacilitatorOptions::default()
+        };
         let facilitator = Facilitator::new(Arc::clone(&till), plan.access, &options, listener);
         let facilitator = facilitator.expect("a facilitator");
         let address = facilitator.address();
