@@ -7,6 +7,7 @@
 mod buying;
 mod collecting;
 mod facilitating;
+mod gas_cover;
 mod keys;
 mod networks;
 mod selling;

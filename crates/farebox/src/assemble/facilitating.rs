@@ -11,6 +11,7 @@ use std::sync::Arc;
 use farebox_core::clock::SystemClock;
 use farebox_core::payment::Role;
 use farebox_rail_evm::CollectorOptions;
+use farebox_seller::buckets::BucketLimits;
 use farebox_seller::till::{Till, TillConfig};
 use farebox_server::{Access, AccessToken, Facilitator, FacilitatorOptions};
 use farebox_wire::caip::ChainId;
@@ -18,7 +19,7 @@ use farebox_wire::money::UsdMicros;
 
 use super::collecting::{GasKeys, collector, gas_limits, missing};
 use super::service::{self, Books, Lease};
-use super::{keys, networks};
+use super::{gas_cover, keys, networks};
 use crate::config::{DataDir, FacilitatorLimits, Listen, NetworkSection};
 use crate::failure::Failure;
 
@@ -48,6 +49,10 @@ pub(crate) struct Service {
     pub(crate) factories: Vec<String>,
     /// What may be spent on gas, and for what.
     pub(crate) limits: FacilitatorLimits,
+    /// What callers may make it do in vain.
+    pub(crate) in_vain: Option<BucketLimits>,
+    /// What one coin that pays for gas is worth.
+    pub(crate) gas_rate: Option<UsdMicros>,
     /// Where the books are.
     pub(crate) ledger: PathBuf,
 }
@@ -95,6 +100,7 @@ pub(crate) async fn facilitator(
         factories: networks::addresses(&service.factories, "[facilitator] erc6492_factories")?,
     };
     let rail = collector(&service.networks, options).await?;
+    gas_cover::check(rail.as_ref(), access.min_amount, service.gas_rate, wanted).await?;
     let config = TillConfig {
         role: Role::Facilitator,
         settle_wait_ms: SETTLE_WAIT_MS,
@@ -102,7 +108,10 @@ pub(crate) async fn facilitator(
     };
     let ledger = Arc::new(books.ledger.clone());
     let till = Till::new(config, vec![rail], ledger, Arc::new(SystemClock));
-    let options = FacilitatorOptions::default();
+    let options = FacilitatorOptions {
+        in_vain: service.in_vain,
+        ..FacilitatorOptions::default()
+    };
     let server = Facilitator::new(Arc::clone(&till), access, &options, listener)
         .map_err(|why| Failure::config("config_missing", why.to_string()))?;
     let recovered = till.recover().await?;

@@ -87,6 +87,7 @@ impl Facilitator {
 
     /// The file with the flags over it.
     fn service(self, config: Config, ledger: PathBuf) -> Result<Service, Failure> {
+        let (in_vain, gas_rate) = (config.in_vain(), config.gas_rate());
         let Config { file, base, .. } = config;
         let networks = networks(file.network, &self.network, self.rpc)?;
         let written = file.facilitator;
@@ -114,6 +115,8 @@ impl Facilitator {
             open: self.open || written.open,
             factories: written.erc6492_factories,
             limits: written.limits,
+            in_vain,
+            gas_rate,
             ledger,
         })
     }

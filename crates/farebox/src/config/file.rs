@@ -37,6 +37,10 @@ pub(crate) struct File {
     pub(crate) budget: Option<BudgetSection>,
     /// What agents may reach.
     pub(crate) policy: PolicySection,
+    /// What strangers may make a server do in vain.
+    pub(crate) limits: Option<LimitsSection>,
+    /// Exchange rates by pair.
+    pub(crate) rates: BTreeMap<String, RateSection>,
 }
 
 /// What happens to a request that no route matches.
@@ -160,6 +164,26 @@ pub(crate) struct FacilitatorLimits {
     pub(crate) max_gas_per_day_payer: Option<Wei>,
     /// The same for the payments to one payee.
     pub(crate) max_gas_per_day_payee: Option<Wei>,
+}
+
+/// What strangers may make a server do in vain, each so often in a second.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LimitsSection {
+    /// Signatures that turn out not to be the payer's.
+    pub(crate) bad_signatures_per_s: Option<u32>,
+    /// Payers that are looked up and turn out not to be funded.
+    pub(crate) first_sight_per_s: Option<u32>,
+    /// Signatures that only a simulation on the chain can judge.
+    pub(crate) simulations_per_s: Option<u32>,
+}
+
+/// What one of something is worth.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RateSection {
+    /// In dollars, set by hand.
+    pub(crate) fixed: Usd,
 }
 
 /// Something that is sold.

@@ -15,11 +15,12 @@ const LATER: &[(&str, &str)] = &[
         "trusted_proxies",
         "addresses of proxies in front of the gate",
     ),
-    ("limits", "rate limits"),
+    ("limits.open_invoices", "Lightning"),
+    ("limits.open_invoices_per_prefix", "Lightning"),
     ("l402", "Lightning and L402"),
     (
-        "rates",
-        "exchange rates; give an asset its rate with usd = \"1.08\"",
+        "rates.*.url",
+        "rates that are fetched; write { fixed = \"3000\" }",
     ),
     ("catalogue", "the catalogue"),
     ("network.*.node", "Lightning nodes"),
@@ -37,6 +38,8 @@ const LATER: &[(&str, &str)] = &[
         "signing anew after a refusal",
     ),
 ];
+/// The only rate that is asked for: what gas costs.
+pub(super) const GAS_RATE: &str = "ETH/USD";
 /// Protocols that `accept` will know.
 const LATER_PROTOCOLS: [&str; 2] = ["l402", "mpp"];
 
@@ -67,6 +70,15 @@ fn refuse_values(text: &str, table: &DeTable<'_>) -> Result<(), ConfigFault> {
         if url != "local" {
             let what = format!("facilitator {url:?}: only \"local\", with signer.evm");
             return Err(not_yet(text, offset, what));
+        }
+    }
+    for (pair, _) in entries(table.get("rates").map(toml::Spanned::get_ref)) {
+        if pair.get_ref() != GAS_RATE {
+            let what = format!(
+                "rates {:?}: only {GAS_RATE:?}; give an asset its rate with usd = \"1.08\"",
+                pair.get_ref()
+            );
+            return Err(not_yet(text, pair.span().start, what));
         }
     }
     let routes = table.get("route").map(toml::Spanned::get_ref);

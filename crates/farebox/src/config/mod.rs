@@ -18,6 +18,8 @@ pub(crate) use values::{Listen, Timespan, Usd};
 
 use farebox_buyer::Cidr;
 use farebox_core::policy::Limits;
+use farebox_seller::buckets::BucketLimits;
+use farebox_wire::money::UsdMicros;
 
 use crate::failure::Failure;
 use file::File;
@@ -89,6 +91,24 @@ impl Config {
             total: section.total.map(|usd| usd.0),
         };
         (limits != Limits::default()).then_some(limits)
+    }
+
+    /// What strangers may make a server do in vain; `None` where the file says nothing about it.
+    pub(crate) fn in_vain(&self) -> Option<BucketLimits> {
+        let section = self.file.limits?;
+        let usual = BucketLimits::default();
+        let or = |set: Option<u32>, usual| set.unwrap_or(usual);
+        Some(BucketLimits {
+            bad_signatures_per_s: or(section.bad_signatures_per_s, usual.bad_signatures_per_s),
+            first_sight_per_s: or(section.first_sight_per_s, usual.first_sight_per_s),
+            simulations_per_s: or(section.simulations_per_s, usual.simulations_per_s),
+        })
+    }
+
+    /// What one coin that pays for gas is worth, where that is set.
+    pub(crate) fn gas_rate(&self) -> Option<UsdMicros> {
+        let rate = self.file.rates.get(later::GAS_RATE);
+        rate.map(|rate| rate.fixed.0)
     }
 
     /// Private networks that agents may reach.

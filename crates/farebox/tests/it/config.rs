@@ -36,6 +36,7 @@ fn keys_of_later_releases_are_refused_by_name() {
         ("[limits]\nopen_invoices = 1", "limits"),
         ("[l402]\nmaster_key = \"file:k\"", "l402"),
         ("[rates]\n\"BTC/USD\" = { fixed = \"60000\" }", "rates"),
+        ("[rates]\n\"ETH/USD\" = { url = \"http://a\" }", "rates"),
         (
             "[network.\"lightning:regtest\"]\nrpc = []",
             "lightning:regtest",
@@ -75,6 +76,8 @@ fn values_that_mean_nothing_are_refused() {
         "[network.\"eip155:84532\"]\nfinal = \"soon\"",
         "[network.\"eip155:84532\"]\nfinal = -1",
         "[network.\"eip155:84532\"]\nmax_fee = \"100\"",
+        "[rates]\n\"ETH/USD\" = { fixed = \"many\" }",
+        "[limits]\nbad_signatures_per_s = -1",
         "[facilitator]\nsigner = { evm = 1 }",
         "[facilitator]\nlimits = { max_gas_per_day = \"1 USD\" }",
         "[facilitator]\nlimits = { min_amount = \"1 ETH\" }",
