@@ -16,6 +16,7 @@ use http::header::RETRY_AFTER;
 use http::{Response, StatusCode};
 
 use super::hand_over::Owed;
+use super::question::Speech;
 
 /// Where the books cannot be used.
 const NO_BOOKS: &str =
@@ -51,7 +52,7 @@ impl Verified {
         Self::NoBooks
     }
 
-    pub(super) fn into_response(self) -> Response<Body> {
+    pub(super) fn into_response(self, speech: &Speech) -> Response<Body> {
         let status = match self {
             Self::NoBooks => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::OK,
@@ -62,7 +63,7 @@ impl Verified {
                 reason,
                 message,
                 payer,
-            } => (false, Some(reason), Some(message), payer),
+            } => (false, Some(speech.code(reason)), Some(message), payer),
             Self::TooMuch(after) => return too_much(after),
             Self::NoBooks => (
                 false,
@@ -128,12 +129,12 @@ impl Settled {
         Self::NoBooks
     }
 
-    /// The network is as the caller calls it.
-    pub(super) fn into_response(self, network: String, payer: Option<String>) -> Response<Body> {
+    /// The answer as the caller speaks.
+    pub(super) fn into_response(self, speech: &Speech, payer: Option<String>) -> Response<Body> {
         let mut body = SettleResponse {
             success: false,
             transaction: String::new(),
-            network,
+            network: speech.network.clone(),
             error_reason: None,
             error_message: None,
             payer,
@@ -160,7 +161,7 @@ impl Settled {
                 message,
                 transaction,
             } => {
-                body.error_reason = Some(reason);
+                body.error_reason = Some(speech.code(reason));
                 body.error_message = Some(message);
                 body.transaction = transaction.unwrap_or_default();
             }
@@ -200,17 +201,6 @@ pub(super) fn malformed(why: &str) -> Response<Body> {
         Reason::InvalidPayload.code(),
         &format!("the body is not {{x402Version, paymentPayload, paymentRequirements}}: {why}"),
     )
-}
-
-/// What a version is answered that is not spoken here.
-pub(super) fn unknown_version(version: u64) -> Refusal {
-    Refusal {
-        reason: Reason::InvalidX402Version,
-        message: format!(
-            "x402 version {version} is not spoken here; /supported lists those that are"
-        ),
-        is_ours: false,
-    }
 }
 
 fn written(body: &impl serde::Serialize) -> String {

@@ -12,8 +12,11 @@ use farebox_core::payment::Phase;
 use farebox_core::rail::{CollectRail, Examined, Refusal, SignatureCheck};
 use farebox_seller::buckets::BucketLimits;
 use farebox_seller::till::Till;
+use farebox_wire::caip::ChainId;
 use farebox_wire::x402::reason::Reason;
-use farebox_wire::x402::types::SupportedResponse;
+use farebox_wire::x402::types::{SupportedKind, SupportedResponse};
+use farebox_wire::x402::v1;
+use serde_json::Value;
 
 use super::access::Access;
 use super::hand_over::Unheard;
@@ -46,8 +49,6 @@ pub(super) struct Desk {
 pub(super) struct Case {
     pub(super) rail: Arc<dyn CollectRail>,
     pub(super) examined: Examined,
-    /// The network as the caller calls it.
-    pub(super) network: String,
 }
 
 impl Desk {
@@ -60,7 +61,7 @@ impl Desk {
                     .entry(kind.network.clone())
                     .or_insert_with(|| (Arc::clone(rail), Vec::new()));
                 entry.1.push(kind.scheme.clone());
-                supported.kinds.extend(serde_json::to_value(kind).ok());
+                supported.kinds.extend(listed(kind));
             }
             supported.signers.extend(rail.signers());
         }
@@ -92,7 +93,6 @@ impl Desk {
         Ok(Case {
             rail: Arc::clone(rail),
             examined,
-            network: question.network.clone(),
         })
     }
 
@@ -120,6 +120,21 @@ impl Desk {
         let earlier = self.till.earlier(&case.examined.identity).await?;
         Ok(earlier.filter(|payment| payment.state.phase != Phase::Released))
     }
+}
+
+/// A kind, and the same in version 1 where that has a name for the network.
+fn listed(kind: SupportedKind) -> Vec<Value> {
+    let chain = kind.network.parse::<ChainId>().ok();
+    let name = chain.as_ref().and_then(v1::name_of);
+    let old = name.map(|name| SupportedKind {
+        x402_version: v1::VERSION,
+        network: name.to_owned(),
+        ..kind.clone()
+    });
+    let kinds = [Some(kind), old].into_iter().flatten();
+    kinds
+        .filter_map(|kind| serde_json::to_value(kind).ok())
+        .collect()
 }
 
 impl Case {

@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
 use super::access::AccessToken;
-use super::answers::{Settled, Verified, malformed, too_much, unknown_version};
+use super::answers::{Settled, Verified, malformed, too_much};
 use super::desk::Desk;
 use super::limits::{Allowance, Caller, Cost};
 use super::question::{self, BODY_BYTES_MAX, Unread};
@@ -129,14 +129,12 @@ async fn route(
     match endpoint {
         Endpoint::Settle => settle(desk, caller, allowance, key, body).await,
         _ => {
-            let verified = match question::read(&body) {
-                Ok(question) => verify(&desk, &question, &allowance).await,
+            let (speech, verified) = match question::read(&body) {
+                Ok((speech, question)) => (speech, verify(&desk, &question, &allowance).await),
                 Err(Unread::Malformed(why)) => return Err(malformed(&why)),
-                Err(Unread::Version { version, .. }) => {
-                    Verified::refused(unknown_version(version), None)
-                }
+                Err(Unread::Refused(speech, why)) => (speech, Verified::refused(why, None)),
             };
-            Ok(verified.into_response())
+            Ok(verified.into_response(&speech))
         }
     }
 }
@@ -149,12 +147,11 @@ async fn settle(
     key: Option<Vec<u8>>,
     body: Bytes,
 ) -> Answered {
-    let question = match question::read(&body) {
-        Ok(question) => question,
+    let (speech, question) = match question::read(&body) {
+        Ok(read) => read,
         Err(Unread::Malformed(why)) => return Err(malformed(&why)),
-        Err(Unread::Version { version, network }) => {
-            let refused = Settled::refused(unknown_version(version));
-            return Ok(refused.into_response(network, None));
+        Err(Unread::Refused(speech, why)) => {
+            return Ok(Settled::refused(why).into_response(&speech, None));
         }
     };
     if let Err(after) = allowance.may(Cost::BadSignature) {
@@ -164,10 +161,9 @@ async fn settle(
         Ok(case) => case,
         Err(refusal) => {
             allowance.charge_for(&refusal);
-            return Ok(Settled::refused(refusal).into_response(question.network, None));
+            return Ok(Settled::refused(refusal).into_response(&speech, None));
         }
     };
-    let network = case.network.clone();
     let payer = case.examined.terms.payer.clone();
     let payee = &case.examined.terms.payee;
     let settling = Settling {
@@ -183,7 +179,7 @@ async fn settle(
         let (settled, seat) = settling.run().await;
         // Where the caller has gone the answer is dropped, and remembered where it is owed:
         // before the seat is free for the next one.
-        drop(told.send(settled.into_response(network, payer)));
+        drop(told.send(settled.into_response(&speech, payer)));
         drop(seat);
     });
     answer.await.map_err(|_| {

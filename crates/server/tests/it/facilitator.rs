@@ -44,6 +44,8 @@ async fn supported_lists_kinds_and_signers() {
     let kind = json!({"x402Version": 2, "scheme": "exact", "network": NETWORK});
     let kinds = body["kinds"].as_array().expect("a list");
     assert!(kinds.contains(&kind), "{body}");
+    let old = json!({"x402Version": 1, "scheme": "exact", "network": "base-sepolia"});
+    assert!(kinds.contains(&old), "{body}");
     assert_eq!(body["extensions"], json!([]));
     assert_eq!(
         body["signers"],
@@ -257,4 +259,68 @@ async fn what_is_wrong_with_a_payment_has_its_code_and_verify_predicts_settle() 
     assert_eq!(station.transactions(), 0);
     let good = station.settle(&signed).await;
     assert_eq!(good["success"], true, "the good one was not burnt");
+}
+
+#[tokio::test]
+async fn version_1_is_answered_in_version_1() {
+    let station = Station::open().await;
+    let signed = station.payment();
+    let payer = lower(signed.transfer.from);
+    let ask = |path, body: Value| station.send("POST", path, &[], body.to_string());
+    let verified = ask("/verify", signed.json_v1()).await.json();
+    assert_eq!(verified, json!({"isValid": true, "payer": payer}));
+    let settled = ask("/settle", signed.json_v1()).await.json();
+    let transaction = settled["transaction"].as_str().expect("a hash").to_owned();
+    let network = "base-sepolia";
+    assert_eq!(
+        settled,
+        json!({"success": true, "transaction": transaction, "network": network, "payer": payer})
+    );
+    assert_eq!(station.received(), AMOUNT);
+    let again = station.settle(&signed).await;
+    assert_eq!(
+        again["errorReason"], "invalid_exact_evm_nonce_already_used",
+        "one payment in both versions"
+    );
+    assert_eq!(again["transaction"], settled["transaction"]);
+}
+
+#[tokio::test]
+async fn what_is_wrong_in_version_1_has_the_codes_of_version_1() {
+    let station = Station::open().await;
+    let signed = station.payment();
+    let with = |pointer: &str, value: Value| {
+        let mut body = signed.json_v1();
+        *body.pointer_mut(pointer).expect("it is there") = value;
+        body.to_string()
+    };
+    let rows = [
+        (
+            "invalid_exact_evm_authorization_value",
+            with("/paymentRequirements/maxAmountRequired", json!("7")),
+        ),
+        (
+            "invalid_exact_evm_network_mismatch",
+            with("/paymentPayload/network", json!("base")),
+        ),
+        (
+            "invalid_exact_evm_scheme",
+            with("/paymentPayload/scheme", json!("upto")),
+        ),
+    ];
+    for (reason, body) in rows {
+        let seen = station.send("POST", "/verify", &[], body.clone()).await;
+        assert_eq!(seen.json()["invalidReason"], reason);
+        let seen = station.send("POST", "/settle", &[], body).await;
+        assert_eq!(seen.json()["errorReason"], reason);
+        assert_eq!(seen.json()["network"], "base-sepolia");
+    }
+    let mut moon = signed.json_v1();
+    moon["paymentPayload"]["network"] = json!("moon");
+    moon["paymentRequirements"]["network"] = json!("moon");
+    let seen = station.send("POST", "/settle", &[], moon.to_string()).await;
+    assert_eq!(seen.json()["errorReason"], "invalid_network");
+    let both = with("/x402Version", json!(2));
+    let seen = station.send("POST", "/verify", &[], both).await;
+    assert_eq!(seen.status, StatusCode::BAD_REQUEST, "two versions in one");
 }

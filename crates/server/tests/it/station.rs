@@ -370,6 +370,32 @@ impl Signed {
         })
     }
 
+    /// The same in version 1.
+    pub(crate) fn json_v1(&self) -> Value {
+        json!({
+            "x402Version": 1,
+            "paymentPayload": {
+                "x402Version": 1,
+                "scheme": "exact",
+                "network": "base-sepolia",
+                "payload": self.payload(),
+            },
+            "paymentRequirements": {
+                "scheme": "exact",
+                "network": "base-sepolia",
+                "maxAmountRequired": self.transfer.value.to_string(),
+                "resource": "https://api.example.com/weather",
+                "description": "",
+                "mimeType": "application/json",
+                "outputSchema": null,
+                "payTo": self.transfer.to.to_checksum(None),
+                "maxTimeoutSeconds": 60,
+                "asset": farebox_devnet_evm::USDC_ADDRESS.to_checksum(None),
+                "extra": {"name": "USDC", "version": "2"},
+            },
+        })
+    }
+
     pub(crate) fn body(&self) -> String {
         self.json().to_string()
     }
