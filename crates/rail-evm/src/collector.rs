@@ -69,9 +69,10 @@ impl EvmCollector {
             }
         }
         let mut settlers = Vec::new();
-        if let Some(gas_key) = options.signers.first() {
+        if !options.signers.is_empty() {
             for chain in &chains {
-                let settler = Settler::new(chain, Arc::clone(gas_key), Arc::clone(&clock))?;
+                let (keys, gas) = (&options.signers, options.gas);
+                let settler = Settler::new(chain, keys, gas, Arc::clone(&clock))?;
                 settlers.push((chain.network.chain.clone(), settler));
             }
         }
@@ -207,7 +208,7 @@ impl CollectRail for EvmCollector {
     }
 
     async fn health(&self) -> Vec<NetworkHealth> {
-        facilitate::health(&self.chains, &self.options.signers).await
+        facilitate::health(&self.chains, &self.settlers).await
     }
 
     async fn verify(&self, examined: &Examined) -> Result<Funds, Refusal> {

@@ -46,6 +46,8 @@ fn carried_out(logs: Vec<Log>) -> bool {
         block_number: 1,
         status: 1,
         logs,
+        gas_used: None,
+        effective_gas_price: None,
     };
     carries_out(&receipt, TOKEN, &transfer())
 }
@@ -68,6 +70,8 @@ fn a_failed_transaction_has_moved_nothing() {
         block_number: 1,
         status: 0,
         logs: vec![used(&t), moved(&t)],
+        gas_used: None,
+        effective_gas_price: None,
     };
     assert!(!carries_out(&receipt, TOKEN, &t));
 }

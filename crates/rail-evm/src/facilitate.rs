@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use farebox_core::rail::{NetworkHealth, NotPayable, Refusal, SellerOffer, SignerHealth};
-use farebox_wire::money::Amount;
+use farebox_core::rail::{NetworkHealth, NotPayable, Refusal, SellerOffer};
+use farebox_wire::caip::ChainId;
 use farebox_wire::x402;
 use farebox_wire::x402::reason::Reason;
 use farebox_wire::x402::types::{PaymentRequirements, SupportedKind};
@@ -19,7 +19,8 @@ use crate::examine::refusal;
 use crate::key::EvmKey;
 use crate::network::Chain;
 use crate::quote::{self, EXACT};
-use crate::rpc::{Call, Quantity};
+use crate::rpc::{Call, Quantity, Rpc, RpcError, decode};
+use crate::settle::Settler;
 
 /// Understands an offer that somebody else made.
 pub(crate) fn offer_of(
@@ -87,15 +88,19 @@ pub(crate) fn signers(keys: &[Arc<EvmKey>]) -> Vec<(String, Vec<String>)> {
 }
 
 /// Asks every chain how it does.
-pub(crate) async fn health(chains: &[Arc<Chain>], keys: &[Arc<EvmKey>]) -> Vec<NetworkHealth> {
+pub(crate) async fn health(
+    chains: &[Arc<Chain>],
+    settlers: &[(ChainId, Arc<Settler>)],
+) -> Vec<NetworkHealth> {
     let mut healths = Vec::with_capacity(chains.len());
     for chain in chains {
-        healths.push(health_of(chain, keys).await);
+        let settler = settlers.iter().find(|(id, _)| *id == chain.network.chain);
+        healths.push(health_of(chain, settler.map(|(_, settler)| settler)).await);
     }
     healths
 }
 
-async fn health_of(chain: &Chain, keys: &[Arc<EvmKey>]) -> NetworkHealth {
+async fn health_of(chain: &Chain, settler: Option<&Arc<Settler>>) -> NetworkHealth {
     let mut health = NetworkHealth {
         network: chain.network.chain.clone(),
         is_reachable: false,
@@ -110,26 +115,37 @@ async fn health_of(chain: &Chain, keys: &[Arc<EvmKey>]) -> NetworkHealth {
             return health;
         }
     };
-    let head = Call::new("eth_blockNumber", json!([]));
-    match rpc.one::<Quantity>(head).await {
+    match reach(rpc, chain.number).await {
         Ok(Quantity(head)) => {
             health.is_reachable = true;
             health.head = u64::try_from(head).ok();
         }
         Err(error) => health.complaints.push(error.to_string()),
     }
-    for key in keys {
-        let call = Call::new("eth_getBalance", json!([key.address(), "latest"]));
-        let money = rpc.one::<Quantity>(call).await.ok();
-        health.signers.push(SignerHealth {
-            address: crate::checksummed(key.address()),
-            gas_money: money.map(|Quantity(wei)| Amount::from_atomic(wei)),
-            settlements_left: None,
-            in_flight: 0,
-            gas_spent_today: Amount::from_atomic(0),
-        });
+    if let Some(settler) = settler {
+        settler.tell_health(&mut health).await;
     }
     health
+}
+
+/// The newest block of the right chain.
+async fn reach(rpc: &Rpc, chain: u64) -> Result<Quantity, RpcError> {
+    let calls = [
+        Call::new("eth_chainId", json!([])),
+        Call::new("eth_blockNumber", json!([])),
+    ];
+    let mut results = rpc.batch(&calls).await?.into_iter();
+    let mut next = || match results.next() {
+        Some(result) => decode::<Quantity>(result?),
+        None => Err(RpcError::garbage("no result")),
+    };
+    let Quantity(got) = next()?;
+    if got != u128::from(chain) {
+        return Err(RpcError::garbage(format!(
+            "it is on chain {got}, not {chain}"
+        )));
+    }
+    next()
 }
 
 /// The reason on the wire for what a payer would not pay.

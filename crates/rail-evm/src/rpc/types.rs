@@ -102,6 +102,20 @@ pub(crate) struct Receipt {
     #[serde(deserialize_with = "quantity_u64")]
     pub(crate) status: u64,
     pub(crate) logs: Vec<Log>,
+    /// What the whole transaction used.
+    #[serde(default)]
+    pub(crate) gas_used: Option<Quantity>,
+    /// What each unit of it cost.
+    #[serde(default)]
+    pub(crate) effective_gas_price: Option<Quantity>,
+}
+
+impl Receipt {
+    /// What the transaction cost its sender, in wei; `None` where the node leaves it out.
+    pub(crate) fn cost_wei(&self) -> Option<u128> {
+        let (Quantity(used), Quantity(price)) = (self.gas_used?, self.effective_gas_price?);
+        used.checked_mul(price)
+    }
 }
 
 /// An event.

@@ -9,20 +9,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use farebox_core::rail::{Journal, Outcome, SentTransaction};
 use farebox_wire::evm::EvmAddress;
-use serde_json::json;
+use tokio::time::{Instant, timeout_at};
 
-use super::fees::Fee;
-use super::seats::Seat;
-use super::send::Handed;
-use super::tx::{Action, sign};
-use super::{Settler, Stop, ours, stop};
+use super::payment::{Claim, Payment, Ticket};
+use super::seats::Ending;
+use super::trip::Way;
+use super::tx::Action;
+use super::{Settler, Stop, Working, ours, pending, stop};
 use crate::abi;
 use crate::check;
 use crate::handle::EvmHandle;
-use crate::rpc::{Call, Quantity, decode};
+use crate::rpc::{Quantity, decode};
 
-/// Tries to hand one payment over; each costs a new signature and a line in the journal.
-const SEND_TRIES: u32 = 5;
 /// A transfer needs well under 100,000; rollups add their own. More than this is a trap.
 pub(super) const GAS_MAX: u64 = 1_000_000;
 /// Room over the estimate, in hundredths: balances and storage change until the block is made.
@@ -50,87 +48,94 @@ fn task_of(handle: &EvmHandle) -> Result<Task, Stop> {
     })
 }
 
-/// What the chain said before anything was signed.
-struct Simulated {
-    gas_limit: u64,
-    /// What the gas key's account has.
-    gas_money_wei: Option<u128>,
-}
-
-impl Simulated {
-    /// Whether the gas key can pay, as far as is known.
-    fn is_covered(&self, fee: Fee) -> bool {
-        let most = fee.max.saturating_mul(u128::from(self.gas_limit));
-        self.gas_money_wei.is_none_or(|wei| wei >= most)
-    }
-}
-
 impl Settler {
-    /// Everything up to the moment at which a node has the transaction. May be dropped at any
-    /// point: what has left is followed by its own task, and what has not gives its nonce back.
-    pub(super) async fn hand_over(
+    /// Simulates for the caller, who may go away meanwhile, and sends.
+    pub(super) async fn drive_alone(
         self: &Arc<Self>,
+        payment: Payment,
+        ending: Ending,
+        deadline: Instant,
+    ) -> Outcome {
+        let has_begun = AtomicBool::new(false);
+        let prepared = self.prepare(&payment.handle, &*payment.journal, &has_begun);
+        match timeout_at(deadline, prepared).await {
+            Ok(Ok(action)) => {
+                let ticket = Ticket::new(payment);
+                let claim = Claim(Arc::clone(&ticket));
+                tokio::spawn(self.launch(vec![ticket], Way::Alone(action), None));
+                self.wait_or_withdraw(ending, deadline, &claim).await
+            }
+            Ok(Err(Stop(outcome))) => outcome,
+            Err(_) if has_begun.load(Ordering::Relaxed) => pending(),
+            Err(_) => Outcome::Rejected(ours(&"the node did not answer in time; nothing was sent")),
+        }
+    }
+
+    /// Simulates and sends each by itself: those whose company did not work out.
+    pub(super) fn alone(self: &Arc<Self>, tickets: Vec<Arc<Ticket>>) -> Working {
+        let settler = Arc::clone(self);
+        Box::pin(async move {
+            for ticket in tickets {
+                // A caller who goes away now leaves a settlement that goes on.
+                let Some(payment) = ticket.take() else {
+                    continue;
+                };
+                let has_begun = AtomicBool::new(false);
+                let (handle, journal) = (&payment.handle, &*payment.journal);
+                match settler.prepare(handle, journal, &has_begun).await {
+                    Ok(action) => {
+                        let tickets = vec![Ticket::new(payment)];
+                        settler.launch(tickets, Way::Alone(action), None).await;
+                    }
+                    Err(Stop(outcome)) => payment.finish(outcome),
+                }
+            }
+        })
+    }
+
+    /// Everything up to the signature. May be dropped at any point.
+    async fn prepare(
+        &self,
         handle: &EvmHandle,
-        mut seat: Seat,
         journal: &dyn Journal,
         has_begun: &AtomicBool,
-    ) -> Result<(), Stop> {
+    ) -> Result<Action, Stop> {
         let task = task_of(handle)?;
-        let simulated = match self.simulate(handle, &task).await {
+        match self.simulate(handle, &task).await {
             Err(Stop(outcome @ Outcome::Unknown { .. })) => {
                 self.record_stranger(handle, journal, has_begun).await?;
-                return Err(Stop(outcome));
+                Err(Stop(outcome))
             }
-            simulated => simulated?,
-        };
-        for _ in 0..SEND_TRIES {
-            let fee = self.fees.current(&self.rpc).await.map_err(stop)?;
-            if !simulated.is_covered(fee) {
-                return Err(Stop(Outcome::Rejected(self.unfunded())));
-            }
-            let lease = self
-                .nonces
-                .lease()
-                .ok_or_else(|| Stop(Outcome::Rejected(ours(&"no transaction nonce is known"))))?;
-            let action = Action {
+            simulated => Ok(Action {
                 to: task.to,
-                data: task.data.clone(),
-                gas_limit: simulated.gas_limit,
-            };
-            let tx = sign(&self.key, self.chain.number, lease.nonce(), fee, action);
-            let line = SentTransaction {
-                hash: tx.hash.to_string(),
-                signer: Some(self.key.address().to_string()),
-                nonce: Some(lease.nonce()),
-            };
-            has_begun.store(true, Ordering::Relaxed);
-            // Law 2: without the journal's line nothing leaves.
-            journal.sending(&line).await.map_err(stop)?;
-            match self.send(tx, lease, seat, handle.clone()).await {
-                Handed::Over => return Ok(()),
-                Handed::Refused(refusal) => return Err(Stop(Outcome::Rejected(refusal))),
-                Handed::Again(again) => seat = again,
-            }
+                gas_limit: simulated?,
+                data: task.data,
+            }),
         }
-        Err(Stop(Outcome::Rejected(ours(
-            &"the node refused every nonce; another program seems to use the gas key",
-        ))))
     }
 
     /// Asks for the gas limit, which also tells whether the transfer would revert; for the count
     /// of transactions, so that another user of the key is noticed; and for the key's money.
-    async fn simulate(&self, handle: &EvmHandle, task: &Task) -> Result<Simulated, Stop> {
-        let asked = self.nonces.epoch();
+    async fn simulate(&self, handle: &EvmHandle, task: &Task) -> Result<u64, Stop> {
+        let lane = self
+            .lanes
+            .freest()
+            .ok_or_else(|| stop("there is no gas key"))?;
+        let asked = lane.nonces.epoch();
         let calls = [
-            self.estimate_call(task.to, &task.data),
-            self.count_call(),
-            Call::new("eth_getBalance", json!([self.key.address(), "latest"])),
+            self.estimate_call(lane.address(), task.to, &task.data),
+            lane.count_call(),
+            lane.money_call(),
         ];
         let results = self.rpc.batch(&calls).await.map_err(stop)?;
-        let [estimate, count, balance] =
+        let [estimate, count, money] =
             <[_; 3]>::try_from(results).map_err(|_| stop("the node left answers out"))?;
         if let Ok(count) = count {
-            self.observe(decode(count).map_err(stop)?, asked);
+            lane.observe(decode(count).map_err(stop)?, asked);
+        }
+        // A balance that cannot be read stops nothing: the node refuses what is not covered.
+        if let Ok(Quantity(wei)) = money.and_then(decode::<Quantity>) {
+            lane.has(wei);
         }
         let estimate = match estimate {
             Err(error) if error.is_revert() => {
@@ -146,12 +151,7 @@ impl Settler {
                 task.gas_max
             )));
         }
-        // A balance that cannot be read stops nothing: the node refuses what is not covered.
-        let gas_money_wei = balance.and_then(decode::<Quantity>).ok().map(|wei| wei.0);
-        Ok(Simulated {
-            gas_limit,
-            gas_money_wei,
-        })
+        Ok(gas_limit)
     }
 
     /// Somebody else's transaction has used the authorization, but not deep enough to serve. It

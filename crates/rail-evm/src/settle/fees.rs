@@ -1,17 +1,22 @@
 //! What our own transactions pay for gas: from the chain's fee history, asked at most once a
 //! second, and never above the configured cap.
+//!
+//! Nobody waits for it while settlements follow each other: whoever finds it stale goes on with it
+//! and asks behind.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::rpc::{Call, Quantity, Rpc, RpcError};
 use farebox_core::rail::RailError;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::Mutex;
 
-use crate::rpc::{Call, Quantity, Rpc, RpcError};
-
-/// Half of Ethereum's block time; the maximum below outlives several blocks.
+/// Half of the usual block time; more often tells nothing new.
 const FRESH: Duration = Duration::from_secs(1);
+/// The maximum holds twice the base fee, which takes six full blocks to double: about this long on
+/// two-second chains. What is older is asked for before anything is signed.
+const USABLE: Duration = Duration::from_secs(10);
 /// Blocks that the tip is taken from.
 const HISTORY_BLOCKS: &str = "0x5";
 /// Share of a base fee of zero or a tip of zero: one wei keeps fee-less test chains content.
@@ -29,7 +34,16 @@ pub(crate) struct Fee {
 /// The last known fees.
 pub(crate) struct Fees {
     cap: u128,
-    known: Mutex<Option<(Instant, Fee)>>,
+    known: Mutex<Option<Known>>,
+    /// Held by whoever asks the chain.
+    asking: tokio::sync::Mutex<()>,
+}
+
+#[derive(Clone, Copy)]
+struct Known {
+    at: Instant,
+    fee: Fee,
+    base: u128,
 }
 
 #[derive(Deserialize)]
@@ -45,25 +59,59 @@ impl Fees {
         Self {
             cap,
             known: Mutex::new(None),
+            asking: tokio::sync::Mutex::new(()),
         }
     }
 
+    /// The fees that may still be used.
+    pub(crate) fn usable(&self) -> Option<Fee> {
+        let known = *self.lock();
+        known.filter(|k| k.at.elapsed() < USABLE).map(|k| k.fee)
+    }
+
+    /// Whether it is time to ask again.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.lock().is_none_or(|known| known.at.elapsed() >= FRESH)
+    }
+
+    /// What a block asks for at least, as far as is known.
+    pub(crate) fn base(&self) -> Option<u128> {
+        self.lock().map(|known| known.base)
+    }
+
     /// The fees of now. Whoever comes while they are being asked for waits for that answer.
-    pub(crate) async fn current(&self, rpc: &Rpc) -> Result<Fee, RailError> {
-        let mut known = self.known.lock().await;
-        if let Some((at, fee)) = *known
-            && at.elapsed() < FRESH
+    pub(crate) async fn refresh(&self, rpc: &Rpc) -> Result<Fee, RailError> {
+        let _asking = self.asking.lock().await;
+        if let Some(known) = *self.lock()
+            && known.at.elapsed() < FRESH
         {
-            return Ok(fee);
+            return Ok(known.fee);
         }
-        let fee = self.capped(ask(rpc).await?)?;
-        *known = Some((Instant::now(), fee));
+        let (fee, base) = ask(rpc).await?;
+        let fee = self.capped(fee).inspect_err(|_| self.forget())?;
+        let at = Instant::now();
+        *self.lock() = Some(Known { at, fee, base });
         Ok(fee)
     }
 
     /// The next caller asks the chain.
-    pub(crate) async fn forget(&self) {
-        *self.known.lock().await = None;
+    pub(crate) fn forget(&self) {
+        *self.lock() = None;
+    }
+
+    /// Enough to replace a transaction that paid `old`, when `now` is what others pay; `None`
+    /// where that is above the cap.
+    pub(crate) fn to_replace(&self, old: Fee, now: Fee) -> Option<Fee> {
+        let fee = old.to_replace(now);
+        let least = old.to_replace(Fee { max: 0, tip: 0 });
+        (least.max <= self.cap).then(|| Fee {
+            max: fee.max.min(self.cap),
+            tip: fee.tip.min(self.cap),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn capped(&self, fee: Fee) -> Result<Fee, RailError> {
@@ -85,8 +133,13 @@ impl Fees {
 }
 
 impl Fee {
+    /// What a unit of gas will cost, where the base fee is known.
+    pub(crate) fn expected(self, base: Option<u128>) -> u128 {
+        base.map_or(self.max, |base| base.saturating_add(self.tip).min(self.max))
+    }
+
     /// Enough to replace a transaction that paid `self`: nodes ask for a tenth more.
-    pub(crate) fn to_replace(self, now: Self) -> Self {
+    fn to_replace(self, now: Self) -> Self {
         let more = |old: u128| old.saturating_add(old / 8).saturating_add(1);
         Self {
             max: more(self.max).max(now.max),
@@ -95,7 +148,8 @@ impl Fee {
     }
 }
 
-async fn ask(rpc: &Rpc) -> Result<Fee, RpcError> {
+/// The fees to pay, and the base fee in them.
+async fn ask(rpc: &Rpc) -> Result<(Fee, u128), RpcError> {
     let call = Call::new("eth_feeHistory", json!([HISTORY_BLOCKS, "latest", [50]]));
     let history: History = match rpc.one(call).await {
         Ok(history) => history,
@@ -115,18 +169,14 @@ async fn ask(rpc: &Rpc) -> Result<Fee, RpcError> {
     tips.sort_unstable();
     let median = tips.get(tips.len() / 2).copied().unwrap_or_default();
     let tip = median.max(TIP_MIN_WEI);
-    Ok(Fee {
-        max: base.saturating_mul(2).saturating_add(tip),
-        tip,
-    })
+    let max = base.saturating_mul(2).saturating_add(tip);
+    Ok((Fee { max, tip }, base))
 }
 
-async fn gas_price(rpc: &Rpc) -> Result<Fee, RpcError> {
+async fn gas_price(rpc: &Rpc) -> Result<(Fee, u128), RpcError> {
     let Quantity(price) = rpc.one(Call::new("eth_gasPrice", json!([]))).await?;
-    Ok(Fee {
-        max: price.saturating_mul(2),
-        tip: price,
-    })
+    let max = price.saturating_mul(2);
+    Ok((Fee { max, tip: price }, price))
 }
 
 #[cfg(test)]

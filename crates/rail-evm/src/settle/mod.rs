@@ -1,22 +1,37 @@
-//! Moves the money: one transaction per authorization, many in flight at once.
+//! Moves the money: many payments in one transaction where they may share it, one alone where not,
+//! many transactions in flight at once.
 //!
 //! The order is law 2's: nonce, signature, journal, and only then the transaction leaves. From
 //! that moment a task of its own follows it, whoever still waits: the caller gets `Unknown` when
 //! its time is up, and everything after is found by `check`.
+//!
+//! The way of a payment: [`alone`] or [`batch`] decide what is sent, [`send`] sends it as a
+//! [`trip`], [`follow`] sees it into a block, [`judge`] reads what it has come to.
 
+mod alarm;
 mod alone;
+mod batch;
 mod fees;
 mod fill;
+mod follow;
+mod gas;
+mod health;
 mod judge;
+mod lanes;
 mod nonces;
+mod payment;
 mod refusal;
 mod seats;
 mod send;
+mod suspects;
+mod trip;
 mod tx;
 mod watcher;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use farebox_core::clock::Clock;
@@ -24,33 +39,56 @@ use farebox_core::rail::{Journal, Outcome, RailError, Refusal};
 use farebox_wire::evm::EvmAddress;
 use farebox_wire::x402::reason::Reason;
 use serde_json::json;
+use tokio::sync::mpsc::Receiver;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
 use crate::handle::EvmHandle;
 use crate::key::EvmKey;
 use crate::network::Chain;
+use crate::options::GasLimits;
 use crate::rpc::{Call, Quantity, Rpc};
-use crate::snapshot::Payers;
 
+use alarm::Alarm;
+use batch::{Arrivals, Contracts, Costs, Traffic};
 #[cfg(test)]
 pub(crate) use fees::Fee;
 use fees::Fees;
-use nonces::Nonces;
+use gas::GasBook;
+use lanes::Lanes;
+use payment::{Claim, Payment, Ticket};
 use seats::{Ending, Place, Seat, Seats};
+use suspects::Suspects;
 #[cfg(test)]
 pub(crate) use tx::{Action, sign};
 use watcher::Watcher;
 
-/// Settles on one chain with one gas key.
+/// Work that goes on whoever waits for it. Boxed, because sending leads to following and
+/// following to sending again.
+type Working = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Settles on one chain.
 pub(crate) struct Settler {
     chain: Arc<Chain>,
     rpc: Arc<Rpc>,
-    key: Arc<EvmKey>,
-    nonces: Arc<Nonces>,
-    fees: Fees,
+    clock: Arc<dyn Clock>,
+    lanes: Lanes,
+    fees: Arc<Fees>,
+    /// Whether fees and lanes are being asked about behind.
+    is_refreshing: Arc<AtomicBool>,
     watcher: Arc<Watcher>,
     seats: Arc<Seats>,
+    contracts: Contracts,
+    costs: Costs,
+    suspects: Suspects,
+    gas: Arc<GasBook>,
+    arrivals: Arrivals,
+    /// For the collector, until it runs.
+    arriving: Mutex<Option<Receiver<Arc<Ticket>>>>,
+    traffic: Arc<Traffic>,
+    /// Transactions that blocks pass by.
+    stuck: Arc<AtomicUsize>,
+    stuck_alarm: Alarm,
     tasks: OnceLock<Vec<AbortHandle>>,
 }
 
@@ -60,34 +98,42 @@ struct Stop(Outcome);
 impl Settler {
     pub(crate) fn new(
         chain: &Arc<Chain>,
-        key: Arc<EvmKey>,
+        keys: &[Arc<EvmKey>],
+        limits: GasLimits,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, RailError> {
         let rpc = Arc::clone(chain.rpc()?);
-        let confirmations = chain.network.confirmations.max(1);
+        let network = &chain.network;
+        let confirmations = network.confirmations.max(1);
+        let watcher = Watcher::new(Arc::clone(&rpc), Arc::clone(&clock), confirmations);
+        let (arrivals, arriving) = batch::arrivals();
         Ok(Arc::new(Self {
             chain: Arc::clone(chain),
-            watcher: Arc::new(Watcher::new(Arc::clone(&rpc), clock, confirmations)),
             rpc,
-            key,
-            nonces: Arc::default(),
-            fees: Fees::new(chain.network.max_fee_per_gas_wei),
+            lanes: Lanes::new(network.chain.clone(), keys),
+            fees: Arc::new(Fees::new(network.max_fee_per_gas_wei)),
+            is_refreshing: Arc::default(),
+            watcher: Arc::new(watcher),
             seats: Arc::default(),
+            contracts: Contracts::new(network.settler),
+            costs: Costs::default(),
+            suspects: Suspects::new(Arc::clone(&clock)),
+            gas: GasBook::new(limits, Arc::clone(&clock)),
+            arrivals,
+            arriving: Mutex::new(Some(arriving)),
+            traffic: Arc::default(),
+            stuck: Arc::default(),
+            stuck_alarm: Alarm::default(),
             tasks: OnceLock::new(),
+            clock,
         }))
     }
 
-    /// What is known of the payers of the chain.
-    pub(crate) fn payers(&self) -> &Payers {
-        &self.chain.payers
-    }
-
-    /// Makes sure that the chain is the right one, and learns where the gas key's nonces stand.
+    /// Makes sure that the chain is the right one, and learns where the gas keys stand.
     pub(crate) async fn start(&self) -> Result<(), RailError> {
         self.rpc.probe().await?;
-        let asked = self.nonces.epoch();
-        let count: Quantity = self.rpc.one(self.count_call()).await?;
-        self.observe(count, asked);
+        self.lanes.look(&self.rpc).await?;
+        self.contracts.find(&self.rpc).await?;
         Ok(())
     }
 
@@ -104,9 +150,7 @@ impl Settler {
         let identity = handle.identity();
         loop {
             match self.seats.take(&identity) {
-                Place::Mine(seat) => {
-                    return self.drive(handle, seat, &*journal, deadline).await;
-                }
+                Place::Mine(seat) => return self.drive(handle, seat, journal, deadline).await,
                 Place::Taken(ending) => {
                     // Without an outcome the driver has given up before anything was sent.
                     if let Some(outcome) = wait_for(ending, deadline).await {
@@ -121,56 +165,104 @@ impl Settler {
         self: &Arc<Self>,
         handle: EvmHandle,
         seat: Seat,
-        journal: &dyn Journal,
+        journal: Arc<dyn Journal>,
         deadline: Instant,
     ) -> Outcome {
+        if let Some(refusal) = self.suspects.refusal(handle.transfer.from) {
+            return Outcome::Rejected(refusal);
+        }
         self.ensure_running();
         let ending = seat.ending();
-        let has_begun = AtomicBool::new(false);
-        match timeout_at(deadline, self.hand_over(&handle, seat, journal, &has_begun)).await {
-            Ok(Ok(())) => wait_for(ending, deadline).await.unwrap_or_else(pending),
-            Ok(Err(Stop(outcome))) => outcome,
-            Err(_) if has_begun.load(Ordering::Relaxed) => pending(),
-            Err(_) => Outcome::Rejected(ours(&"the node did not answer in time; nothing was sent")),
+        let goes_alone = !self.may_share(&handle);
+        let payment = Payment {
+            handle,
+            journal,
+            seat,
+            payers: Arc::clone(&self.chain.payers),
+        };
+        if goes_alone {
+            return self.drive_alone(payment, ending, deadline).await;
+        }
+        let ticket = Ticket::new(payment);
+        let claim = Claim(Arc::clone(&ticket));
+        if self.arrivals.try_send(ticket).is_err() {
+            return Outcome::Rejected(ours(&"too many settlements wait; try again"));
+        }
+        self.wait_or_withdraw(ending, deadline, &claim).await
+    }
+
+    /// Whether the payment may share a transaction.
+    fn may_share(&self, handle: &EvmHandle) -> bool {
+        handle.signature().is_some()
+            && self.chain.token(handle.token).is_some()
+            && self.chain.payers.may_share(handle.token, &handle.transfer)
+            && !self.suspects.has(handle.transfer.from)
+    }
+
+    async fn wait_or_withdraw(&self, ending: Ending, deadline: Instant, claim: &Claim) -> Outcome {
+        match wait_for(ending, deadline).await {
+            Some(Outcome::Unknown { .. }) if claim.withdraw() => {
+                Outcome::Rejected(ours(&"the node did not answer in time; nothing was sent"))
+            }
+            Some(outcome) => outcome,
+            // Only at shutdown: it may have left.
+            None => pending(),
         }
     }
 
-    /// What to say where the gas key cannot pay.
-    fn unfunded(&self) -> Refusal {
-        ours(&format!(
-            "the gas key's account {} on {} cannot pay for gas; send it some of the chain's own coin",
-            self.key.address(),
-            self.chain.network.chain
-        ))
+    /// The fees of now. They are asked for behind where they are only a little old.
+    async fn fee(self: &Arc<Self>) -> Result<fees::Fee, RailError> {
+        let Some(fee) = self.fees.usable() else {
+            return self.fees.refresh(&self.rpc).await;
+        };
+        if self.fees.is_stale() && !self.is_refreshing.swap(true, Ordering::AcqRel) {
+            let settler = Arc::clone(self);
+            tokio::spawn(async move {
+                let (fees, lanes) = tokio::join!(
+                    settler.fees.refresh(&settler.rpc),
+                    settler.lanes.look(&settler.rpc),
+                );
+                settler.is_refreshing.store(false, Ordering::Release);
+                if let Err(error) = fees.and(lanes.map_err(RailError::from)) {
+                    tracing::warn!(%error, "fees and gas keys cannot be looked at");
+                }
+            });
+        }
+        Ok(fee)
     }
 
     fn ensure_running(self: &Arc<Self>) {
         self.tasks.get_or_init(|| {
-            let filler = fill::fill_gaps(Arc::clone(&self.nonces), Arc::downgrade(self));
-            vec![
-                tokio::spawn(Arc::clone(&self.watcher).run()).abort_handle(),
-                tokio::spawn(filler).abort_handle(),
-            ]
+            let mut tasks = vec![tokio::spawn(Arc::clone(&self.watcher).run()).abort_handle()];
+            let mut arriving = self.arriving.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(arriving) = arriving.take() {
+                let traffic = Arc::clone(&self.traffic);
+                let collector = batch::collect(Arc::downgrade(self), traffic, arriving);
+                tasks.push(tokio::spawn(collector).abort_handle());
+            }
+            for lane in self.lanes.iter() {
+                let filler = fill::fill_gaps(Arc::clone(lane), Arc::downgrade(self));
+                tasks.push(tokio::spawn(filler).abort_handle());
+            }
+            tasks
         });
     }
 
-    fn observe(&self, count: Quantity, asked: nonces::Epoch) {
-        if let Ok(count) = u64::try_from(count.0) {
-            self.nonces.observe(count, asked);
-        }
-    }
-
-    fn count_call(&self) -> Call {
-        Call::new(
-            "eth_getTransactionCount",
-            json!([self.key.address(), "pending"]),
-        )
-    }
-
-    fn estimate_call(&self, to: EvmAddress, data: &[u8]) -> Call {
+    fn estimate_call(&self, from: EvmAddress, to: EvmAddress, data: &[u8]) -> Call {
         let data = alloy_primitives::hex::encode_prefixed(data);
-        let call = json!({"from": self.key.address(), "to": to, "data": data});
+        let call = json!({"from": from, "to": to, "data": data});
         Call::new("eth_estimateGas", json!([call]))
+    }
+
+    /// What it takes on this chain to do nothing.
+    async fn gas_of_nothing(&self, own: EvmAddress) -> u64 {
+        let call = self.estimate_call(own, own, &[]);
+        let estimate = self.rpc.one::<Quantity>(call).await.ok();
+        estimate
+            .and_then(|gas| u64::try_from(gas.0).ok())
+            .map_or(fill::GAS_TRANSFER, |gas| {
+                gas.clamp(fill::GAS_TRANSFER, alone::GAS_MAX)
+            })
     }
 }
 

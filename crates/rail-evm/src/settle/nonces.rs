@@ -98,6 +98,16 @@ impl Nonces {
         Some(self.leased(&mut state, nonce))
     }
 
+    /// Leases that are out.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.lock().in_flight
+    }
+
+    /// Whether this one was given back and waits for somebody to use it.
+    pub(crate) fn is_gap(&self, nonce: u64) -> bool {
+        self.lock().gaps.contains(&nonce)
+    }
+
     /// Resolves when a gap has come up.
     pub(crate) async fn gap_appeared(&self) {
         self.gap.notified().await;
@@ -146,11 +156,6 @@ impl Lease {
     /// A transaction with this nonce may have left, or the chain says that it is taken.
     pub(crate) const fn mark_used(&mut self) {
         self.is_used = true;
-    }
-
-    /// Whatever had this nonce has lost its purpose: it may be used for something else.
-    pub(crate) const fn mark_unused(&mut self) {
-        self.is_used = false;
     }
 }
 

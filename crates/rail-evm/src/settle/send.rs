@@ -1,73 +1,157 @@
-//! Hands a signed transaction over and follows it to its end, in tasks that outlive the caller.
+//! Hands payments over: nonce, signature, journal, and only then the transaction leaves (law 2).
+//! Runs in tasks that outlive the callers.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use farebox_core::rail::Refusal;
-use tracing::Instrument;
+use farebox_core::rail::{Outcome, RailError, Refusal, SentTransaction};
+use futures_util::future::join_all;
 
+use super::batch::Underway;
 use super::fees::Fee;
+use super::lanes::Lane;
 use super::nonces::Lease;
+use super::payment::{Payment, Ticket};
 use super::refusal::{NotTaken, not_taken};
-use super::seats::Seat;
-use super::tx::SignedTx;
-use super::watcher::Fate;
-use super::{Settler, ours, pending};
-use crate::handle::EvmHandle;
+use super::trip::{Trip, Way, party};
+use super::tx::{SignedTx, sign};
+use super::{Settler, Working, ours};
 use crate::rpc::{Quantity, SendError};
 
-/// How handing over ended.
-pub(super) enum Handed {
-    /// A node has the transaction, or may have it.
-    Over,
-    /// Nothing left; try again with another nonce or fee.
-    Again(Seat),
-    /// Nothing left, and it is no use to try again.
-    Refused(Refusal),
-}
+/// Tries to hand payments over; each costs a new signature and a line in each journal.
+const SEND_TRIES: u32 = 5;
 
 impl Settler {
-    /// Hands the transaction over in a task of its own, so that a caller who goes away leaves
-    /// nothing half sent.
-    pub(super) async fn send(
+    /// Sends payments as one transaction. Their callers may take them back until one is signed.
+    pub(super) fn launch(
         self: &Arc<Self>,
-        tx: SignedTx,
-        lease: Lease,
-        seat: Seat,
-        handle: EvmHandle,
-    ) -> Handed {
+        mut tickets: Vec<Arc<Ticket>>,
+        way: Way,
+        underway: Option<Arc<Underway>>,
+    ) -> Working {
         let settler = Arc::clone(self);
-        let task = async move { settler.send_now(tx, lease, seat, handle).await };
-        let task = tokio::spawn(task.in_current_span());
-        match task.await {
-            Ok(handed) => handed,
-            // Only at shutdown: it may have left.
-            Err(_) => Handed::Over,
+        Box::pin(async move {
+            for _ in 0..SEND_TRIES {
+                tickets = settler.try_launch(tickets, &way, underway.clone()).await;
+                if tickets.is_empty() {
+                    return;
+                }
+            }
+            let why = "the node refused every nonce; another program seems to use the gas key";
+            refuse(&tickets, &ours(&why));
+        })
+    }
+
+    /// Returns what has to be tried again with another nonce or fee.
+    async fn try_launch(
+        self: &Arc<Self>,
+        tickets: Vec<Arc<Ticket>>,
+        way: &Way,
+        underway: Option<Arc<Underway>>,
+    ) -> Vec<Arc<Ticket>> {
+        let (fee, lane, lease) = match self.ready(way.gas_limit(tickets.len())).await {
+            Ok(ready) => ready,
+            Err(refusal) => {
+                refuse(&tickets, &refusal);
+                return Vec::new();
+            }
+        };
+        // From here on their callers cannot take them back.
+        let payments: Vec<Payment> = tickets.iter().filter_map(|t| t.take()).collect();
+        let each = way.most_each(payments.len(), fee);
+        let parties: Vec<_> = payments.iter().map(party).collect();
+        let (hold, answers) = self.gas.reserve(&parties, each);
+        let mut trip = Trip {
+            lane,
+            lease,
+            payments: Vec::with_capacity(payments.len()),
+            way: way.clone(),
+            hold,
+            fee,
+            sent_at: Instant::now(),
+            underway,
+            stuck: None,
+        };
+        for (payment, answer) in payments.into_iter().zip(answers) {
+            match answer {
+                Ok(()) => trip.payments.push(payment),
+                Err(why) => payment.refuse(ours(&why)),
+            }
+        }
+        let unsent = |error: RailError| Outcome::Rejected(ours(&error));
+        match self.sign(&mut trip, fee, unsent).await {
+            Some(tx) => self.hand_over(trip, tx).await,
+            None => Vec::new(),
         }
     }
 
-    async fn send_now(
-        self: Arc<Self>,
-        tx: SignedTx,
-        mut lease: Lease,
-        seat: Seat,
-        handle: EvmHandle,
-    ) -> Handed {
-        let valid_before_s = handle.transfer.valid_before;
-        let told = self.watcher.register(tx.clone(), valid_before_s);
-        if let Err((why, message)) = self.broadcast(&tx).await {
-            self.watcher.forget(&tx.hash);
-            return self.not_taken(why, &message, lease, seat).await;
+    /// Fees, and a nonce of a lane that can pay them.
+    async fn ready(self: &Arc<Self>, gas_limit: u64) -> Result<(Fee, Arc<Lane>, Lease), Refusal> {
+        let fee = self.fee().await.map_err(|e| ours(&e))?;
+        let most = fee.max.saturating_mul(gas_limit.into());
+        if let Ok((lane, lease)) = self.lanes.lease(most) {
+            return Ok((fee, lane, lease));
         }
-        tracing::info!(hash = %tx.hash, nonce = lease.nonce(), "sent");
-        lease.mark_used();
-        self.watcher.sent(&tx.hash);
-        let settler = Arc::clone(&self);
-        let follow = async move {
-            let fate = told.await;
-            settler.follow(fate.ok(), tx.fee, lease, seat, handle).await;
-        };
-        tokio::spawn(follow.in_current_span());
-        Handed::Over
+        // What is known of the lanes may be old.
+        self.lanes.look(&self.rpc).await.map_err(|e| ours(&e))?;
+        let (lane, lease) = self.lanes.lease(most)?;
+        Ok((fee, lane, lease))
+    }
+
+    /// Signs the trip's transaction and has every payment write it down. Whoever cannot is left
+    /// out with the outcome that `left_out` gives, and the rest is signed and written down anew.
+    /// `None` where nobody is left.
+    pub(super) async fn sign(
+        &self,
+        trip: &mut Trip,
+        fee: Fee,
+        left_out: impl Fn(RailError) -> Outcome,
+    ) -> Option<SignedTx> {
+        loop {
+            if trip.payments.is_empty() && !trip.way.is_nothing() {
+                return None;
+            }
+            let nonce = trip.lease.nonce();
+            let tx = sign(&trip.lane.key, self.chain.number, nonce, fee, trip.action());
+            let line = SentTransaction {
+                hash: tx.hash.to_string(),
+                signer: Some(trip.own().to_string()),
+                nonce: Some(nonce),
+            };
+            let writing = trip.payments.iter().map(|p| p.journal.sending(&line));
+            let written = join_all(writing).await;
+            let all = trip.payments.len();
+            for (payment, written) in std::mem::take(&mut trip.payments).into_iter().zip(written) {
+                match written {
+                    Ok(()) => trip.payments.push(payment),
+                    Err(error) => payment.finish(left_out(error)),
+                }
+            }
+            if trip.payments.len() == all {
+                return Some(tx);
+            }
+        }
+    }
+
+    /// Gives the transaction to the chain and has it followed. Returns what has to be tried again.
+    pub(super) async fn hand_over(
+        self: &Arc<Self>,
+        mut trip: Trip,
+        tx: SignedTx,
+    ) -> Vec<Arc<Ticket>> {
+        let expires_s = trip.expires_s();
+        let (id, news) = self.watcher.register(&tx, trip.payments.len(), expires_s);
+        if let Err((why, message)) = self.broadcast(&tx).await {
+            self.watcher.forget(id);
+            return self.not_taken(why, &message, trip).await;
+        }
+        trip.lease.mark_used();
+        trip.fee = tx.fee;
+        trip.sent_at = Instant::now();
+        tracing::info!(hash = %tx.hash, nonce = trip.lease.nonce(), payments = trip.payments.len(), "sent");
+        self.watcher.sent(id, &tx, expires_s);
+        tokio::spawn(Arc::clone(self).follow(trip, id, news));
+        Vec::new()
     }
 
     /// Gives a transaction to the chain. `Ok` means that a node has it or may have it: a lost
@@ -86,62 +170,47 @@ impl Settler {
         }
     }
 
-    async fn not_taken(
-        &self,
-        why: NotTaken,
-        message: &str,
-        mut lease: Lease,
-        seat: Seat,
-    ) -> Handed {
-        match why {
+    async fn not_taken(&self, why: NotTaken, message: &str, mut trip: Trip) -> Vec<Arc<Ticket>> {
+        let refusal = match why {
             NotTaken::NonceUsed | NotTaken::Occupied => {
-                let count = self.rpc.one::<Quantity>(self.count_call()).await;
-                let count = count.ok().and_then(|q| u64::try_from(q.0).ok());
-                // A node whose count says otherwise is not believed: skipping a free nonce would
-                // hold up everything above it. Nor is one below it known to be used where this
-                // one only waits, so that without a count nothing is skipped.
-                let is_gone = why == NotTaken::NonceUsed;
-                if count.map_or(is_gone, |count| count > lease.nonce()) {
-                    lease.mark_used();
-                    self.nonces
-                        .skip_to(lease.nonce(), count.unwrap_or_default());
-                }
-                Handed::Again(seat)
+                self.skip(why, &mut trip).await;
+                None
             }
             NotTaken::Underpriced => {
-                self.fees.forget().await;
-                Handed::Again(seat)
+                self.fees.forget();
+                None
             }
-            NotTaken::Unfunded => Handed::Refused(self.unfunded()),
+            NotTaken::Unfunded => Some(self.lanes.unfunded()),
             NotTaken::Other | NotTaken::Known | NotTaken::Unclear => {
-                Handed::Refused(ours(&format!("the node did not take it: {message}")))
-            }
-        }
-    }
-
-    /// Waits for a transaction's fate, however long, and tells everybody.
-    async fn follow(
-        &self,
-        fate: Option<Fate>,
-        fee: Fee,
-        lease: Lease,
-        seat: Seat,
-        handle: EvmHandle,
-    ) {
-        let outcome = match fate {
-            Some(Fate::Mined { receipt, head }) => self.judge(&handle, &receipt, head).await,
-            Some(Fate::Displaced) | None => {
-                self.ask(&handle, "latest").await.unwrap_or_else(pending)
-            }
-            Some(Fate::Expired) => {
-                seat.publish(pending());
-                // The payment is over, but everything behind its nonce waits for it.
-                self.use_up(lease, Some(fee)).await;
-                return;
+                Some(ours(&format!("the node did not take it: {message}")))
             }
         };
-        tracing::info!(?outcome, "settlement ended");
-        drop(lease);
-        seat.publish(outcome);
+        let tickets: Vec<_> = trip.payments.into_iter().map(Ticket::new).collect();
+        let Some(refusal) = refusal else {
+            return tickets;
+        };
+        refuse(&tickets, &refusal);
+        Vec::new()
+    }
+
+    /// Skips a nonce that is said to be taken, where the node's count agrees.
+    async fn skip(&self, why: NotTaken, trip: &mut Trip) {
+        let count = self.rpc.one::<Quantity>(trip.lane.count_call()).await;
+        let count = count.ok().and_then(|q| u64::try_from(q.0).ok());
+        // A node whose count says otherwise is not believed: skipping a free nonce would hold up
+        // everything above it. Nor is one below it known to be used where this one only waits, so
+        // that without a count nothing is skipped.
+        let is_gone = why == NotTaken::NonceUsed;
+        let nonce = trip.lease.nonce();
+        if count.map_or(is_gone, |count| count > nonce) {
+            trip.lease.mark_used();
+            trip.lane.nonces.skip_to(nonce, count.unwrap_or_default());
+        }
+    }
+}
+
+fn refuse(tickets: &[Arc<Ticket>], refusal: &Refusal) {
+    for ticket in tickets {
+        ticket.refuse(refusal.clone());
     }
 }

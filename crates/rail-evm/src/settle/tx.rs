@@ -9,6 +9,7 @@ use super::fees::Fee;
 use crate::key::EvmKey;
 
 /// What a transaction does.
+#[derive(Clone)]
 pub(crate) struct Action {
     pub(crate) to: EvmAddress,
     pub(crate) data: Vec<u8>,

@@ -65,7 +65,9 @@ async fn a_receipt_that_nobody_can_read_keeps_no_other_waiting() {
     let watcher = Arc::new(Watcher::new(rpc, Arc::new(SystemClock), 1));
     let register = |hash| {
         let (raw, fee) = (vec![], Fee { max: 1, tip: 1 });
-        watcher.register(SignedTx { hash, raw, fee }, u64::MAX)
+        watcher
+            .register(&SignedTx { hash, raw, fee }, 1, u64::MAX)
+            .1
     };
     let _bad = register(BAD);
     // Many, so that some come after the bad one in whatever order they are asked for.
@@ -76,9 +78,9 @@ async fn a_receipt_that_nobody_can_read_keeps_no_other_waiting() {
             register(hash)
         })
         .collect();
-    let looked = watcher.look(&mut None).await;
+    let looked = watcher.look().await;
     assert!(matches!(looked, Err(RpcError::Garbage { .. })));
-    for told in good {
-        assert!(matches!(told.await, Ok(Fate::Mined { .. })));
+    for mut told in good {
+        assert!(matches!(told.recv().await, Some(News::Mined { .. })));
     }
 }

@@ -103,14 +103,12 @@ impl Payers {
     /// Whether a contract or a delegation was at the payer's address when he was last looked at;
     /// `None` where he is not known. It may be out of date, so nothing but the choice of the way
     /// to settle may rest on it.
-    #[allow(dead_code, reason = "for the settle engine")]
     pub(crate) fn has_code(&self, token: EvmAddress, from: EvmAddress) -> Option<bool> {
         self.book().has_code(&Key { token, from })
     }
 
     /// Whether the payment may be settled together with others and without a simulation: when he
     /// was last looked at, the payer was an ordinary account and had the money.
-    #[allow(dead_code, reason = "for the settle engine")]
     pub(crate) fn may_share(&self, token: EvmAddress, transfer: &Eip3009Authorization) -> bool {
         let from = transfer.from;
         self.has_code(token, from) == Some(false)

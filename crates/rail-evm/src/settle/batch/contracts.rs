@@ -1,0 +1,78 @@
+//! The contract that carries many payments: our own settler where it is deployed, else Multicall3,
+//! else none. Looked for once per chain.
+
+use std::sync::LazyLock;
+
+use alloy_primitives::{Address, B256, address, hex, keccak256};
+use farebox_wire::evm::EvmAddress;
+use serde_json::json;
+use tokio::sync::OnceCell;
+
+use crate::rpc::{Call, Data, Rpc, RpcError, decode};
+
+/// The deterministic deployment proxy, at this address on every chain.
+const CREATE2_FACTORY: Address = address!("4e59b44847b379578588920cA78FbF26c0B4956C");
+/// Multicall3, at this address on every chain.
+const MULTICALL3: EvmAddress = EvmAddress(address!("cA11bde05977b3631167028862bE2a173976CA11").0.0);
+const SETTLER_CREATION: &str =
+    include_str!("../../../../../contracts/artifacts/Settler.creation.hex");
+
+/// Where the settler is on every chain on which somebody has deployed it.
+static SETTLER: LazyLock<Option<EvmAddress>> = LazyLock::new(|| {
+    let code = hex::decode(SETTLER_CREATION.trim()).ok()?;
+    let address = CREATE2_FACTORY.create2(B256::ZERO, keccak256(code));
+    Some(EvmAddress(address.into_array()))
+});
+
+/// How payments are carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Contract {
+    /// Our own: each payment has a gas limit of its own.
+    Settler(EvmAddress),
+    /// No limit of its own, but failures are allowed.
+    Multicall(EvmAddress),
+    /// The token itself, for one payment.
+    Token(EvmAddress),
+}
+
+/// What a chain has.
+pub(in crate::settle) struct Contracts {
+    configured: Option<EvmAddress>,
+    found: OnceCell<Option<Contract>>,
+}
+
+impl Contracts {
+    pub(in crate::settle) fn new(configured: Option<EvmAddress>) -> Self {
+        Self {
+            configured,
+            found: OnceCell::new(),
+        }
+    }
+
+    /// The best that the chain has.
+    pub(super) async fn best(&self, rpc: &Rpc) -> Result<Option<Contract>, RpcError> {
+        self.found.get_or_try_init(|| self.look(rpc)).await.copied()
+    }
+
+    /// Looks, if nobody has yet, so that no payment has to wait for it.
+    pub(in crate::settle) async fn find(&self, rpc: &Rpc) -> Result<(), RpcError> {
+        self.best(rpc).await.map(drop)
+    }
+
+    async fn look(&self, rpc: &Rpc) -> Result<Option<Contract>, RpcError> {
+        let settler = self.configured.or(*SETTLER).unwrap_or(EvmAddress::ZERO);
+        let code_at = |at| Call::new("eth_getCode", json!([at, "latest"]));
+        let calls = [code_at(settler), code_at(MULTICALL3)];
+        let results = rpc.batch(&calls).await?;
+        let candidates = [Contract::Settler(settler), Contract::Multicall(MULTICALL3)];
+        for (candidate, result) in candidates.into_iter().zip(results) {
+            let Data(code) = decode(result?)?;
+            if !code.is_empty() {
+                tracing::info!(?candidate, "payments can share transactions");
+                return Ok(Some(candidate));
+            }
+        }
+        tracing::info!("no contract for payments that share a transaction; each goes alone");
+        Ok(None)
+    }
+}
