@@ -213,6 +213,11 @@ async fn read_ending(
         if is_used(log, transfer) {
             let call = Call::new("eth_getTransactionReceipt", json!([log.transaction_hash]));
             let receipt: Receipt = rpc.one(call).await?;
+            let mut said = receipt.logs.iter().filter(|l| l.address == handle.token);
+            if !said.any(|log| is_used(log, transfer)) {
+                // Whichever of the two is wrong, nothing may rest on it.
+                return Err(RpcError::garbage("its receipt contradicts its log"));
+            }
             return Ok(Some(Ending {
                 transaction: receipt.transaction_hash,
                 block: receipt.block_number,

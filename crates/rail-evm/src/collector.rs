@@ -224,14 +224,7 @@ impl CollectRail for EvmCollector {
         match found {
             Ok((settler, handle)) => {
                 let wait = Duration::from_millis(wait_ms);
-                let (token, transfer) = (handle.token, handle.transfer.clone());
-                let outcome = settler.settle(handle, journal, wait).await;
-                // Before anybody hears of it: what is known of the payer must not be richer.
-                match &outcome {
-                    Outcome::Settled { .. } => settler.payers().settled(token, &transfer),
-                    _ => settler.payers().failed(token, transfer.from),
-                }
-                outcome
+                settler.settle(handle, journal, wait).await
             }
             Err(e) => Outcome::Rejected(settle::ours(&e)),
         }

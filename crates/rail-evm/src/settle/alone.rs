@@ -65,7 +65,10 @@ impl Settler {
                 tokio::spawn(self.launch(vec![ticket], Way::Alone(action), None));
                 self.wait_or_withdraw(ending, deadline, &claim).await
             }
-            Ok(Err(Stop(outcome))) => outcome,
+            Ok(Err(Stop(outcome))) => {
+                payment.finish(outcome.clone());
+                outcome
+            }
             Err(_) if has_begun.load(Ordering::Relaxed) => pending(),
             Err(_) => Outcome::Rejected(ours(&"the node did not answer in time; nothing was sent")),
         }
@@ -76,18 +79,16 @@ impl Settler {
         let settler = Arc::clone(self);
         Box::pin(async move {
             for ticket in tickets {
-                // A caller who goes away now leaves a settlement that goes on.
-                let Some(payment) = ticket.take() else {
+                // Left where it is, so that its caller may still take it back.
+                let Some((handle, journal)) = ticket.look() else {
                     continue;
                 };
                 let has_begun = AtomicBool::new(false);
-                let (handle, journal) = (&payment.handle, &*payment.journal);
-                match settler.prepare(handle, journal, &has_begun).await {
+                match settler.prepare(&handle, &*journal, &has_begun).await {
                     Ok(action) => {
-                        let tickets = vec![Ticket::new(payment)];
-                        settler.launch(tickets, Way::Alone(action), None).await;
+                        settler.launch(vec![ticket], Way::Alone(action), None).await;
                     }
-                    Err(Stop(outcome)) => payment.finish(outcome),
+                    Err(Stop(outcome)) => ticket.finish(outcome),
                 }
             }
         })

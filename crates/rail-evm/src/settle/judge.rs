@@ -71,8 +71,6 @@ impl Settler {
         for payment in payments {
             let transfer = &payment.handle.transfer;
             if paid.has(transfer) {
-                // Before anybody hears of it: the payer has less now.
-                self.chain.payers.settled(token, transfer);
                 payment.finish(self.settled(receipt, head));
             } else {
                 missing.push(payment);

@@ -179,6 +179,7 @@ impl Settler {
             journal,
             seat,
             payers: Arc::clone(&self.chain.payers),
+            has_left: false,
         };
         if goes_alone {
             return self.drive_alone(payment, ending, deadline).await;

@@ -6,19 +6,40 @@ use farebox_core::rail::{Journal, Outcome, Refusal};
 use farebox_wire::evm::EvmAddress;
 
 use super::batch::Record;
+use super::pending;
 use super::seats::Seat;
 use crate::handle::EvmHandle;
+use crate::snapshot::Payers;
 
 /// A payment. Whoever has it decides its outcome; dropped, it leaves its seat free.
 pub(super) struct Payment {
     pub(super) handle: EvmHandle,
     pub(super) journal: Arc<dyn Journal>,
     pub(super) seat: Seat,
+    pub(super) payers: Arc<Payers>,
+    /// Whether a transaction with it may have left.
+    pub(super) has_left: bool,
 }
 
 impl Payment {
     /// Tells everybody who waits.
     pub(super) fn finish(self, outcome: Outcome) {
+        let outcome = match outcome {
+            // Trouble of ours proves nothing about what has left already.
+            Outcome::Rejected(why) if why.is_ours && self.has_left => {
+                tracing::warn!(%why, "a settlement is followed no further");
+                pending()
+            }
+            outcome => outcome,
+        };
+        // Before anybody hears of it: what is known of the payer must not be richer.
+        let (token, transfer) = (self.handle.token, &self.handle.transfer);
+        match &outcome {
+            Outcome::Settled { .. } => self.payers.settled(token, transfer),
+            Outcome::Rejected(_) | Outcome::Unknown { .. } => {
+                self.payers.failed(token, transfer.from);
+            }
+        }
         self.seat.publish(outcome);
     }
 
@@ -66,14 +87,25 @@ impl Ticket {
         self.payment.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A copy of what has to be known to simulate it.
+    pub(super) fn look(&self) -> Option<(EvmHandle, Arc<dyn Journal>)> {
+        let payment = self.lock();
+        let payment = payment.as_ref()?;
+        Some((payment.handle.clone(), Arc::clone(&payment.journal)))
+    }
+
     pub(super) fn record(&self) -> Option<Record> {
         self.lock().as_ref().and_then(Payment::record)
     }
 
-    pub(super) fn refuse(&self, refusal: Refusal) {
+    pub(super) fn finish(&self, outcome: Outcome) {
         if let Some(payment) = self.take() {
-            payment.refuse(refusal);
+            payment.finish(outcome);
         }
+    }
+
+    pub(super) fn refuse(&self, refusal: Refusal) {
+        self.finish(Outcome::Rejected(refusal));
     }
 }
 

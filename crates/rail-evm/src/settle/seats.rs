@@ -30,6 +30,7 @@ pub(crate) struct Seat {
     seats: Arc<Seats>,
     identity: Identity,
     outcome: watch::Sender<Option<Outcome>>,
+    is_left: bool,
 }
 
 impl Seats {
@@ -44,6 +45,7 @@ impl Seats {
             seats: Arc::clone(self),
             identity: identity.clone(),
             outcome,
+            is_left: false,
         })
     }
 
@@ -59,13 +61,26 @@ impl Seat {
     }
 
     /// Tells everybody who waits.
-    pub(crate) fn publish(self, outcome: Outcome) {
+    pub(crate) fn publish(mut self, outcome: Outcome) {
+        if !matches!(outcome, Outcome::Settled { .. }) {
+            // Whoever hears of it may try again at once, and must not hear the same once more.
+            self.leave();
+        }
         self.outcome.send_replace(Some(outcome));
+    }
+}
+
+impl Seat {
+    fn leave(&mut self) {
+        // The place may have been taken anew since.
+        if !std::mem::replace(&mut self.is_left, true) {
+            self.seats.lock().remove(&self.identity);
+        }
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.seats.lock().remove(&self.identity);
+        self.leave();
     }
 }

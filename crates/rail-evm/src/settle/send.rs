@@ -146,6 +146,9 @@ impl Settler {
             return self.not_taken(why, &message, trip).await;
         }
         trip.lease.mark_used();
+        for payment in &mut trip.payments {
+            payment.has_left = true;
+        }
         trip.fee = tx.fee;
         trip.sent_at = Instant::now();
         tracing::info!(hash = %tx.hash, nonce = trip.lease.nonce(), payments = trip.payments.len(), "sent");

@@ -4,17 +4,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, B256, Bytes, U256, hex, keccak256};
 use async_trait::async_trait;
 use farebox_core::clock::{Clock, SystemClock};
 use farebox_core::rail::{CollectRail, Examined, Outcome, PayRail};
-use farebox_devnet_evm::{ANY_METHOD, Devnet, DevnetOptions, Fault};
+use farebox_devnet_evm::{ANY_METHOD, CREATE2_FACTORY_ADDRESS, Devnet, DevnetOptions, Fault};
 use farebox_rail_evm::{CollectorOptions, EvmCollector, EvmKey, EvmPayer, Finality, Network};
 use farebox_wire::evm::EvmAddress;
 
 use crate::conformance::{Fixture, Recorder, WAIT_MS, rail_conformance};
 
 const CHAIN: u64 = 84532;
+const SETTLER_CREATION: &str = include_str!("../../../../contracts/artifacts/Settler.creation.hex");
+const SETTLER_RUNTIME: &str = include_str!("../../../../contracts/artifacts/Settler.runtime.hex");
 /// Nobody has funded it.
 const PAUPER_KEY: &str = "1111111111111111111111111111111111111111111111111111111111111111";
 
@@ -57,7 +59,15 @@ impl Evm {
     }
 
     pub(crate) async fn with(options: DevnetOptions, change: impl FnOnce(&mut Network)) -> Self {
-        let net = Devnet::start(options).unwrap();
+        Self::on(deployed(options), change, |_| ()).await
+    }
+
+    /// On a chain that has been started, with a collector that is told something else.
+    pub(crate) async fn on(
+        net: Devnet,
+        change: impl FnOnce(&mut Network),
+        tell: impl FnOnce(&mut CollectorOptions),
+    ) -> Self {
         let mut network = Network::new(CHAIN);
         network.rpc = vec![net.rpc_url()];
         network.finality = Finality::Blocks(0);
@@ -67,7 +77,7 @@ impl Evm {
         let evm = Self {
             payer: payer(key(&net.accounts()[1].key_hex())),
             pauper: payer(key(PAUPER_KEY)),
-            collector: Arc::new(collector(&net, &network, Arc::clone(&clock))),
+            collector: Arc::new(collector_told(&net, &network, Arc::clone(&clock), tell)),
             clock,
             network: network.clone(),
             net,
@@ -89,11 +99,44 @@ impl Evm {
     }
 }
 
+/// A chain on which somebody has deployed the settler.
+pub(crate) fn deployed(options: DevnetOptions) -> Devnet {
+    let net = Devnet::start(options).unwrap();
+    let bytes = |text: &str| Bytes::from(hex::decode(text.trim()).unwrap());
+    let creation = bytes(SETTLER_CREATION);
+    let at = CREATE2_FACTORY_ADDRESS.create2(B256::ZERO, keccak256(creation));
+    net.set_code(at, bytes(SETTLER_RUNTIME));
+    net
+}
+
+/// Somebody with this many atomic units of the token and nothing else.
+pub(crate) fn payer_with(evm: &Evm, seed: u8, units: u64) -> EvmPayer {
+    let key = EvmKey::from_bytes(&[seed; 32]).unwrap();
+    let address = Address::from(key.address().0);
+    evm.net.mint(address, U256::from(units)).unwrap();
+    EvmPayer::new(
+        vec![evm.network.clone()],
+        Arc::new(key),
+        Arc::new(SystemClock),
+    )
+    .unwrap()
+}
+
 pub(crate) fn collector(net: &Devnet, network: &Network, clock: Arc<TestClock>) -> EvmCollector {
+    collector_told(net, network, clock, |_| ())
+}
+
+fn collector_told(
+    net: &Devnet,
+    network: &Network,
+    clock: Arc<TestClock>,
+    tell: impl FnOnce(&mut CollectorOptions),
+) -> EvmCollector {
     let accounts = net.accounts();
     let payee = EvmAddress(accounts[9].address.into_array());
     let gas = key(&accounts[0].key_hex());
-    let options = CollectorOptions::seller(payee, gas);
+    let mut options = CollectorOptions::seller(payee, gas);
+    tell(&mut options);
     EvmCollector::new(vec![network.clone()], options, clock).unwrap()
 }
 

@@ -2,11 +2,17 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod batch;
 mod check;
 mod conformance;
 mod evm;
 mod faults;
+mod gas;
+mod lanes;
+mod liar;
 mod relay;
+mod reorg;
 mod settle;
 mod snapshot;
+mod stuck;
 mod verify;

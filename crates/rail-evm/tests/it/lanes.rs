@@ -1,0 +1,55 @@
+//! Several gas keys.
+
+use farebox_devnet_evm::DevnetOptions;
+
+use crate::batch::{begin, hold_up, verified};
+use crate::conformance::{Fixture, transaction};
+use crate::evm::{Evm, deployed, key};
+use crate::settle::wait_until;
+
+async fn two_lanes() -> Evm {
+    let net = deployed(DevnetOptions::quiet());
+    let second = net.accounts()[8].key_hex();
+    Evm::on(net, |_| (), |options| options.signers.push(key(&second))).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_while_one_lane_is_busy_takes_the_other() {
+    let evm = two_lanes().await;
+    let second = evm.net.accounts()[8].address;
+    let first_lane = hold_up(&evm).await;
+    let (_, examined) = verified(&evm, evm.payer()).await;
+    let other = begin(&evm, &examined);
+    wait_until(|| evm.net.waiting_transactions() == 2).await;
+    let signers: Vec<_> = [&first_lane, &other]
+        .iter()
+        .map(|settling| settling.journal.sent()[0].signer.clone())
+        .collect();
+    assert_ne!(signers[0], signers[1]);
+    // Neither waits for the other's nonces.
+    evm.net.release_mining();
+    transaction(&first_lane.task.await.unwrap());
+    transaction(&other.task.await.unwrap());
+    assert!(evm.net.nonce(second) >= 1);
+    assert!(evm.net.nonce(evm.gas_account()) >= 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lane_without_money_is_passed_over() {
+    let evm = two_lanes().await;
+    evm.net
+        .set_ether_balance(evm.gas_account(), alloy_primitives::U256::ZERO);
+    for _ in 0..3 {
+        let (_, examined) = verified(&evm, evm.payer()).await;
+        let journal = crate::conformance::Recorder::new();
+        transaction(&evm.settle(&examined, &journal).await);
+    }
+    assert_eq!(evm.net.nonce(evm.gas_account()), 0);
+    let health = evm.collector().health().await.remove(0);
+    assert_eq!(health.signers.len(), 2);
+    let dry = health
+        .complaints
+        .iter()
+        .filter(|c| c.contains("pays for about 0 more"));
+    assert_eq!(dry.count(), 1, "{:?}", health.complaints);
+}
