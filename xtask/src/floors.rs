@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::repo;
 
 /// Every room and its floor. Crates of one floor do not know each other.
-const FLOORS: [(&str, u8); 16] = [
+const FLOORS: [(&str, u8); 17] = [
     ("farebox", 5),
     ("farebox-wallet", 4),
     ("farebox-server", 4),
@@ -16,6 +16,7 @@ const FLOORS: [(&str, u8); 16] = [
     ("farebox-seller", 3),
     ("farebox-ledger", 2),
     ("farebox-rail-evm", 2),
+    ("farebox-rail-remote", 2),
     ("farebox-rail-solana", 2),
     ("farebox-rail-lightning", 2),
     ("farebox-devnet-evm", 2),

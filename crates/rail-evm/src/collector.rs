@@ -91,6 +91,12 @@ impl EvmCollector {
         for (_, settler) in &self.settlers {
             settler.start().await?;
         }
+        // Without a gas key nothing is settled here, but what is asked must be the right chain.
+        for chain in self.chains.iter().filter(|_| self.settlers.is_empty()) {
+            if let Ok(rpc) = chain.rpc() {
+                rpc.probe().await?;
+            }
+        }
         Ok(())
     }
 

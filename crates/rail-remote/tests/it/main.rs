@@ -1,0 +1,7 @@
+//! Facilitators that are honest, away, slow and lying, in front of a real chain.
+
+mod failover;
+mod honest;
+mod lying;
+mod start;
+mod support;
