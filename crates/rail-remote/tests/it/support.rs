@@ -363,6 +363,7 @@ impl Town {
             extensions: None,
         };
         let read = Offer::X402(X402Offer {
+            version: farebox_wire::x402::Version::V2,
             requirements: offer.requirements.clone(),
             raw: offer.raw.clone(),
         });
