@@ -114,7 +114,8 @@ pub struct SellerSide {
     pub route: String,
     /// Digest of the canonical payload.
     pub payload_digest: [u8; 32],
-    /// Digest of route, method, origin and path.
+    /// Digest of route, method, origin and path; in a facilitator's books the key of the caller
+    /// that has claimed or, once somebody was told of success, of that one.
     pub request_digest: [u8; 32],
     /// Digest of the request's body, once it has been read to its end.
     pub body_digest: Option<[u8; 32]>,
@@ -222,6 +223,8 @@ pub struct Attach {
     pub valid_before_s: Option<u64>,
     /// JSON text.
     pub receipt: Option<String>,
+    /// Whom the answer belongs to from now on (facilitators).
+    pub request_digest: Option<[u8; 32]>,
     /// Digest of the request's body.
     pub body_digest: Option<[u8; 32]>,
     /// Who works on it now (buyers).

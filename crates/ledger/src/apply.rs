@@ -166,6 +166,10 @@ fn attach_to(payment: &mut Payment, attach: Attach) -> bool {
     }
     if let Some(seller) = &mut payment.seller {
         any |= put(&mut seller.body_digest, attach.body_digest);
+        if let Some(digest) = attach.request_digest {
+            seller.request_digest = digest;
+            any = true;
+        }
     }
     any
 }

@@ -310,7 +310,7 @@ impl Case {
             payment,
             handle: &self.examined.handle,
             request_body,
-            delivers: false,
+            delivers: None,
             wait_ms: till.settle_wait_ms(),
         };
         match till.settle(attempt).await {

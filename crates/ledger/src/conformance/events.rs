@@ -274,6 +274,7 @@ pub async fn what_is_attached_stays(store: &dyn Store) {
 
     ledger.must_claim(claim("sold", 5)).await;
     let body = Attach {
+        request_digest: Some([8; 32]),
         body_digest: Some([9; 32]),
         ..Attach::default()
     };
@@ -282,7 +283,16 @@ pub async fn what_is_attached_stays(store: &dyn Store) {
         .await;
     let payment = applied.expect("an ending").payment;
     assert_eq!(payment.state.delivery, Delivery::Aborted);
-    assert_eq!(payment.seller.expect("a seller").body_digest, Some([9; 32]));
+    let seller = payment.seller.expect("a seller");
+    assert_eq!(seller.body_digest, Some([9; 32]));
+    assert_eq!(seller.request_digest, [8; 32]);
+    let later = ledger.attach(&id("sold"), Attach::default()).await;
+    later.expect("a working store");
+    let payment = ledger.payment(&id("sold")).await.expect("a working store");
+    let seller = payment
+        .and_then(|payment| payment.seller)
+        .expect("a seller");
+    assert_eq!(seller.request_digest, [8; 32]);
 }
 
 /// Renewing does not take over; taking over is won by one.

@@ -272,7 +272,7 @@ async fn settle_again(
         payment,
         handle,
         request_body: &BodyDigest::default(),
-        delivers: false,
+        delivers: None,
         wait_ms: till.settle_wait_ms.min(SETTLE_AGAIN_WAIT_MS),
     };
     // What it says is on record as well, and nobody waits for it here.

@@ -31,9 +31,10 @@ pub struct Attempt<'a> {
     pub handle: &'a Handle,
     /// Digest of the body of the request that is paid, which may still be on its way.
     pub request_body: &'a BodyDigest,
-    /// Whether the answer counts as handed over the moment it is settled, written down in the
-    /// same stroke: a facilitator's rule, whose `success: true` goes to one caller.
-    pub delivers: bool,
+    /// The key of the caller, where the answer counts as handed over to it the moment it is
+    /// settled, written down in the same stroke with the body: a facilitator's rule, whose
+    /// `success: true` goes to one caller.
+    pub delivers: Option<[u8; 32]>,
     /// How long to wait for the rail.
     pub wait_ms: u64,
 }
@@ -107,7 +108,11 @@ impl Settling<'_> {
             ledger: Arc::clone(&self.till.ledger),
             clock: Arc::clone(&self.till.clock),
             payment: self.attempt.payment.id.clone(),
-            request_body: self.attempt.request_body.clone(),
+            // A facilitator's caller owns the payment once it is told, and not before.
+            request_body: match self.attempt.delivers {
+                None => self.attempt.request_body.clone(),
+                Some(_) => BodyDigest::default(),
+            },
             // Whatever an earlier attempt has sent is still out there.
             has_sent: AtomicBool::new(self.is_again()),
         });
@@ -152,10 +157,16 @@ impl Settling<'_> {
             transaction: transaction.clone(),
             is_final,
         }];
-        if self.attempt.delivers {
+        if self.attempt.delivers.is_some() {
             events.push(Event::Delivered);
         }
-        match self.apply(events, Some(receipt.clone())).await {
+        let attach = Attach {
+            receipt: Some(receipt.clone()),
+            request_digest: self.attempt.delivers,
+            body_digest: self.attempt.request_body.get(),
+            ..Attach::default()
+        };
+        match self.write(events, attach).await {
             Ok(applied) if applied.effects.contains(&Effect::Deliver) => Settlement::Settled {
                 receipt,
                 transaction,
@@ -177,7 +188,7 @@ impl Settling<'_> {
         let event = Event::Abandoned {
             reason: reason.to_owned(),
         };
-        match self.apply(vec![event], None).await {
+        match self.apply(event).await {
             Ok(_) => {}
             // A line of the journal is on record though its writing seemed to fail.
             Err(LedgerError::Illegal(_)) => return self.unknown(reason.to_owned()).await,
@@ -196,7 +207,7 @@ impl Settling<'_> {
         let event = Event::Failed {
             reason: reason.clone(),
         };
-        match self.apply(vec![event], None).await {
+        match self.apply(event).await {
             Ok(applied) => Settlement::Rejected {
                 reason,
                 message: refusal.message,
@@ -207,7 +218,7 @@ impl Settling<'_> {
     }
 
     async fn unknown(&self, reason: String) -> Settlement {
-        let transaction = match self.apply(vec![Event::NoReply { reason }], None).await {
+        let transaction = match self.apply(Event::NoReply { reason }).await {
             Ok(applied) => applied.payment.hashes().next_back().cloned(),
             // On record is that something was sent, so nobody may be told that nothing was charged.
             Err(error) => {
@@ -219,16 +230,19 @@ impl Settling<'_> {
         Settlement::Pending { transaction }
     }
 
-    async fn apply(
-        &self,
-        events: Vec<Event>,
-        receipt: Option<String>,
-    ) -> Result<Applied, LedgerError> {
+    async fn apply(&self, event: Event) -> Result<Applied, LedgerError> {
+        let body_digest = match self.attempt.delivers {
+            None => self.attempt.request_body.get(),
+            Some(_) => None,
+        };
         let attach = Attach {
-            receipt,
-            body_digest: self.attempt.request_body.get(),
+            body_digest,
             ..Attach::default()
         };
+        self.write(vec![event], attach).await
+    }
+
+    async fn write(&self, events: Vec<Event>, attach: Attach) -> Result<Applied, LedgerError> {
         let now_ms = self.till.clock.now_ms();
         let id = &self.attempt.payment.id;
         let applied = self.till.ledger.apply_all(id, events, attach, now_ms).await;

@@ -3,7 +3,9 @@
 //! The credential is examined first; nothing is kept for one whose signature is not known to be
 //! good. Then it takes the seat of its identity, so that everything below is done by one request
 //! at a time. Other bytes under the same identity are `payment_already_used` in every state, and
-//! change nothing. "Same key" is the same `Idempotency-Key` with the same body.
+//! change nothing. A key is an `Idempotency-Key` with its body. Whoever is told of success, first
+//! or because the connection of the first has died, owns the payment from then on: its key is
+//! written down with the telling, in place of the key that has claimed.
 //!
 //! | books say | first, or identical again | a crash here | the wait ends here | twins at once |
 //! |---|---|---|---|---|
@@ -11,7 +13,7 @@
 //! | reserved | `unexpected_settle_error`: its request broke off, and the watch gives it back | given back | nothing was sent: given back, `unexpected_settle_error` | wait for the seat |
 //! | sent, unknown | joins the settlement, waits once more | resolved from the chain at the next start | `settlement_pending` with the hash | the first joins, the rest wait for the seat |
 //! | settled, nobody was told | `success: true`, on record as told before the bytes leave | told nobody: told once after the next start; told on record: as below | – | one is told |
-//! | settled and told | same key, or the connection of the one who was told has died: `success: true`; else `invalid_exact_evm_nonce_already_used` with the hash | which connections died is forgotten: without a key the safe answer | – | the same for all |
+//! | settled and told | the key that was told, or the connection of the one who was told has died: `success: true`; else `invalid_exact_evm_nonce_already_used` with the hash | which connections died is forgotten: without a key the safe answer | – | the same for all |
 //! | rejected, lost | the same reason, with the hash where one was sent | the same | – | the same for all |
 //!
 //! A node that lies can at worst have us answer `settlement_pending`: settled is what the rail has
@@ -144,7 +146,7 @@ impl Settling {
             Repeat::UsedElsewhere => used_by_another(),
             _ if self.is_key_with_another_body(&payment) => Settled::KeyReused,
             Repeat::LetThrough => self.tell_once(payment).await,
-            Repeat::Delivered => self.told_before(&payment),
+            Repeat::Delivered => self.told_before(&payment).await,
             Repeat::Rejected => Settled::No {
                 reason: rejected_reason(&payment),
                 message: REJECTED.to_owned(),
@@ -165,7 +167,7 @@ impl Settling {
         let side = SellerSide {
             route: ROUTE.to_owned(),
             payload_digest: self.case.examined.payload_digest,
-            request_digest: self.key.unwrap_or(NO_KEY),
+            request_digest: self.caller(),
             body_digest: self.body.get(),
         };
         let till = self.desk.till();
@@ -174,9 +176,7 @@ impl Settling {
             .await;
         match claimed {
             Ok(payment) => {
-                if let (Some(key), Some(body)) = (self.key, self.body.get()) {
-                    self.desk.keys.put(key, body);
-                }
+                self.remember_key();
                 self.attempt(&payment).await
             }
             Err(NotClaimed::Refused(refusal)) => {
@@ -208,7 +208,7 @@ impl Settling {
             payment,
             handle: &self.case.examined.handle,
             request_body: &self.body,
-            delivers: true,
+            delivers: Some(self.caller()),
             wait_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
         };
         match self.desk.till().settle(attempt).await {
@@ -217,7 +217,7 @@ impl Settling {
                 owed: Some(self.owed()),
             },
             Settlement::Delivered { .. } => match self.desk.earlier(&self.case).await {
-                Ok(Some(payment)) => self.told_before(&payment),
+                Ok(Some(payment)) => self.told_before(&payment).await,
                 Ok(None) => Settled::no(Reason::UnexpectedSettle, BUSY),
                 Err(error) => Settled::no_books(&error),
             },
@@ -246,7 +246,7 @@ impl Settling {
         let now_ms = till.clock().now_ms();
         let told = till
             .ledger()
-            .apply(&payment.id, Event::Delivered, Attach::default(), now_ms)
+            .apply(&payment.id, Event::Delivered, self.told(), now_ms)
             .await;
         match told {
             // The chain has undone it in this very moment.
@@ -259,27 +259,53 @@ impl Settling {
         }
     }
 
-    /// Settled, and somebody was told.
-    fn told_before(&self, payment: &Payment) -> Settled {
+    /// Settled, and somebody was told. Whoever it was, the books say under which key.
+    async fn told_before(&self, payment: &Payment) -> Settled {
         let side = payment.seller.as_ref();
         let same_key = self.key.is_some() && side.map(|side| side.request_digest) == self.key;
-        let unheard = &self.desk.unheard;
+        let identity = &self.case.examined.identity;
+        let is_unheard = self.desk.unheard.take(identity).is_some();
         if same_key {
             return Settled::Yes {
                 transaction: hash(payment),
                 owed: None,
             };
         }
-        if unheard.take(&self.case.examined.identity).is_some() {
-            return Settled::Yes {
-                transaction: hash(payment),
-                owed: Some(self.owed()),
+        if !is_unheard {
+            return Settled::No {
+                reason: Reason::NonceAlreadyUsed.code().to_owned(),
+                message: "this payment was settled for an earlier request".to_owned(),
+                transaction: Some(hash(payment)),
             };
         }
-        Settled::No {
-            reason: Reason::NonceAlreadyUsed.code().to_owned(),
-            message: "this payment was settled for an earlier request".to_owned(),
-            transaction: Some(hash(payment)),
+        let owed = self.owed();
+        // Where that is not on record, nobody is told, and the next one is owed the answer.
+        match self
+            .desk
+            .till()
+            .ledger()
+            .attach(&payment.id, self.told())
+            .await
+        {
+            Ok(()) => Settled::Yes {
+                transaction: hash(payment),
+                owed: Some(owed),
+            },
+            Err(error) => Settled::no_books(&error),
+        }
+    }
+
+    /// Under which key the answer belongs to this caller.
+    fn caller(&self) -> [u8; 32] {
+        self.key.unwrap_or(NO_KEY)
+    }
+
+    /// What is written down with telling this caller.
+    fn told(&self) -> Attach {
+        Attach {
+            request_digest: Some(self.caller()),
+            body_digest: self.body.get(),
+            ..Attach::default()
         }
     }
 
@@ -290,7 +316,16 @@ impl Settling {
         self.key == Some(side.request_digest) && side.body_digest != self.body.get()
     }
 
+    /// The key belongs to this payment.
+    fn remember_key(&self) {
+        if let (Some(key), Some(body)) = (self.key, self.body.get()) {
+            self.desk.keys.put(key, body);
+        }
+    }
+
+    /// This caller is told.
     fn owed(&self) -> Owed {
+        self.remember_key();
         let identity = self.case.examined.identity.clone();
         Owed::new(Arc::clone(&self.desk.unheard), identity)
     }

@@ -7,7 +7,7 @@ use farebox_devnet_evm::Fault;
 use http::StatusCode;
 use serde_json::Value;
 
-use crate::station::{AMOUNT, Plan, Station};
+use crate::station::{AMOUNT, Plan, Signed, Station};
 use crate::support::{eventually, within};
 
 const USED: &str = "invalid_exact_evm_nonce_already_used";
@@ -122,6 +122,76 @@ async fn the_same_key_is_told_again_and_another_is_not() {
     assert_eq!(station.settle(&signed).await["errorReason"], USED);
 }
 
+/// Leaves a payment pending that was claimed by the first of these headers, and has the second told.
+async fn told_to_another(claims: &[(&str, &str)], is_told: &[(&str, &str)]) -> (Station, Signed) {
+    let station = Station::with(impatient()).await;
+    let signed = station.payment();
+    station.devnet.hold_mining();
+    station.settle_until_pending_with(&signed, claims).await;
+    station.devnet.release_mining();
+    let (asked, payment) = (&station, &signed);
+    eventually(|| async { asked.settle_with(payment, is_told).await["success"] == true }).await;
+    (station, signed)
+}
+
+#[tokio::test]
+async fn the_key_that_claimed_is_not_told_what_another_caller_was_told() {
+    let key = [("idempotency-key", "first")];
+    for is_told in [&[][..], &[("idempotency-key", "second")]] {
+        let (station, signed) = told_to_another(&key, is_told).await;
+        let late = station.settle_with(&signed, &key).await;
+        assert_eq!(late["errorReason"], USED, "told was {is_told:?}");
+        let station = station.restart(Plan::default()).await;
+        let late = station.settle_with(&signed, &key).await;
+        assert_eq!(late["errorReason"], USED, "told was {is_told:?}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_was_told_under_a_key_is_told_again_though_another_has_claimed() {
+    let key = [("idempotency-key", "second")];
+    for claims in [&[][..], &[("idempotency-key", "first")]] {
+        let (station, signed) = told_to_another(claims, &key).await;
+        assert_eq!(station.settle_with(&signed, &key).await["success"], true);
+        let station = station.restart(Plan::default()).await;
+        assert_eq!(station.settle_with(&signed, &key).await["success"], true);
+        assert_eq!(station.settle(&signed).await["errorReason"], USED);
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_only_waited_changes_nothing_about_the_key_that_claimed() {
+    let station = Station::with(impatient()).await;
+    let signed = station.payment();
+    let key = [("idempotency-key", "first")];
+    station.devnet.hold_mining();
+    station.settle_until_pending_with(&signed, &key).await;
+    // The same question in other words.
+    let mut longer = signed.json();
+    longer["note"] = Value::from("another body");
+    let seen = station
+        .send("POST", "/settle", &[], longer.to_string())
+        .await;
+    assert_eq!(seen.json()["errorReason"], "settlement_pending");
+    station.devnet.release_mining();
+    let asked = &station;
+    eventually(|| async { asked.settle_with(&signed, &key).await["success"] == true }).await;
+}
+
+#[tokio::test]
+async fn when_the_connection_of_a_key_dies_one_more_caller_is_told() {
+    let key = [("idempotency-key", "first")];
+    for (next, late) in [(&[][..], &key[..]), (&key, &[])] {
+        let station = Station::open().await;
+        let signed = station.payment();
+        settled_unheard(&station, &signed, &key).await;
+        let answer = station.settle_with(&signed, next).await;
+        assert_eq!(answer["success"], true, "{answer}");
+        let answer = station.settle_with(&signed, late).await;
+        assert_eq!(answer["errorReason"], USED, "after {next:?}: {late:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_key_belongs_to_one_body() {
     let station = Station::open().await;
@@ -154,12 +224,10 @@ async fn a_key_belongs_to_one_body() {
     }
 }
 
-#[tokio::test]
-async fn when_the_first_connection_dies_unanswered_the_next_is_told() {
-    let station = Station::open().await;
-    let signed = station.payment();
+/// Settles for a caller whose connection dies before the answer comes.
+async fn settled_unheard(station: &Station, signed: &Signed, headers: &[(&str, &str)]) {
     station.devnet.hold_mining();
-    let request = station.request("POST", "/settle", &[], signed.body());
+    let request = station.request("POST", "/settle", headers, signed.body());
     let mut sender = station.connect().await;
     let asked = tokio::spawn(async move { sender.send_request(request).await.is_ok() });
     let devnet = &station.devnet;
@@ -167,12 +235,18 @@ async fn when_the_first_connection_dies_unanswered_the_next_is_told() {
     asked.abort();
     assert!(asked.await.is_err(), "the client has gone");
     station.devnet.release_mining();
-    let station = &station;
     eventually(|| async {
         let payments = station.payments().await;
         payments.iter().any(|payment| payment.receipt.is_some())
     })
     .await;
+}
+
+#[tokio::test]
+async fn when_the_first_connection_dies_unanswered_the_next_is_told() {
+    let station = Station::open().await;
+    let signed = station.payment();
+    settled_unheard(&station, &signed, &[]).await;
     let answer = station.settle(&signed).await;
     assert_eq!(answer["success"], true, "{answer}");
     assert_eq!(station.settle(&signed).await["errorReason"], USED, "once");

@@ -257,9 +257,17 @@ impl Station {
     /// Settles while no block is made until it is pending: a busy machine may take longer to send
     /// than an impatient facilitator waits.
     pub(crate) async fn settle_until_pending(&self, signed: &Signed) -> Value {
+        self.settle_until_pending_with(signed, &[]).await
+    }
+
+    pub(crate) async fn settle_until_pending_with(
+        &self,
+        signed: &Signed,
+        headers: &[(&str, &str)],
+    ) -> Value {
         within(async {
             loop {
-                let answer = self.settle(signed).await;
+                let answer = self.settle_with(signed, headers).await;
                 if answer["errorReason"] == "settlement_pending" {
                     return answer;
                 }
