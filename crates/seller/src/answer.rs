@@ -7,7 +7,7 @@ use axum::body::Body;
 use farebox_core::rail::{Refusal, Terms};
 use farebox_wire::x402::reason::Reason;
 use farebox_wire::x402::types::SettleResponse;
-use farebox_wire::x402::{self, header};
+use farebox_wire::x402::{Version, header};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::json;
@@ -23,7 +23,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const UPSTREAM_FAILED: &str = "upstream_failed";
 const ONE_AT_A_TIME: &str = "one_payment_at_a_time";
-const PAYMENT_RESPONSE: HeaderName = HeaderName::from_static(x402::PAYMENT_RESPONSE);
+const TOO_MANY: &str = "too_many_bad_payments";
 
 /// An answer that is no success: machine code and one sentence.
 #[must_use]
@@ -104,6 +104,11 @@ pub(crate) enum Refused {
     },
     /// 409: the same credential is being served at this moment.
     InFlight,
+    /// 429: this client has caused too much work in vain.
+    TooMany {
+        /// When it may come again.
+        retry_after_s: u64,
+    },
     /// 409: another payment of this payer is open, and nobody knows whether he has enough for two.
     OneAtATime,
     /// 409 and the first receipt: the same credential was served.
@@ -250,6 +255,7 @@ impl Refused {
             Self::Settlement { receipt } => receipt.error_reason.as_deref().unwrap_or_default(),
             Self::InFlight => Reason::InFlight.code(),
             Self::OneAtATime => ONE_AT_A_TIME,
+            Self::TooMany { .. } => TOO_MANY,
             Self::Delivered { .. } => Reason::AlreadyUsed.code(),
             Self::Upstream { .. } => UPSTREAM_FAILED,
             Self::Problem { code, .. } => code,
@@ -257,10 +263,26 @@ impl Refused {
     }
 
     /// The answer on the wire.
-    pub(crate) fn into_response(self, quote: &Quote, path: &str) -> Response<Body> {
+    pub(crate) fn into_response(
+        self,
+        quote: &Quote,
+        path: &str,
+        version: Version,
+    ) -> Response<Body> {
         match self {
             Self::Challenge { reason, message } => quote.refusal(path, &reason, &message),
-            Self::Settlement { receipt } => unsettled_answer(&receipt),
+            Self::Settlement { receipt } => unsettled_answer(&receipt, version),
+            Self::TooMany { retry_after_s } => {
+                let mut response = problem(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    TOO_MANY,
+                    "too many payments from your network could not be collected; wait, then send \
+                     a good one",
+                );
+                let headers = response.headers_mut();
+                headers.insert(RETRY_AFTER, retry_after_s.into());
+                response
+            }
             Self::InFlight => come_again(
                 Reason::InFlight.code(),
                 "a request with this payment is being served; wait, then send it again",
@@ -274,9 +296,10 @@ impl Refused {
                 problem(
                     StatusCode::CONFLICT,
                     Reason::AlreadyUsed.code(),
-                    "this payment was served already; PAYMENT-RESPONSE has its receipt",
+                    "this payment was served already; its receipt is in the header",
                 ),
                 receipt.as_deref(),
+                version,
             ),
             Self::Upstream { status, receipt } => {
                 let message = match receipt {
@@ -288,6 +311,7 @@ impl Refused {
                 with_receipt(
                     problem(status, UPSTREAM_FAILED, message),
                     receipt.as_deref(),
+                    version,
                 )
             }
             Self::Problem {
@@ -306,24 +330,38 @@ fn come_again(code: &str, message: &str) -> Response<Body> {
     response
 }
 
-fn unsettled_answer(receipt: &SettleResponse) -> Response<Body> {
+fn unsettled_answer(receipt: &SettleResponse, version: Version) -> Response<Body> {
     let response = problem(
         StatusCode::PAYMENT_REQUIRED,
         receipt.error_reason.as_deref().unwrap_or_default(),
         receipt.error_message.as_deref().unwrap_or_default(),
     );
     let text = serde_json::to_string(receipt).unwrap_or_default();
-    with_receipt(response, Some(&text))
+    with_receipt(response, Some(&text), version)
 }
 
-/// Adds the receipt, kept as JSON text, as its header.
-pub(crate) fn with_receipt(mut response: Response<Body>, receipt: Option<&str>) -> Response<Body> {
+/// Adds the receipt, kept as JSON text of version 2, as the header of the client's version.
+pub(crate) fn with_receipt(
+    mut response: Response<Body>,
+    receipt: Option<&str>,
+    version: Version,
+) -> Response<Body> {
     let value = receipt.and_then(|json| {
-        let body: serde_json::Value = serde_json::from_str(json).ok()?;
-        HeaderValue::try_from(header::encode(&body).ok()?).ok()
+        let text = match version {
+            Version::V1 => {
+                let receipt: SettleResponse = header::from_json(json.as_bytes()).ok()?;
+                header::encode(&receipt.into_v1()).ok()?
+            }
+            Version::V2 => {
+                let body: serde_json::Value = serde_json::from_str(json).ok()?;
+                header::encode(&body).ok()?
+            }
+        };
+        HeaderValue::try_from(text).ok()
     });
     if let Some(value) = value {
-        response.headers_mut().insert(PAYMENT_RESPONSE, value);
+        let name = HeaderName::from_static(version.receipt_header());
+        response.headers_mut().insert(name, value);
     }
     response
 }

@@ -4,6 +4,7 @@
 use farebox_core::rail::RailError;
 use farebox_wire::money::UsdMicros;
 
+use crate::buckets::BucketLimits;
 use crate::route::RouteMatcher;
 
 /// How long a request waits for its settlement before it is answered `settlement_pending`: long
@@ -17,7 +18,7 @@ pub const WATCH_EVERY_MS: u64 = 2_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Protocol {
-    /// x402 version 2.
+    /// x402: version 2, and version 1 where that has words for the offer.
     X402,
 }
 
@@ -80,6 +81,15 @@ impl Route {
     }
 }
 
+/// What one client may make a seller do in vain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClientLimits {
+    /// How much of each.
+    pub buckets: BucketLimits,
+    /// Whether clients on this machine are limited as well: behind a proxy all of them are one.
+    pub even_loopback: bool,
+}
+
 /// What a seller is told.
 #[derive(Clone, Debug)]
 pub struct SellerConfig {
@@ -94,6 +104,8 @@ pub struct SellerConfig {
     pub settle_wait_ms: u64,
     /// How often [`Seller::watch`](crate::Seller::watch) looks, in milliseconds; positive.
     pub watch_every_ms: u64,
+    /// How much in vain is free.
+    pub client_limits: ClientLimits,
 }
 
 impl SellerConfig {
@@ -106,6 +118,7 @@ impl SellerConfig {
             unmatched: Unmatched::NotFound,
             settle_wait_ms: SETTLE_WAIT_MS,
             watch_every_ms: WATCH_EVERY_MS,
+            client_limits: ClientLimits::default(),
         }
     }
 }

@@ -11,16 +11,17 @@ use std::task::{Context, Poll};
 
 use axum::body::Body;
 use bytes::Bytes;
-use farebox_wire::x402;
+use farebox_wire::x402::Version;
 use futures_util::future::BoxFuture;
 use http::header::ORIGIN;
-use http::{HeaderMap, Request, Response, StatusCode, Version};
+use http::{HeaderMap, Request, Response, StatusCode};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::answer::{UpstreamFailed, problem};
 use crate::body::HandedOver;
 use crate::config::Unmatched;
+use crate::credential::Credential;
 use crate::inner::{self, BoxError, Inner, into_inner};
 use crate::leftover::Leftover;
 use crate::redeem::{self, Visit};
@@ -28,6 +29,9 @@ use crate::shop::{OpenRoute, Priced, Shop};
 use crate::{cors, path};
 
 pub use crate::redeem::PaidBy;
+
+/// The versions of x402 in which a request may be paid.
+const VERSIONS: [Version; 2] = [Version::V2, Version::V1];
 
 /// The route that let a request through: an extension of the request that what is behind sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,20 +150,14 @@ async fn sell(
     inner: Inner,
 ) -> Response<Body> {
     let path = request.uri().path().to_owned();
-    let Some(credential) = request.headers().get(x402::PAYMENT_SIGNATURE) else {
-        return match request.headers().get(x402::X_PAYMENT) {
-            None => priced.quote.first(&path),
-            Some(_) => priced.quote.refusal(
-                &path,
-                x402::reason::Reason::InvalidX402Version.code(),
-                "x402 version 1 (X-PAYMENT) is not spoken here; send PAYMENT-SIGNATURE",
-            ),
-        };
+    let Some(credential) = credential_of(request.headers()) else {
+        return priced.quote.first(&path);
     };
+    let version = credential.version;
     let visit = Visit {
         shop: Arc::clone(shop),
         open: Arc::clone(open),
-        credential: credential.as_bytes().to_vec(),
+        credential,
         request,
     };
     // A task of its own: if the buyer hangs up, this future is dropped, and that one is not.
@@ -168,7 +166,7 @@ async fn sell(
         Ok(Ok(answer)) => answer,
         Ok(Err(refused)) => {
             tracing::info!(path, code = refused.code(), "a payment was refused");
-            refused.into_response(&priced.quote, &path)
+            refused.into_response(&priced.quote, &path, version)
         }
         Err(error) => {
             tracing::error!(%error, "collecting has failed");
@@ -179,6 +177,17 @@ async fn sell(
             )
         }
     }
+}
+
+/// The credential of a request that has at most one.
+fn credential_of(headers: &HeaderMap) -> Option<Credential> {
+    VERSIONS.into_iter().find_map(|version| {
+        let value = headers.get(version.credential_header())?;
+        Some(Credential {
+            version,
+            bytes: value.as_bytes().to_vec(),
+        })
+    })
 }
 
 /// Lets a request through that has nothing to pay.
@@ -192,7 +201,7 @@ async fn pass(request: Request<Body>, inner: Inner) -> Response<Body> {
 fn malformed(request: &Request<Body>) -> Option<(&'static str, String)> {
     // An HTTP/1 request line with an authority is for proxies; its host and the Host header may
     // differ.
-    if request.version() <= Version::HTTP_11 && request.uri().authority().is_some() {
+    if request.version() <= http::Version::HTTP_11 && request.uri().authority().is_some() {
         let message = "send the path alone in the request line, without scheme and host";
         return Some(("absolute_form", message.to_owned()));
     }
@@ -207,8 +216,8 @@ fn malformed(request: &Request<Body>) -> Option<(&'static str, String)> {
 }
 
 fn payment_headers(headers: &HeaderMap) -> usize {
-    [x402::PAYMENT_SIGNATURE, x402::X_PAYMENT]
+    VERSIONS
         .iter()
-        .map(|name| headers.get_all(*name).iter().count())
+        .map(|version| headers.get_all(version.credential_header()).iter().count())
         .sum()
 }

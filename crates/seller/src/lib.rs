@@ -40,8 +40,10 @@
 pub mod answer;
 pub mod body;
 pub mod buckets;
+mod client;
 pub mod config;
 mod cors;
+mod credential;
 mod headers;
 mod inner;
 pub mod layer;
@@ -60,7 +62,10 @@ use farebox_core::clock::Clock;
 use farebox_core::ledger::{Ledger, LedgerError};
 use farebox_core::rail::CollectRail;
 
-pub use crate::config::{Protocol, Route, SellerConfig, SellerError, SettleWhen, Unmatched};
+pub use crate::client::ClientAddress;
+pub use crate::config::{
+    ClientLimits, Protocol, Route, SellerConfig, SellerError, SettleWhen, Unmatched,
+};
 pub use crate::layer::{PaymentLayer, PaymentService};
 pub use crate::route::RouteMatcher;
 use crate::shop::Shop;

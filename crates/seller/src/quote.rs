@@ -1,5 +1,8 @@
 //! The 402: what a route costs and how to pay it, written once per route.
 //!
+//! One answer speaks both versions of x402: version 2 in the header, version 1 in the body, for
+//! the offers that version 1 has words for. A client of version 2 does not look at the body.
+//!
 //! Called by the layer for every request without a credential, so it reads no clock, no ledger
 //! and no rail (law 9). The resource's URL is the seller's own origin and the request's path;
 //! the `Host` header is never believed.
@@ -12,6 +15,7 @@ use farebox_core::rail::SellerOffer;
 use farebox_wire::x402;
 use farebox_wire::x402::reason::Reason;
 use farebox_wire::x402::types::{PaymentRequired, ResourceInfo};
+use farebox_wire::x402::v1::{self, PaymentRequirementsV1};
 use http::header::HeaderName;
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
@@ -24,15 +28,19 @@ use crate::path::PATH_BYTES_MAX;
 /// Bytes of the encoded challenge, without the path, that we write: nginx reads 8 KiB of
 /// response headers, and others must fit beside this one.
 const CHALLENGE_BYTES_MAX: usize = 6 * 1024;
-/// Stands where the URL goes. The quotes keep it apart from any text inside a JSON string.
-const HOLE: &str = "\"url\":\"farebox:here\"";
+/// Stands where the URL goes. The quotes and the key keep it apart from any text inside a JSON
+/// string.
 const HOLE_URL: &str = "farebox:here";
+/// The URL in version 2, and of each offer in version 1.
+const HOLES: [&str; 2] = ["\"url\":\"farebox:here\"", "\"resource\":\"farebox:here\""];
 const PAYMENT_REQUIRED: HeaderName = HeaderName::from_static(x402::PAYMENT_REQUIRED);
 
 /// A route's challenge.
 pub(crate) struct Quote {
     public_url: String,
     required: PaymentRequired,
+    /// The offers that version 1 has words for, their URL left open.
+    offers_v1: Vec<PaymentRequirementsV1>,
     cost: String,
     header: Template,
     body: Template,
@@ -59,16 +67,22 @@ impl Quote {
             accepts: offers.iter().map(|offer| offer.raw.clone()).collect(),
             extensions: None,
         };
+        let offers_v1: Vec<_> = offers
+            .iter()
+            .filter_map(|offer| PaymentRequirementsV1::of(&offer.requirements, &required.resource))
+            .collect();
         let cost = format!("{} USD", route.price);
         let broken = |why: &str| SellerError::Challenge(route.id.clone(), why.to_owned());
         let header_json = serde_json::to_string(&required).map_err(|e| broken(&e.to_string()))?;
-        let body_json = body(&required, "payment_required", &first_message(&cost))
+        let message = first_message(&cost, &offers_v1);
+        let body_json = body(&required, &offers_v1, "payment_required", &message)
             .map_err(|e| broken(&e.to_string()))?;
         let mut quote = Self {
             public_url: public_url.to_owned(),
             header: Template::new(&header_json).ok_or_else(|| broken("no URL"))?,
             body: Template::new(&body_json).ok_or_else(|| broken("no URL"))?,
             required,
+            offers_v1,
             cost,
             fixed: None,
         };
@@ -96,7 +110,11 @@ impl Quote {
         let mut required = self.required.clone();
         required.resource.url = self.url(path);
         required.error = Some(reason.to_owned());
-        let body = body(&required, reason, message).unwrap_or_default();
+        let mut offers_v1 = self.offers_v1.clone();
+        for offer in &mut offers_v1 {
+            offer.resource.clone_from(&required.resource.url);
+        }
+        let body = body(&required, &offers_v1, reason, message).unwrap_or_default();
         match x402::header::encode(&required).map(HeaderValue::try_from) {
             Ok(Ok(header)) => answer(header, body.into()),
             // Base64 is always a header value; the body says the same in any case.
@@ -129,25 +147,45 @@ impl Quote {
     }
 }
 
-/// JSON with a hole for the resource's URL.
+/// Whether an offer can be made in version 1 too.
+pub(crate) fn has_words_in_version_1(offer: &SellerOffer) -> bool {
+    PaymentRequirementsV1::of(&offer.requirements, &ResourceInfo::default()).is_some()
+}
+
+/// JSON with holes for the resource's URL: what stands before, between and after them.
 struct Template {
-    before: String,
-    after: String,
+    pieces: Vec<String>,
 }
 
 impl Template {
+    /// `None` where there is no hole.
     fn new(json: &str) -> Option<Self> {
-        let (before, after) = json.split_once(HOLE)?;
-        Some(Self {
-            before: format!("{before}\"url\":"),
-            after: after.to_owned(),
-        })
+        let mut pieces = Vec::new();
+        let mut rest = json;
+        while let Some((at, hole)) = next_hole(rest) {
+            let (before, from) = rest.split_at(at);
+            let (key, _) = hole.split_at(hole.len() - HOLE_URL.len() - 2);
+            pieces.push([before, key].concat());
+            rest = from.strip_prefix(hole)?;
+        }
+        if pieces.is_empty() {
+            return None;
+        }
+        pieces.push(rest.to_owned());
+        Some(Self { pieces })
     }
 
     fn fill(&self, url: &str) -> String {
-        let url = Value::from(url).to_string();
-        [&self.before, url.as_str(), &self.after].concat()
+        self.pieces.join(&Value::from(url).to_string())
     }
+}
+
+/// The first hole and where it begins.
+fn next_hole(json: &str) -> Option<(usize, &'static str)> {
+    let found = HOLES
+        .iter()
+        .filter_map(|hole| Some((json.find(hole)?, *hole)));
+    found.min_by_key(|(at, _)| *at)
 }
 
 fn answer(header: HeaderValue, body: Bytes) -> Response<Body> {
@@ -156,36 +194,55 @@ fn answer(header: HeaderValue, body: Bytes) -> Response<Body> {
     response
 }
 
-fn first_message(cost: &str) -> String {
-    format!(
-        "this costs {cost} per request: sign one of `accepts` and send the request again with \
-         the header PAYMENT-SIGNATURE"
-    )
+fn first_message(cost: &str, offers_v1: &[PaymentRequirementsV1]) -> String {
+    let how = match offers_v1 {
+        [] => "sign one of `accepts` and send the request again with the header PAYMENT-SIGNATURE",
+        _ => {
+            "sign one of `accepts` and send the request again with the header X-PAYMENT, or an \
+             offer of the header PAYMENT-REQUIRED with PAYMENT-SIGNATURE"
+        }
+    };
+    format!("this costs {cost} per request: {how}")
 }
 
-/// The challenge once more, for people and for programs that read no headers.
+/// The challenge for clients of version 1, and for people and programs that read no headers.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct ReadableChallenge<'a> {
+struct ReadableChallenge<'a, T> {
     error: &'a str,
     message: &'a str,
     hint: &'static str,
     x402_version: u64,
-    resource: &'a ResourceInfo,
-    accepts: &'a [Value],
+    /// In version 1 each offer has its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource: Option<&'a ResourceInfo>,
+    accepts: &'a [T],
 }
 
+/// In version 1 where that has words for an offer; else the header once more.
 fn body(
     required: &PaymentRequired,
+    offers_v1: &[PaymentRequirementsV1],
     code: &str,
     message: &str,
 ) -> Result<String, serde_json::Error> {
-    serde_json::to_string(&ReadableChallenge {
-        error: code,
-        message,
-        hint: "`farebox fetch URL` and every x402 client pay this; see https://x402.org",
-        x402_version: required.x402_version,
-        resource: &required.resource,
-        accepts: &required.accepts,
-    })
+    let hint = "`farebox fetch URL` and every x402 client pay this; see https://x402.org";
+    match offers_v1 {
+        [] => serde_json::to_string(&ReadableChallenge {
+            error: code,
+            message,
+            hint,
+            x402_version: required.x402_version,
+            resource: Some(&required.resource),
+            accepts: &required.accepts,
+        }),
+        offers => serde_json::to_string(&ReadableChallenge {
+            error: code,
+            message,
+            hint,
+            x402_version: v1::VERSION,
+            resource: None,
+            accepts: offers,
+        }),
+    }
 }

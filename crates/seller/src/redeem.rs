@@ -10,10 +10,8 @@ use std::sync::Arc;
 use axum::body::Body;
 use farebox_core::claim::{self, Presented, Repeat};
 use farebox_core::ledger::{Payment, PaymentId, SellerSide};
-use farebox_core::rail::{CollectRail, Examined, Proof};
-use farebox_wire::x402::header::{self, HeaderError};
-use farebox_wire::x402::reason::Reason;
-use farebox_wire::x402::types::PaymentPayload;
+use farebox_core::rail::{CollectRail, Examined, Proof, SignatureCheck};
+use farebox_wire::x402::Version;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use sha2::{Digest, Sha256};
@@ -21,12 +19,15 @@ use tokio::runtime::Handle;
 
 use crate::answer::{Refused, UpstreamFailed, with_receipt};
 use crate::body::{BodyDigest, Delivery, HandedOver, HashingBody, PaidBody};
+use crate::buckets::Cost;
+use crate::client::Meter;
 use crate::config::SettleWhen;
+use crate::credential::{self, Credential};
 use crate::headers;
 use crate::inner::{Inner, call};
-use crate::shop::{OpenRoute, Priced, Shop};
+use crate::shop::{OpenRoute, Shop};
 use crate::till::settle::{Attempt, Settlement, receipt};
-use crate::till::{Fingerprint, Seat, Taken};
+use crate::till::{Fingerprint, NotClaimed, Seat, Taken};
 
 /// Bytes of a repeated request's body that are read to compare it with the first. The first
 /// streams through and has no such limit.
@@ -41,7 +42,7 @@ pub(crate) struct Visit {
     pub(crate) shop: Arc<Shop>,
     pub(crate) open: Arc<OpenRoute>,
     pub(crate) request: Request<Body>,
-    pub(crate) credential: Vec<u8>,
+    pub(crate) credential: Credential,
 }
 
 /// Collects: checks, claims, settles, and lets through.
@@ -52,8 +53,13 @@ pub(crate) async fn collect(visit: Visit, inner: Inner) -> Result<Response<Body>
         request,
         credential,
     } = visit;
-    let payload = read(&credential)?;
-    let (rail, examined) = answer_to_an_offer(&shop, &open, &payload)?;
+    let meter = Meter::new(&shop, request.extensions().get().copied());
+    let (rail, examined) = credential::examine(&shop, &open, &credential, &meter)?;
+    if examined.signature == SignatureCheck::AskChain {
+        // It costs the chain's time whatever comes of it.
+        meter.may(Cost::Simulation)?;
+        meter.charge(Cost::Simulation);
+    }
     let fingerprint = Fingerprint {
         payload: examined.payload_digest,
         request: request_digest(&shop, &open, &request),
@@ -73,60 +79,12 @@ pub(crate) async fn collect(visit: Visit, inner: Inner) -> Result<Response<Body>
         examined,
         fingerprint,
         seat,
+        version: credential.version,
+        meter,
     };
     match case.earlier().await? {
         None => case.serve_first(request, inner).await,
         Some(paid) => case.serve_again(paid, request, inner).await,
-    }
-}
-
-/// Reads the credential.
-fn read(credential: &[u8]) -> Result<PaymentPayload, Refused> {
-    header::decode_payment(credential).map_err(|error| match error {
-        HeaderError::TooLong { .. } => Refused::Problem {
-            status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            code: "payment_header_too_long",
-            message: error.to_string(),
-        },
-        HeaderError::Version(_) => Refused::challenge(
-            Reason::InvalidX402Version,
-            "only x402 version 2 is spoken here",
-        ),
-        _ => Refused::challenge(Reason::InvalidPayload, error.to_string()),
-    })
-}
-
-/// Finds the offer that a credential answers, and checks all that needs no chain.
-fn answer_to_an_offer(
-    shop: &Shop,
-    open: &OpenRoute,
-    payload: &PaymentPayload,
-) -> Result<(Arc<dyn CollectRail>, Examined), Refused> {
-    let no_match = |message| Refused::challenge(Reason::NoMatchingRequirements, message);
-    let Some(priced) = &open.price else {
-        return Err(no_match("this route is free; send no payment"));
-    };
-    if !echoes_this_route(open, priced, payload) {
-        return Err(no_match(
-            "`resource.url` is not this resource; copy it from the challenge",
-        ));
-    }
-    let (rail, offer) = priced.offer_for(&payload.accepted).ok_or_else(|| {
-        no_match("`accepted` is not an offer of this resource; copy it from the challenge")
-    })?;
-    let examined = rail
-        .examine(payload, offer, shop.till.clock().now_s())
-        .map_err(Refused::by_rail)?;
-    Ok((Arc::clone(rail), examined))
-}
-
-fn echoes_this_route(open: &OpenRoute, priced: &Priced, payload: &PaymentPayload) -> bool {
-    match &payload.resource {
-        None => true,
-        Some(resource) => priced
-            .quote
-            .path_of(&resource.url)
-            .is_some_and(|path| open.route.matcher.matches_path(path)),
     }
 }
 
@@ -155,6 +113,9 @@ struct Case {
     examined: Examined,
     fingerprint: Fingerprint,
     seat: Seat,
+    /// In which the client is answered.
+    version: Version,
+    meter: Meter,
 }
 
 impl Case {
@@ -216,8 +177,14 @@ impl Case {
             body_digest: body.get(),
         };
         let till = &self.shop.till;
+        self.meter.may(Cost::FirstSight)?;
         let claimed = till.claim(self.rail.as_ref(), &self.examined, side).await;
-        claimed.map_err(Refused::by_till)
+        claimed.map_err(|why| {
+            if let NotClaimed::Refused(refusal) = &why {
+                self.meter.charge_for(refusal);
+            }
+            Refused::by_till(why)
+        })
     }
 
     /// The credential comes for the first time.
@@ -345,7 +312,7 @@ impl Case {
                 return Err(failed.into_refused(Some(receipt)));
             }
         };
-        let mut answer = with_receipt(answer, Some(&receipt));
+        let mut answer = with_receipt(answer, Some(&receipt), self.version);
         headers::make_private(answer.headers_mut());
         answer.extensions_mut().insert(PaidBy(payment));
         if !is_good(&answer) {

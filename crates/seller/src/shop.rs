@@ -9,11 +9,13 @@ use farebox_core::ledger::Ledger;
 use farebox_core::payment::Role;
 use farebox_core::rail::{CollectRail, Price, SellerOffer};
 use farebox_wire::x402::matching;
+use farebox_wire::x402::v1::PaymentPayloadV1;
 use http::{Method, Uri};
 use serde_json::Value;
 
+use crate::client::Guard;
 use crate::config::{Route, SellerConfig, SellerError, SettleWhen, Unmatched};
-use crate::quote::Quote;
+use crate::quote::{self, Quote};
 use crate::till::{Till, TillConfig};
 
 /// Everything that redeeming needs.
@@ -22,6 +24,7 @@ pub(crate) struct Shop {
     pub(crate) routes: Vec<Arc<OpenRoute>>,
     pub(crate) unmatched: Unmatched,
     pub(crate) till: Arc<Till>,
+    pub(crate) guard: Guard,
 }
 
 /// A route that is open for business.
@@ -63,6 +66,7 @@ impl Shop {
             routes,
             unmatched: config.unmatched,
             till: Till::new(till, rails, ledger, clock),
+            guard: Guard::new(config.client_limits),
         })
     }
 
@@ -84,6 +88,16 @@ impl Priced {
         self.offers
             .iter()
             .find(|(_, offer)| matching::accepts(&offer.raw, accepted))
+    }
+
+    /// The offers that a credential of version 1 may answer, with their rails.
+    pub(crate) fn offers_in_version_1<'a>(
+        &'a self,
+        payload: &'a PaymentPayloadV1,
+    ) -> impl Iterator<Item = &'a (Arc<dyn CollectRail>, SellerOffer)> {
+        self.offers.iter().filter(|(_, offer)| {
+            quote::has_words_in_version_1(offer) && payload.answers(&offer.requirements)
+        })
     }
 }
 

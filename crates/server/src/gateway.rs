@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use farebox_seller::answer::problem;
 use farebox_seller::layer::{PaidBy, PaymentService};
-use farebox_seller::{Seller, Unmatched};
+use farebox_seller::{ClientAddress, Seller, Unmatched};
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
@@ -151,6 +151,7 @@ async fn answer(
     // Queries may hold secrets and stay out of the log.
     let path = request.uri().path().to_owned();
     request.extensions_mut().insert(Peer(peer));
+    request.extensions_mut().insert(ClientAddress(peer.ip()));
     let answer = match refusal(&request) {
         Some(refusal) => refusal,
         None => match service.call(request).await {

@@ -74,7 +74,10 @@ async fn a_preflight_of_a_priced_route_is_answered_for_free() {
     assert_eq!(seen.headers["access-control-allow-origin"], "*");
     assert_eq!(seen.headers["access-control-allow-methods"], "GET");
     let allowed = &seen.headers["access-control-allow-headers"];
-    assert_eq!(allowed, "PAYMENT-SIGNATURE, payment-signature, x-a");
+    assert_eq!(
+        allowed,
+        "PAYMENT-SIGNATURE, X-PAYMENT, payment-signature, x-a"
+    );
     assert_eq!(world.goods.calls(), 0);
     // What is free answers for itself, and what is not for sale is not found.
     assert_eq!(
@@ -114,6 +117,9 @@ async fn programs_in_browsers_can_read_challenge_and_receipt() {
     for seen in [challenge, paid] {
         assert_eq!(seen.headers["access-control-allow-origin"], "*");
         let exposed = &seen.headers["access-control-expose-headers"];
-        assert_eq!(exposed, "PAYMENT-REQUIRED, PAYMENT-RESPONSE");
+        assert_eq!(
+            exposed,
+            "PAYMENT-REQUIRED, PAYMENT-RESPONSE, X-PAYMENT-RESPONSE"
+        );
     }
 }

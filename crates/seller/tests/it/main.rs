@@ -1,6 +1,7 @@
 //! The rules of selling, over a real ledger and a rail that does as it is told.
 
 mod challenge;
+mod client_limits;
 mod collect;
 mod delivery;
 mod failures;
@@ -9,3 +10,4 @@ mod one_at_a_time;
 mod recovery;
 mod repeats;
 mod support;
+mod version_1;

@@ -191,9 +191,11 @@ impl CollectRail for FakeRail {
         now_s: u64,
     ) -> Result<Examined, Refusal> {
         let body = &payload.payload;
-        if text(body, "signature") != "good" {
-            return Err(refusal(Reason::InvalidSignature, false));
-        }
+        let signature = match text(body, "signature") {
+            "good" => SignatureCheck::Good,
+            "of a contract" => SignatureCheck::AskChain,
+            _ => return Err(refusal(Reason::InvalidSignature, false)),
+        };
         let valid_before_s = body.get("validBefore").and_then(Value::as_u64).unwrap_or(0);
         if now_s >= valid_before_s {
             return Err(refusal(Reason::ValidBefore, false));
@@ -207,7 +209,7 @@ impl CollectRail for FakeRail {
             terms,
             valid_before_s,
             handle: Handle(nonce.to_owned()),
-            signature: SignatureCheck::Good,
+            signature,
         })
     }
 
@@ -217,6 +219,9 @@ impl CollectRail for FakeRail {
             return Err(refusal(Reason::UnexpectedVerify, true));
         }
         let balance = Amount::from_atomic(*self.balance.lock().expect("lock"));
+        if balance.is_zero() {
+            return Err(refusal(Reason::InsufficientBalance, false));
+        }
         if *self.is_blind.lock().expect("lock") {
             return Ok(Funds::EnoughForOne);
         }
