@@ -159,11 +159,10 @@ impl Facilitator {
         lent: &Lent,
         within: Duration,
     ) -> Result<SettleResponse, NoAnswer> {
-        let key = lent.idempotency_key();
         let ask = Ask {
             path: "settle",
             body: Some(&lent.body),
-            key: Some(&key),
+            key: Some(lent.idempotency_key()),
             within,
             bytes_max: VERDICT_BYTES_MAX,
         };

@@ -11,7 +11,6 @@ use farebox_wire::x402::reason::Reason;
 use farebox_wire::x402::types::{FacilitatorRequest, PaymentPayload, PaymentRequirements};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
 /// The key in the local rail's handle.
 const KEY: &str = "remote";
@@ -29,6 +28,8 @@ pub(crate) struct Lent {
     digest: String,
     /// When the credential dies by itself, in Unix seconds.
     pub(crate) valid_before_s: u64,
+    /// Names this claim of the payment, and no other gate's. The same in the next process.
+    key: String,
     /// Who may have it: nobody else is asked to settle it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) asked: Option<String>,
@@ -52,6 +53,7 @@ impl Lent {
             terms: examined.terms.clone(),
             digest: hex::encode(examined.payload_digest),
             valid_before_s: examined.valid_before_s,
+            key: random_key()?,
             asked: None,
         })
     }
@@ -94,17 +96,20 @@ impl Lent {
         }
     }
 
-    /// The same for the same payment, in this process and in the next, and of no use to anybody
-    /// who wants to know the payment.
-    pub(crate) fn idempotency_key(&self) -> String {
-        let mut hash = Sha256::new();
-        hash.update("farebox settle ");
-        hash.update(self.identity.as_str());
-        hex::encode(hash.finalize())
+    /// The same for one claim, in this process and in the next. Random, because whoever knows it
+    /// is told of the success again: another gate that was shown the same credential must not be.
+    pub(crate) fn idempotency_key(&self) -> &str {
+        &self.key
     }
 }
 
-fn unwritable(why: &serde_json::Error) -> Refusal {
+fn random_key() -> Result<String, Refusal> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|why| unwritable(&why))?;
+    Ok(hex::encode(bytes))
+}
+
+fn unwritable(why: &dyn std::fmt::Display) -> Refusal {
     Refusal {
         reason: Reason::UnexpectedVerify,
         message: format!("the payment cannot be written down: {why}"),

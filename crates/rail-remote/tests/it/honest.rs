@@ -3,7 +3,7 @@
 use farebox_core::rail::{CollectRail, Finding, Funds, Outcome, Proof};
 use farebox_wire::x402::reason::Reason;
 
-use crate::support::{Lines, PRICE, Town, WAIT_MS, json_of, settle};
+use crate::support::{Lines, PRICE, Town, WAIT_MS, examine, json_of, settle};
 
 #[tokio::test]
 async fn with_an_rpc_the_chain_proves_the_settlement_and_tells_the_balance() {
@@ -83,6 +83,27 @@ async fn the_same_bytes_and_the_same_key_go_to_verify_and_to_every_settle() {
         body["paymentRequirements"]
     );
     assert_eq!(town.revenue(), PRICE);
+}
+
+#[tokio::test]
+async fn two_gates_with_one_credential_have_two_keys() {
+    let town = Town::new();
+    let peer = town.facilitator().await;
+    let any = town.collector(true, &[&peer.url()]).await;
+    let (payload, offer) = town.credential(&any).await;
+    for collector in [
+        town.collector(true, &[&peer.url()]).await,
+        town.collector(true, &[&peer.url()]).await,
+    ] {
+        let examined = examine(&collector, &payload, &offer);
+        settle(&collector, &examined, &Lines::new(), WAIT_MS).await;
+    }
+    let settles = peer.came("/settle");
+    assert_eq!(settles.len(), 2);
+    assert_ne!(
+        settles[0].headers["idempotency-key"],
+        settles[1].headers["idempotency-key"]
+    );
 }
 
 #[tokio::test]

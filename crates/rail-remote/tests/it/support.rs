@@ -13,7 +13,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Response, StatusCode, Uri};
 use farebox_core::clock::{Clock, SystemClock};
 use farebox_core::rail::{
-    CollectRail, Examined, Handle, Journal, Outcome, PayRail, Price, RailError, SentTransaction,
+    CollectRail, Examined, Handle, Journal, Outcome, PayRail, Price, RailError, SellerOffer,
+    SentTransaction,
 };
 use farebox_devnet_evm::{Devnet, DevnetOptions};
 use farebox_rail_evm::{CollectorOptions, EvmCollector, EvmKey, EvmPayer, Finality, Network};
@@ -349,6 +350,15 @@ impl Town {
 
     /// A credential for a tenth of a cent, examined.
     pub(crate) async fn signed(&self, collector: &RemoteCollector) -> Examined {
+        let (payload, offer) = self.credential(collector).await;
+        examine(collector, &payload, &offer)
+    }
+
+    /// A credential for a tenth of a cent, and the offer that it answers.
+    pub(crate) async fn credential(
+        &self,
+        collector: &RemoteCollector,
+    ) -> (PaymentPayload, SellerOffer) {
         let price = Price {
             usd: UsdMicros(1_000),
             max_timeout_s: 60,
@@ -370,9 +380,8 @@ impl Town {
         let quote = self.payer.quote(&read).await.expect("payable");
         let signed = self.payer.authorise(&quote, &challenge, 60).await;
         let credential = signed.expect("signed").credential.value;
-        let payload: PaymentPayload = header::decode(credential.as_bytes()).expect("a payload");
-        let now_s = SystemClock.now_s();
-        collector.examine(&payload, &offer, now_s).expect("good")
+        let payload = header::decode(credential.as_bytes()).expect("a payload");
+        (payload, offer)
     }
 
     /// What the payee has got since the start.
@@ -381,6 +390,15 @@ impl Town {
         let has: u128 = self.devnet.token_balance(payee).expect("a token").to();
         has - 1_000_000_000_000
     }
+}
+
+pub(crate) fn examine(
+    collector: &RemoteCollector,
+    payload: &PaymentPayload,
+    offer: &SellerOffer,
+) -> Examined {
+    let now_s = SystemClock.now_s();
+    collector.examine(payload, offer, now_s).expect("good")
 }
 
 /// The price in atomic units of USDC.
