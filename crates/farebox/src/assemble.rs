@@ -22,7 +22,7 @@ use farebox_ledger::SqliteLedger;
 
 pub(crate) use buying::{desk, holdings, keyless_desk};
 pub(crate) use collecting::GasKeys;
-pub(crate) use facilitating::{OpenFacilitator, Service, facilitator};
+pub(crate) use facilitating::{OpenFacilitator, Service, deploy_settler, facilitator};
 pub(crate) use keys::{
     PassphraseSource, address_of, checksummed, importable_key, keystore_dir, paying_address,
 };

@@ -16,8 +16,9 @@ use farebox_seller::till::{Till, TillConfig};
 use farebox_server::{Access, AccessToken, Facilitator, FacilitatorOptions};
 use farebox_wire::caip::ChainId;
 use farebox_wire::money::UsdMicros;
+use serde::Serialize;
 
-use super::collecting::{GasKeys, collector, gas_limits, missing};
+use super::collecting::{GasKeys, collector, gas_limits, missing, rail_failure};
 use super::service::{self, Books, Lease};
 use super::{gas_cover, keys, networks};
 use crate::config::{DataDir, FacilitatorLimits, Listen, NetworkSection};
@@ -76,13 +77,7 @@ pub(crate) async fn facilitator(
 ) -> Result<OpenFacilitator, Failure> {
     let missing = missing(&service.networks, &service.gas_keys);
     if !missing.is_empty() {
-        return Err(Failure::config(
-            "config_missing",
-            format!(
-                "the facilitator cannot start without {}",
-                missing.join(", and without ")
-            ),
-        ));
+        return Err(lacking("the facilitator cannot start", &missing));
     }
     let access = service.access()?;
     let wanted = service.listen.map_or(LISTEN_DEFAULT, |listen| listen.0);
@@ -122,6 +117,51 @@ pub(crate) async fn facilitator(
         books,
         _lease: lease,
     })
+}
+
+/// Puts the settler on every chain; the first gas key pays.
+///
+/// # Errors
+/// Exit 2: what is missing, or the chain's own words. Running it again is safe.
+pub(crate) async fn deploy_settler(
+    chains: &BTreeMap<ChainId, NetworkSection>,
+    gas_keys: &GasKeys,
+    data_dir: &DataDir,
+) -> Result<Vec<DeployedSettler>, Failure> {
+    let missing = missing(chains, gas_keys);
+    if !missing.is_empty() {
+        return Err(lacking("the settler cannot be deployed", &missing));
+    }
+    let signers = gas_keys.load()?;
+    let _lease = Lease::take(data_dir, &signers)?;
+    let mut deployed = Vec::with_capacity(chains.len());
+    for network in networks::with_endpoints(chains)? {
+        for key in signers.iter().take(1) {
+            let one = farebox_rail_evm::deploy_settler(network.clone(), key).await;
+            let one = one.map_err(rail_failure)?;
+            deployed.push(DeployedSettler {
+                network: one.network,
+                settler: one.settler,
+                transaction: one.transaction,
+            });
+        }
+    }
+    Ok(deployed)
+}
+
+/// Where a settler is, and which transaction put it there.
+#[derive(Serialize)]
+pub(crate) struct DeployedSettler {
+    pub(crate) network: ChainId,
+    pub(crate) settler: String,
+    pub(crate) transaction: Option<String>,
+}
+
+fn lacking(what: &str, missing: &[String]) -> Failure {
+    Failure::config(
+        "config_missing",
+        format!("{what} without {}", missing.join(", and without ")),
+    )
 }
 
 impl OpenFacilitator {

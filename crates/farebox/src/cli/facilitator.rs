@@ -3,16 +3,17 @@
 //! Flags win over the file; everything that is missing is named at once. It serves until Ctrl-C
 //! or SIGTERM and then lets what has begun come to its end.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use farebox_wire::caip::ChainId;
 use serde_json::json;
 
 use super::chains::{chain_and_url, networks};
 use super::{Globals, signal};
 use crate::assemble::{self, GasKeys, OpenFacilitator, Service};
-use crate::config::{Config, Listen};
+use crate::config::{Config, Listen, NetworkSection};
 use crate::failure::Failure;
 use crate::output;
 
@@ -23,25 +24,20 @@ Examples:
   farebox facilitator --listen 0.0.0.0:8404 --token env:TOKEN \\
     --network eip155:84532 --rpc eip155:84532=https://sepolia.base.org --gas-key env:GAS_KEY";
 
+const DEPLOY_EXAMPLES: &str = "\
+Examples:
+  farebox facilitator deploy-settler --config seller.toml
+  farebox facilitator deploy-settler --gas-key env:GAS_KEY \\
+    --network eip155:84532 --rpc eip155:84532=https://sepolia.base.org";
+
 /// Verify and settle x402 payments for sellers
 #[derive(Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(super) struct Facilitator {
-    /// Settle on this chain, for instance eip155:84532; may be repeated
-    #[arg(
-        long,
-        value_name = "CHAIN",
-        value_delimiter = ',',
-        env = "FAREBOX_NETWORK",
-        hide_env_values = true
-    )]
-    network: Vec<ChainId>,
-    /// JSON-RPC address of a chain; may be repeated
-    #[arg(long, value_name = "CHAIN=URL", value_parser = chain_and_url, env = "FAREBOX_RPC", hide_env_values = true)]
-    rpc: Vec<(ChainId, String)>,
-    /// Key that pays for gas: env:NAME or file:PATH
-    #[arg(long, value_name = "REF")]
-    gas_key: Option<String>,
+    #[command(subcommand)]
+    other: Option<Other>,
+    #[command(flatten)]
+    chains: Chains,
     /// Settle payments to this address only; may be repeated
     #[arg(long, value_name = "ADDRESS")]
     payee: Vec<String>,
@@ -61,8 +57,86 @@ pub(super) struct Facilitator {
     listen: Option<Listen>,
 }
 
+/// What else there is to do for a facilitator.
+#[derive(Subcommand)]
+enum Other {
+    DeploySettler(DeploySettler),
+}
+
+/// Put the contract on the chains that carries many payments in one transaction
+#[derive(Args)]
+#[command(after_help = DEPLOY_EXAMPLES)]
+struct DeploySettler {
+    #[command(flatten)]
+    chains: Chains,
+}
+
+/// Which chains, and who pays for gas.
+#[derive(Args)]
+struct Chains {
+    /// Settle on this chain, for instance eip155:84532; may be repeated
+    #[arg(
+        long,
+        value_name = "CHAIN",
+        value_delimiter = ',',
+        env = "FAREBOX_NETWORK",
+        hide_env_values = true
+    )]
+    network: Vec<ChainId>,
+    /// JSON-RPC address of a chain; may be repeated
+    #[arg(long, value_name = "CHAIN=URL", value_parser = chain_and_url, env = "FAREBOX_RPC", hide_env_values = true)]
+    rpc: Vec<(ChainId, String)>,
+    /// Key that pays for gas: env:NAME or file:PATH
+    #[arg(long, value_name = "REF")]
+    gas_key: Option<String>,
+}
+
+impl Chains {
+    /// The file with the flags over it.
+    fn over(
+        self,
+        written: BTreeMap<ChainId, NetworkSection>,
+        references: Vec<String>,
+        base: PathBuf,
+    ) -> Result<(BTreeMap<ChainId, NetworkSection>, GasKeys), Failure> {
+        let networks = networks(written, &self.network, self.rpc)?;
+        let gas_keys = self.gas_key.map(GasKeys::flagged);
+        Ok((networks, gas_keys.unwrap_or(GasKeys { references, base })))
+    }
+}
+
+impl DeploySettler {
+    async fn run(self, globals: &Globals) -> Result<u8, Failure> {
+        let Config { file, base, .. } = globals.config()?;
+        let references = file.facilitator.signer.evm.0;
+        let (networks, gas_keys) = self.chains.over(file.network, references, base)?;
+        let deployed = assemble::deploy_settler(&networks, &gas_keys, &globals.data_dir()?).await?;
+        if globals.json {
+            output::json(&json!({"deployed": deployed}))?;
+            return Ok(0);
+        }
+        for one in deployed {
+            let how = match one.transaction {
+                Some(transaction) => format!("deployed by {transaction}"),
+                None => "was there already".to_owned(),
+            };
+            output::line(&format!("{} {} {how}", one.network, one.settler))?;
+        }
+        Ok(0)
+    }
+}
+
 impl Facilitator {
-    pub(super) async fn run(self, globals: &Globals) -> Result<u8, Failure> {
+    pub(super) async fn run(mut self, globals: &Globals) -> Result<u8, Failure> {
+        match self.other.take() {
+            Some(Other::DeploySettler(deploy)) => {
+                deploy.run(globals).await.map_err(Failure::at_start)
+            }
+            None => self.serve(globals).await,
+        }
+    }
+
+    async fn serve(self, globals: &Globals) -> Result<u8, Failure> {
         let stop = signal::stop()?;
         let facilitator = self.start(globals).await.map_err(Failure::at_start)?;
         let address = format!("http://{}", facilitator.address());
@@ -89,20 +163,18 @@ impl Facilitator {
     fn service(self, config: Config, ledger: PathBuf) -> Result<Service, Failure> {
         let (in_vain, gas_rate) = (config.in_vain(), config.gas_rate());
         let Config { file, base, .. } = config;
-        let networks = networks(file.network, &self.network, self.rpc)?;
         let written = file.facilitator;
+        let references = written.signer.evm.0;
+        let (networks, gas_keys) = self.chains.over(file.network, references, base.clone())?;
         // A path in a flag is relative to the current folder, one in the file to the file.
         let tokens = match self.token.is_empty() {
-            true => (written.tokens, base.clone()),
+            true => (written.tokens, base),
             false => (self.token, PathBuf::new()),
         };
         Ok(Service {
             listen: self.listen.or(file.listen),
             networks,
-            gas_keys: self.gas_key.map(GasKeys::flagged).unwrap_or(GasKeys {
-                references: written.signer.evm.0,
-                base,
-            }),
+            gas_keys,
             payees: match self.payee.is_empty() {
                 true => written.payees,
                 false => self.payee,

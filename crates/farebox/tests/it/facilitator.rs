@@ -109,3 +109,26 @@ fn ctrl_c_closes_the_facilitator_well() {
     let (exit, stderr) = facilitator.interrupt();
     assert_eq!((exit, stderr.as_str()), (0, ""));
 }
+
+#[test]
+fn the_settler_is_deployed_once_on_each_chain() {
+    let user = User::new();
+    let _net = user.devnet();
+    let deploy = [
+        "facilitator",
+        "deploy-settler",
+        "--config",
+        "net/seller.toml",
+    ];
+    let (exit, first) = user.json(&deploy);
+    assert_eq!(exit, 0, "{first}");
+    let row = &first["deployed"][0];
+    assert_eq!(row["network"], "eip155:84532");
+    assert!(row["transaction"].is_string(), "{row}");
+    let (exit, again) = user.json(&deploy);
+    assert_eq!(exit, 0);
+    assert_eq!(again["deployed"][0]["settler"], row["settler"]);
+    assert!(again["deployed"][0]["transaction"].is_null(), "{again}");
+    let (exit, answer) = user.json(&["facilitator", "deploy-settler"]);
+    assert_eq!(exit, 2, "{answer}");
+}

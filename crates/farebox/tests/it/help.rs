@@ -11,6 +11,7 @@ const PAGES: &[&[&str]] = &[
     &["demo"],
     &["devnet"],
     &["facilitator"],
+    &["facilitator", "deploy-settler"],
     &["fetch"],
     &["gate"],
     &["payments"],

@@ -53,13 +53,12 @@ use alarm::Alarm;
 use batch::{Arrivals, Contracts, Costs, Traffic};
 #[cfg(test)]
 pub(crate) use fees::Fee;
-use fees::Fees;
+pub(crate) use fees::Fees;
 use gas::GasBook;
 use lanes::Lanes;
 use payment::{Claim, Payment, Ticket};
 use seats::{Ending, Place, Seat, Seats};
 use suspects::Suspects;
-#[cfg(test)]
 pub(crate) use tx::{Action, sign};
 use watcher::Watcher;
 

@@ -5,6 +5,7 @@
 mod batch;
 mod check;
 mod conformance;
+mod deploy;
 mod evm;
 mod faults;
 mod gas;

@@ -1,28 +1,16 @@
 //! The contract that carries many payments: our own settler where it is deployed, else Multicall3,
 //! else none. Looked for once per chain.
 
-use std::sync::LazyLock;
-
-use alloy_primitives::{Address, B256, address, hex, keccak256};
+use alloy_primitives::address;
 use farebox_wire::evm::EvmAddress;
 use serde_json::json;
 use tokio::sync::OnceCell;
 
+use crate::deploy::settler_address;
 use crate::rpc::{Call, Data, Rpc, RpcError, decode};
 
-/// The deterministic deployment proxy, at this address on every chain.
-const CREATE2_FACTORY: Address = address!("4e59b44847b379578588920cA78FbF26c0B4956C");
 /// Multicall3, at this address on every chain.
 const MULTICALL3: EvmAddress = EvmAddress(address!("cA11bde05977b3631167028862bE2a173976CA11").0.0);
-const SETTLER_CREATION: &str =
-    include_str!("../../../../../contracts/artifacts/Settler.creation.hex");
-
-/// Where the settler is on every chain on which somebody has deployed it.
-static SETTLER: LazyLock<Option<EvmAddress>> = LazyLock::new(|| {
-    let code = hex::decode(SETTLER_CREATION.trim()).ok()?;
-    let address = CREATE2_FACTORY.create2(B256::ZERO, keccak256(code));
-    Some(EvmAddress(address.into_array()))
-});
 
 /// How payments are carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +48,8 @@ impl Contracts {
     }
 
     async fn look(&self, rpc: &Rpc) -> Result<Option<Contract>, RpcError> {
-        let settler = self.configured.or(*SETTLER).unwrap_or(EvmAddress::ZERO);
+        let settler = self.configured.or_else(settler_address);
+        let settler = settler.unwrap_or(EvmAddress::ZERO);
         let code_at = |at| Call::new("eth_getCode", json!([at, "latest"]));
         let calls = [code_at(settler), code_at(MULTICALL3)];
         let results = rpc.batch(&calls).await?;
