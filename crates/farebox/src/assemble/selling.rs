@@ -12,8 +12,10 @@ use farebox_core::ledger::LedgerError;
 use farebox_core::rail::CollectRail;
 use farebox_ledger::SellerLock;
 use farebox_rail_evm::{CollectorOptions, EvmCollector, GasLimits};
+use farebox_seller::buckets::BucketLimits;
 use farebox_seller::{
-    Protocol, Route, RouteMatcher, Seller, SellerConfig, SettleWhen, Unmatched as UnmatchedPath,
+    ClientLimits, Protocol, Route, RouteMatcher, Seller, SellerConfig, SettleWhen,
+    Unmatched as UnmatchedPath,
 };
 use farebox_server::{Gateway, GatewayOptions, Upstream, Upstreams};
 use farebox_wire::caip::ChainId;
@@ -45,6 +47,8 @@ pub(crate) struct Sale {
     pub(crate) gas_keys: GasKeys,
     /// What may be spent on gas.
     pub(crate) gas: FacilitatorLimits,
+    /// What clients may make it do in vain, if that is configured; then on this machine too.
+    pub(crate) in_vain: Option<BucketLimits>,
     /// What is sold.
     pub(crate) routes: Vec<RouteSection>,
     /// What happens to everything else.
@@ -98,6 +102,10 @@ pub(crate) async fn gate(sale: Sale, data_dir: &DataDir) -> Result<Gate, Failure
         unmatched: match sale.unmatched {
             Unmatched::NotFound => UnmatchedPath::NotFound,
             Unmatched::Free => UnmatchedPath::Free,
+        },
+        client_limits: ClientLimits {
+            buckets: sale.in_vain.unwrap_or_default(),
+            even_loopback: sale.in_vain.is_some(),
         },
         ..SellerConfig::new(public_url, routes)
     };

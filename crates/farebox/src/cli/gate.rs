@@ -116,6 +116,7 @@ impl Gate {
     fn sale(self, config: Config, data_dir: &DataDir) -> Result<Sale, Failure> {
         let ledger = config.ledger_path(data_dir)?;
         let file = config.name();
+        let in_vain = config.in_vain();
         let Config {
             file: written,
             base,
@@ -136,6 +137,7 @@ impl Gate {
                 base,
             }),
             gas: written.facilitator.limits,
+            in_vain,
             routes,
             unmatched: written.unmatched,
             ledger,
