@@ -1,9 +1,11 @@
 //! The endpoints of the facilitator, and what they say to whatever comes.
 
+use farebox_devnet_evm::{ANY_METHOD, Fault};
 use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::station::{AMOUNT, NETWORK, Signed, Station, lower};
+use crate::support::eventually;
 use alloy_primitives::{Address, U256};
 
 #[tokio::test]
@@ -323,4 +325,34 @@ async fn what_is_wrong_in_version_1_has_the_codes_of_version_1() {
     let both = with("/x402Version", json!(2));
     let seen = station.send("POST", "/verify", &[], both).await;
     assert_eq!(seen.status, StatusCode::BAD_REQUEST, "two versions in one");
+}
+
+#[tokio::test]
+async fn health_tells_what_a_person_should_look_at() {
+    let station = Station::open().await;
+    let (status, well) = station.get("/health").await;
+    assert_eq!((status, &well["status"]), (StatusCode::OK, &json!("ok")));
+    assert_eq!(well["networks"][0]["network"], NETWORK);
+    assert!(
+        !well
+            .to_string()
+            .contains(&station.account(0).key_hex()[2..])
+    );
+    let gas = station.account(0).address;
+    station.devnet.set_ether_balance(gas, U256::from(1));
+    let station = &station;
+    eventually(|| async {
+        let (status, poor) = station.get("/health").await;
+        status == StatusCode::OK && poor["status"] == "degraded"
+    })
+    .await;
+    station
+        .devnet
+        .faults()
+        .set(ANY_METHOD, Fault::HttpStatus(500));
+    eventually(|| async {
+        let (status, down) = station.get("/health").await;
+        status == StatusCode::SERVICE_UNAVAILABLE && down["status"] == "degraded"
+    })
+    .await;
 }
