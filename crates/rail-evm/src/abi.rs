@@ -1,7 +1,5 @@
-//! The few calls and events of an EIP-3009 token that we speak, as 32-byte words.
-//!
-//! All arguments are static, so encoding is concatenation; a test recomputes every selector and
-//! topic from its signature.
+//! The few calls and events of EIP-3009 tokens and contract wallets that we speak, as 32-byte
+//! words. A test recomputes every selector and topic from its signature.
 
 use alloy_primitives::b256;
 use farebox_wire::evm::{EvmAddress, Word};
@@ -15,6 +13,14 @@ const BALANCE_OF: [u8; 4] = [0x70, 0xa0, 0x82, 0x31];
 const AUTHORIZATION_STATE: [u8; 4] = [0xe9, 0x4a, 0x01, 0x02];
 /// `transferWithAuthorization(address,address,uint256,uint256,uint256,bytes32,uint8,bytes32,bytes32)`
 const TRANSFER_WITH_AUTHORIZATION: [u8; 4] = [0xe3, 0xee, 0x16, 0x0e];
+/// `transferWithAuthorization(address,address,uint256,uint256,uint256,bytes32,bytes)`
+const TRANSFER_WITH_AUTHORIZATION_BYTES: [u8; 4] = [0xcf, 0x09, 0x29, 0x95];
+/// `isValidSignature(bytes32,bytes)`
+const IS_VALID_SIGNATURE: [u8; 4] = [0x16, 0x26, 0xba, 0x7e];
+/// `settleCounterfactual(address,uint256,bytes,address,uint256,bytes)`
+const SETTLE_COUNTERFACTUAL: [u8; 4] = [0x4f, 0xcd, 0x91, 0x77];
+/// `aggregate3((address,bool,bytes)[])` of Multicall3
+pub(crate) const AGGREGATE3: [u8; 4] = [0x82, 0xad, 0x56, 0xcb];
 
 /// `Transfer(address,address,uint256)`
 pub(crate) const TRANSFER_TOPIC: Word =
@@ -80,6 +86,110 @@ pub(crate) fn transfer_with_authorization(
             s.0,
         ],
     )
+}
+
+/// The overload that takes any signature, and asks the payer where it has code.
+pub(crate) fn transfer_with_signature(
+    transfer: &Eip3009Authorization,
+    signature: &[u8],
+) -> Vec<u8> {
+    let arguments = [
+        Arg::Word(address_word(transfer.from)),
+        Arg::Word(address_word(transfer.to)),
+        Arg::Word(number_word(transfer.value.atomic())),
+        Arg::Word(number_word(u128::from(transfer.valid_after))),
+        Arg::Word(number_word(u128::from(transfer.valid_before))),
+        Arg::Word(transfer.nonce.0),
+        Arg::Dynamic(bytes(signature)),
+    ];
+    call_with(TRANSFER_WITH_AUTHORIZATION_BYTES, &arguments)
+}
+
+/// What ERC-1271 asks a wallet.
+pub(crate) fn is_valid_signature(digest: Word, signature: &[u8]) -> Vec<u8> {
+    let arguments = [Arg::Word(digest.0), Arg::Dynamic(bytes(signature))];
+    call_with(IS_VALID_SIGNATURE, &arguments)
+}
+
+/// A call of another contract with a gas limit of its own.
+pub(crate) struct Inner<'a> {
+    pub(crate) to: EvmAddress,
+    pub(crate) gas: u64,
+    pub(crate) data: &'a [u8],
+}
+
+/// Our settler's deployment of a wallet, and its payment.
+pub(crate) fn settle_counterfactual(deploy: &Inner<'_>, pay: &Inner<'_>) -> Vec<u8> {
+    let mut arguments = Vec::with_capacity(6);
+    for inner in [deploy, pay] {
+        arguments.push(Arg::Word(address_word(inner.to)));
+        arguments.push(Arg::Word(number_word(u128::from(inner.gas))));
+        arguments.push(Arg::Dynamic(bytes(inner.data)));
+    }
+    call_with(SETTLE_COUNTERFACTUAL, &arguments)
+}
+
+/// The same through Multicall3, which limits no gas: the first may fail, the second may not.
+pub(crate) fn multicall_of_two(first: &Inner<'_>, second: &Inner<'_>) -> Vec<u8> {
+    let tuple = |inner: &Inner<'_>, may_fail: bool| {
+        encode(&[
+            Arg::Word(address_word(inner.to)),
+            Arg::Word(number_word(u128::from(may_fail))),
+            Arg::Dynamic(bytes(inner.data)),
+        ])
+    };
+    let two = encode(&[
+        Arg::Dynamic(tuple(first, true)),
+        Arg::Dynamic(tuple(second, false)),
+    ]);
+    let array = [number_word(2).to_vec(), two].concat();
+    call_with(AGGREGATE3, &[Arg::Dynamic(array)])
+}
+
+/// An argument: a word that stands in its place, or what stands behind all places.
+pub(crate) enum Arg {
+    /// A static value.
+    Word([u8; 32]),
+    /// A dynamic value, encoded.
+    Dynamic(Vec<u8>),
+}
+
+/// Arguments, a tuple's fields or an array's items, without the count.
+pub(crate) fn encode(arguments: &[Arg]) -> Vec<u8> {
+    let mut places = Vec::new();
+    let mut behind: Vec<u8> = Vec::new();
+    let places_bytes = arguments.len().saturating_mul(32);
+    for argument in arguments {
+        match argument {
+            Arg::Word(word) => places.extend_from_slice(word),
+            Arg::Dynamic(value) => {
+                let offset = places_bytes.saturating_add(behind.len());
+                places.extend_from_slice(&length_word(offset));
+                behind.extend_from_slice(value);
+            }
+        }
+    }
+    places.append(&mut behind);
+    places
+}
+
+/// `bytes`: their number, then they, filled up to a whole word.
+pub(crate) fn bytes(value: &[u8]) -> Vec<u8> {
+    let mut encoded = length_word(value.len()).to_vec();
+    encoded.extend_from_slice(value);
+    encoded.resize(encoded.len().next_multiple_of(32), 0);
+    encoded
+}
+
+fn length_word(length: usize) -> [u8; 32] {
+    // Nothing in memory is longer than 2^64 bytes.
+    number_word(u128::from(u64::try_from(length).unwrap_or(u64::MAX)))
+}
+
+fn call_with(selector: [u8; 4], arguments: &[Arg]) -> Vec<u8> {
+    let mut data = selector.to_vec();
+    data.append(&mut encode(arguments));
+    data
 }
 
 fn call(selector: [u8; 4], words: &[[u8; 32]]) -> Vec<u8> {

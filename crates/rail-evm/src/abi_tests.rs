@@ -13,6 +13,16 @@ fn selectors_and_topics_are_the_hashes_of_their_signatures() {
             TRANSFER_WITH_AUTHORIZATION,
             "transferWithAuthorization(address,address,uint256,uint256,uint256,bytes32,uint8,bytes32,bytes32)",
         ),
+        (
+            TRANSFER_WITH_AUTHORIZATION_BYTES,
+            "transferWithAuthorization(address,address,uint256,uint256,uint256,bytes32,bytes)",
+        ),
+        (IS_VALID_SIGNATURE, "isValidSignature(bytes32,bytes)"),
+        (
+            SETTLE_COUNTERFACTUAL,
+            "settleCounterfactual(address,uint256,bytes,address,uint256,bytes)",
+        ),
+        (AGGREGATE3, "aggregate3((address,bool,bytes)[])"),
     ] {
         assert_eq!(selector, keccak256(signature)[..4], "{signature}");
     }

@@ -71,8 +71,7 @@ impl EvmCollector {
         let mut settlers = Vec::new();
         if !options.signers.is_empty() {
             for chain in &chains {
-                let (keys, gas) = (&options.signers, options.gas);
-                let settler = Settler::new(chain, keys, gas, Arc::clone(&clock))?;
+                let settler = Settler::new(chain, &options, Arc::clone(&clock))?;
                 settlers.push((chain.network.chain.clone(), settler));
             }
         }
@@ -222,7 +221,7 @@ impl CollectRail for EvmCollector {
             .map_err(|e| refusal(Reason::InvalidPayload, e.message))?;
         let chain = network::chain_of(&self.chains, &handle.chain)
             .map_err(|e| refusal(Reason::InvalidNetwork, e.message))?;
-        verify(chain, &handle, examined).await
+        verify(chain, &handle, examined, &self.options.factories).await
     }
 
     async fn settle(&self, handle: &Handle, journal: Arc<dyn Journal>, wait_ms: u64) -> Outcome {

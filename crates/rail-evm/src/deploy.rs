@@ -4,10 +4,10 @@
 //! everywhere and makes a second deployment impossible, so that whatever breaks off here, running
 //! it again finds the contract or deploys it. It holds nothing and belongs to nobody.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use alloy_primitives::{Address, B256, address, hex, keccak256};
+use alloy_primitives::{B256, hex};
 use farebox_core::rail::RailError;
 use farebox_wire::caip::ChainId;
 use farebox_wire::evm::{EvmAddress, Word};
@@ -15,14 +15,12 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::address::checksummed;
+use crate::contracts::{self, CREATE2_FACTORY};
 use crate::key::EvmKey;
 use crate::network::{self, Network};
 use crate::rpc::{Call, Data, Quantity, Receipt, Rpc, SendError};
 use crate::settle::{Action, Fees, sign};
 
-/// The deterministic deployment proxy, at this address on every chain.
-const CREATE2_FACTORY: Address = address!("4e59b44847b379578588920cA78FbF26c0B4956C");
-const SETTLER_CREATION: &str = include_str!("../../../contracts/artifacts/Settler.creation.hex");
 /// Room over the estimate, in hundredths.
 const GAS_ROOM_PERCENT: u128 = 125;
 /// More gas than this contract can need on any chain.
@@ -31,18 +29,6 @@ const GAS_MAX: u64 = 5_000_000;
 const WAIT: Duration = Duration::from_secs(120);
 /// How often the chain is asked.
 const ASK_EVERY: Duration = Duration::from_millis(500);
-
-/// The settler's address, and what creates it.
-static SETTLER: LazyLock<Option<(EvmAddress, Vec<u8>)>> = LazyLock::new(|| {
-    let code = hex::decode(SETTLER_CREATION.trim()).ok()?;
-    let address = CREATE2_FACTORY.create2(B256::ZERO, keccak256(&code));
-    Some((EvmAddress(address.into_array()), code))
-});
-
-/// Where the settler is on every chain on which somebody has deployed it.
-pub(crate) fn settler_address() -> Option<EvmAddress> {
-    SETTLER.as_ref().map(|(address, _)| *address)
-}
 
 /// What [`deploy_settler`] did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,25 +49,22 @@ pub struct Deployed {
 pub async fn deploy_settler(network: Network, key: &EvmKey) -> Result<Deployed, RailError> {
     let chains = network::index(vec![network])?;
     let chain = chains.first().ok_or_else(|| failed("no network"))?;
-    let (settler, code) = SETTLER
-        .as_ref()
-        .ok_or_else(|| failed("the contract of this build cannot be read"))?;
+    let settler = contracts::settler();
     let rpc = chain.rpc()?;
     rpc.probe().await?;
     let deployed = |transaction| Deployed {
         network: chain.network.chain.clone(),
-        settler: checksummed(*settler),
+        settler: checksummed(settler),
         transaction,
     };
-    if has_code(rpc, *settler).await? {
+    if has_code(rpc, settler).await? {
         return Ok(deployed(None));
     }
-    let factory = EvmAddress(CREATE2_FACTORY.into_array());
-    if !has_code(rpc, factory).await? {
+    if !has_code(rpc, CREATE2_FACTORY).await? {
         return Err(failed(&format!(
             "{} has no deployment proxy at {}; without a settler payments still settle, in transactions of their own or through Multicall3",
             chain.network.chain,
-            checksummed(factory)
+            checksummed(CREATE2_FACTORY)
         )));
     }
     let deploying = Deploying {
@@ -90,9 +73,9 @@ pub async fn deploy_settler(network: Network, key: &EvmKey) -> Result<Deployed, 
         chain_id: chain.number,
         cap_wei: chain.network.max_fee_per_gas_wei,
     };
-    let data = [B256::ZERO.as_slice(), code].concat();
-    let hash = deploying.send(factory, data).await?;
-    deploying.wait(&hash, *settler).await?;
+    let data = [B256::ZERO.as_slice(), contracts::settler_code()].concat();
+    let hash = deploying.send(CREATE2_FACTORY, data).await?;
+    deploying.wait(&hash, settler).await?;
     Ok(deployed(Some(hash.to_string())))
 }
 

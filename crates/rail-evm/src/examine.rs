@@ -1,7 +1,8 @@
 //! Checks a credential as far as no chain is needed, cheapest first (ARCHITECTURE law 8).
 //!
 //! Called by the collector for every credential that answers an offer of ours; what passes here
-//! is well signed, to us, over the exact amount and in time, but perhaps not funded.
+//! is to us, over the exact amount and in time, but perhaps not funded. It is well signed by an
+//! ordinary account, or only the chain can tell whether a wallet accepts its signature.
 
 use farebox_core::rail::{Examined, Refusal, SellerOffer, SignatureCheck};
 use farebox_wire::evm::EvmAddress;
@@ -15,9 +16,10 @@ use sha2::{Digest, Sha256};
 
 use crate::digest::transfer_digest;
 use crate::handle::EvmHandle;
-use crate::key::{EvmSignature, SignatureError};
+use crate::key::EvmSignature;
 use crate::network::{Chain, Token};
 use crate::quote::EXACT;
+use crate::wallets::wrapper;
 
 /// Seconds that must be left of a credential: as many as the official facilitators ask for, so
 /// that it does not expire on its way into a block.
@@ -36,7 +38,11 @@ pub(crate) fn examine(
     let transfer = exact.authorization;
     money(&transfer, offer)?;
     time(&transfer, now_s)?;
-    let signature = signature(token, &transfer, &exact.signature.0)?;
+    let ordinary = ordinary_signature(token, &transfer, &exact.signature.0);
+    if ordinary.is_none() {
+        wrapper::unwrap(&exact.signature.0)
+            .map_err(|e| refusal(Reason::SignatureUnreadable, e.to_string()))?;
+    }
 
     let mut terms = offer.terms.clone();
     terms.payer = Some(transfer.from.to_string());
@@ -44,18 +50,25 @@ pub(crate) fn examine(
         chain: chain.network.chain.clone(),
         token: token.asset.address,
         seen_s: now_s,
-        signature: Some(HexBytes(signature.to_bytes().to_vec())),
+        asks_chain: ordinary.is_none(),
+        signature: Some(ordinary.map_or(exact.signature, |signature| {
+            HexBytes(signature.to_bytes().to_vec())
+        })),
         transfer,
     };
     Ok(Examined {
         identity: handle.identity(),
-        payload_digest: payload_digest(&handle, &signature),
+        payload_digest: payload_digest(&handle),
         terms,
         valid_before_s: handle.transfer.valid_before,
         handle: handle
             .write()
             .map_err(|e| refusal(Reason::InvalidPayload, e.message))?,
-        signature: SignatureCheck::Good,
+        signature: if handle.asks_chain {
+            SignatureCheck::AskChain
+        } else {
+            SignatureCheck::Good
+        },
     })
 }
 
@@ -158,45 +171,33 @@ fn time(transfer: &Eip3009Authorization, now_s: u64) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn signature(
+/// The signature, where it is the payer's own as an ordinary account; what it is otherwise, the
+/// chain alone can tell.
+fn ordinary_signature(
     token: &Token,
     transfer: &Eip3009Authorization,
     bytes: &[u8],
-) -> Result<EvmSignature, Refusal> {
-    let unreadable = |e: SignatureError| {
-        let reason = match e {
-            SignatureError::Length(_) => Reason::SignatureUnreadable,
-            _ => Reason::InvalidSignature,
-        };
-        refusal(reason, e.to_string())
-    };
-    let signature = EvmSignature::read(bytes).map_err(unreadable)?;
+) -> Option<EvmSignature> {
+    let signature = EvmSignature::read(bytes).ok()?;
     let signer = signature
         .recover(&transfer_digest(&token.domain, transfer))
-        .map_err(unreadable)?;
-    if signer != transfer.from {
-        return Err(refusal(
-            Reason::InvalidSignature,
-            format!(
-                "the signature is not of {} over this authorization, chain and token",
-                transfer.from
-            ),
-        ));
-    }
-    Ok(signature)
+        .ok()?;
+    (signer == transfer.from).then_some(signature)
 }
 
 /// Equal for two spellings of one authorization, different for two authorizations.
-fn payload_digest(handle: &EvmHandle, signature: &EvmSignature) -> [u8; 32] {
+fn payload_digest(handle: &EvmHandle) -> [u8; 32] {
     let transfer = &handle.transfer;
     let mut hash = Sha256::new();
-    // The identity is the one part of varying length, so it goes first with its end marked.
+    // Two parts vary in length: the identity goes first with its end marked, the signature last.
     hash.update(handle.identity().as_str());
     hash.update([0]);
     hash.update(transfer.to.0);
     hash.update(transfer.value.atomic().to_be_bytes());
     hash.update(transfer.valid_after.to_be_bytes());
     hash.update(transfer.valid_before.to_be_bytes());
-    hash.update(signature.to_bytes());
+    if let Some(signature) = &handle.signature {
+        hash.update(&signature.0);
+    }
     hash.finalize().into()
 }

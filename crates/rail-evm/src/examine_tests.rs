@@ -1,16 +1,19 @@
 //! What a seller takes, and the reason for each refusal.
 
-use farebox_core::rail::CollectRail;
+use farebox_core::rail::{CollectRail, SignatureCheck};
 use serde_json::json;
 
 use crate::digest::{domain_separator, transfer_digest};
 use crate::fixtures::{BUYER_KEY, NOW_S, PAYEE, collector, offer, paid, price};
+use crate::handle::EvmHandle;
 use crate::key::EvmKey;
 use crate::{Network, assets};
 use farebox_core::rail::{Examined, Price, Refusal};
 use farebox_wire::evm::{EvmAddress, Word};
 use farebox_wire::money::{Amount, UsdMicros};
-use farebox_wire::x402::exact_evm::{Eip3009Authorization, ExactEvmPayload, HexBytes};
+use farebox_wire::x402::exact_evm::{
+    Eip3009Authorization, ExactEvmPayload, HexBytes, SIGNATURE_BYTES_MAX,
+};
 use farebox_wire::x402::reason::Reason;
 use farebox_wire::x402::types::PaymentPayload;
 
@@ -171,45 +174,86 @@ async fn a_longer_life_than_offered_is_accepted() {
     assert_eq!(examine(&payload).unwrap().valid_before_s, NOW_S + 100_000);
 }
 
-#[tokio::test]
-async fn a_signature_for_another_chain_or_token_is_refused() {
-    let usdc = assets::builtin(84532)[0].address;
-    let chain = signed(8453, usdc, |_| ()).await;
-    assert_eq!(reason(examine(&chain)), Some(Reason::InvalidSignature));
-    let token = signed(84532, EvmAddress([7; 20]), |_| ()).await;
-    assert_eq!(reason(examine(&token)), Some(Reason::InvalidSignature));
+/// Nothing may be kept for it before the chain was asked.
+fn is_for_the_chain(payload: &PaymentPayload) -> bool {
+    examine(payload).unwrap().signature == SignatureCheck::AskChain
 }
 
 #[tokio::test]
-async fn somebody_elses_signature_is_refused() {
+async fn an_ordinary_accounts_own_signature_is_good_without_the_chain() {
+    let examined = examine(&paid().await).unwrap();
+    assert_eq!(examined.signature, SignatureCheck::Good);
+}
+
+#[tokio::test]
+async fn whether_any_other_signature_is_good_only_the_chain_can_tell() {
+    let usdc = assets::builtin(84532)[0].address;
+    assert!(is_for_the_chain(&signed(8453, usdc, |_| ()).await));
+    assert!(is_for_the_chain(
+        &signed(84532, EvmAddress([7; 20]), |_| ()).await
+    ));
     let mut payload = paid().await;
     let other = resigned(|t| t.nonce = Word([1; 32])).await;
     payload.payload["signature"] = other.payload["signature"].clone();
-    assert_eq!(reason(examine(&payload)), Some(Reason::InvalidSignature));
-    let from = refused(|p| p.payload["authorization"]["from"] = json!(PAYEE.to_string())).await;
-    assert_eq!(from, Reason::InvalidSignature);
+    assert!(is_for_the_chain(&payload));
+    let mut payload = paid().await;
+    payload.payload["authorization"]["from"] = json!(PAYEE.to_string());
+    assert!(is_for_the_chain(&payload));
 }
 
 #[tokio::test]
-async fn high_s_zero_and_unknown_v_are_invalid_and_wrong_lengths_unreadable() {
+async fn what_no_ordinary_account_signs_is_for_the_chain_and_what_is_no_hex_is_no_payload() {
     let payload = paid().await;
     let good = payload.payload["signature"].as_str().unwrap().to_owned();
     let (r, s, v) = (&good[2..66], &good[66..130], &good[130..]);
     let zero = "0".repeat(64);
     let high = "7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a1";
-    for (signature, expected) in [
-        (format!("0x{r}{high}{v}"), Reason::InvalidSignature),
-        (format!("0x{zero}{s}{v}"), Reason::InvalidSignature),
-        (format!("0x{r}{zero}{v}"), Reason::InvalidSignature),
-        (format!("0x{r}{s}02"), Reason::InvalidSignature),
-        (format!("0x{r}{s}"), Reason::SignatureUnreadable),
-        (format!("0x{r}{s}{v}{v}"), Reason::SignatureUnreadable),
-        ("0x".into(), Reason::SignatureUnreadable),
-        (good[2..].to_owned(), Reason::InvalidPayload),
-        ("0xzz".into(), Reason::InvalidPayload),
+    for signature in [
+        format!("0x{r}{high}{v}"),
+        format!("0x{zero}{s}{v}"),
+        format!("0x{r}{zero}{v}"),
+        format!("0x{r}{s}02"),
+        format!("0x{r}{s}"),
+        format!("0x{r}{s}{v}{v}"),
+        "0x".into(),
+        format!("0x{}", "ab".repeat(SIGNATURE_BYTES_MAX)),
     ] {
+        let mut payload = payload.clone();
+        payload.payload["signature"] = json!(signature);
+        assert!(is_for_the_chain(&payload), "{signature}");
+    }
+    for junk in [
+        good[2..].to_owned(),
+        "0xzz".into(),
+        format!("0x{}", "ab".repeat(SIGNATURE_BYTES_MAX + 1)),
+    ] {
+        let reason = refused(|p| p.payload["signature"] = json!(junk)).await;
+        assert_eq!(reason, Reason::InvalidPayload, "{junk}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrapper_that_is_cut_off_is_no_signature() {
+    let magic = "6492".repeat(16);
+    let words = "00".repeat(95);
+    for signature in [format!("0x{magic}"), format!("0x{words}{magic}")] {
         let reason = refused(|p| p.payload["signature"] = json!(signature)).await;
-        assert_eq!(reason, expected, "{signature}");
+        assert_eq!(reason, Reason::SignatureUnreadable, "{signature}");
+    }
+}
+
+#[tokio::test]
+async fn a_wallets_signature_is_kept_as_it_came_and_told_apart_from_every_other() {
+    let mut seen = Vec::new();
+    for signature in ["0x", "0x00", "0x0000", "0x0001"] {
+        let mut payload = resigned(|t| t.nonce = Word([3; 32])).await;
+        payload.payload["signature"] = json!(signature);
+        let examined = examine(&payload).unwrap();
+        let handle = EvmHandle::read(&examined.handle).unwrap();
+        assert_eq!(json!(handle.signature), json!(signature));
+        assert!(handle.signature().is_none());
+        assert!(!seen.contains(&examined.payload_digest), "{signature}");
+        seen.push(examined.payload_digest);
     }
 }
 

@@ -21,6 +21,10 @@ pub(crate) struct EvmHandle {
     /// Present where we settle; the buyer's own credential is stored elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) signature: Option<HexBytes>,
+    /// Whether the signature is not the ordinary account's, so that only the chain can judge it.
+    /// It then stands here as it came.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) asks_chain: bool,
 }
 
 impl EvmHandle {
@@ -50,10 +54,11 @@ impl EvmHandle {
         )
     }
 
-    /// The signature, where the handle has a readable one.
+    /// The ordinary account's signature; `None` where only a wallet could accept what is here.
     pub(crate) fn signature(&self) -> Option<EvmSignature> {
         self.signature
             .as_ref()
+            .filter(|_| !self.asks_chain)
             .and_then(|bytes| EvmSignature::read(&bytes.0).ok())
     }
 }

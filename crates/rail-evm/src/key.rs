@@ -103,9 +103,7 @@ pub(crate) struct EvmSignature {
 /// Why bytes are not the signature of an ordinary account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SignatureError {
-    #[error(
-        "the signature has {0} bytes; ordinary accounts sign 65, contract wallets are not accepted yet"
-    )]
+    #[error("the signature has {0} bytes; ordinary accounts sign 65")]
     Length(usize),
     #[error("the signature's last byte is {0}; it must be 27 or 28")]
     Parity(u8),

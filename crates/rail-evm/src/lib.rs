@@ -19,6 +19,7 @@ mod address;
 pub mod assets;
 mod check;
 mod collector;
+mod contracts;
 mod deploy;
 mod digest;
 mod events;
@@ -41,6 +42,7 @@ mod settle;
 )]
 mod snapshot;
 mod verify;
+mod wallets;
 
 use farebox_core::rail::{Holding, RailError};
 use farebox_wire::evm::EvmAddress;

@@ -116,6 +116,7 @@ impl PayRail for EvmPayer {
             transfer: transfer.clone(),
             seen_s: self.clock.now_s(),
             signature: None,
+            asks_chain: false,
         };
         let unwritable = |e: &dyn std::fmt::Display| RailError {
             code: "credential_unwritable",

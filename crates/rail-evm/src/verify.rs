@@ -1,13 +1,16 @@
 //! Checks what only the chain knows before a credential is served: is the authorization unused,
-//! is it funded, is the payer an ordinary account (ARCHITECTURE law 8). One round trip, or none.
+//! is it funded, does a payer with code accept the signature (ARCHITECTURE law 8). One round trip,
+//! or none; a second one for wallets, who are asked anew each time.
 
 use farebox_core::rail::{Examined, Funds, Refusal};
+use farebox_wire::evm::EvmAddress;
 use farebox_wire::x402::reason::Reason;
 
 use crate::examine::refusal;
 use crate::handle::EvmHandle;
 use crate::network::Chain;
 use crate::snapshot::{Seen, Told};
+use crate::wallets;
 
 /// Verifies an examined credential. A payer who was seen within the last block, with enough for
 /// it, is taken at once; every no comes from the chain of now.
@@ -15,21 +18,17 @@ pub(crate) async fn verify(
     chain: &Chain,
     handle: &EvmHandle,
     examined: &Examined,
+    factories: &[EvmAddress],
 ) -> Result<Funds, Refusal> {
     let amount = examined.terms.amount;
     let known = chain.payers.covers(handle.token, &handle.transfer, amount);
-    let seen = match known.filter(|seen| !seen.has_code) {
+    let is_known = |seen: &Seen| !seen.has_code && !handle.asks_chain;
+    let seen = match known.filter(is_known) {
         Some(seen) => seen,
         None => look(chain, handle).await?,
     };
-    if seen.has_code {
-        return Err(refusal(
-            Reason::UnsupportedPayloadType,
-            format!(
-                "{} is a contract or delegated account; only ordinary accounts are accepted yet",
-                handle.transfer.from
-            ),
-        ));
+    if handle.asks_chain {
+        wallets::is_worth_asking(handle, seen.has_code, factories)?;
     }
     if seen.balance < amount {
         return Err(refusal(
@@ -39,6 +38,10 @@ pub(crate) async fn verify(
                 seen.balance, examined.terms.symbol
             ),
         ));
+    }
+    if seen.has_code || handle.asks_chain {
+        let rpc = chain.rpc().map_err(|e| ours(&e.message))?;
+        wallets::verify(chain, rpc, handle, seen.has_code).await?;
     }
     Ok(Funds::Balance(seen.balance))
 }

@@ -28,6 +28,11 @@ impl Call {
         Self::new("eth_call", json!([call, at]))
     }
 
+    /// The code at an account.
+    pub(crate) fn code(account: EvmAddress, at: &str) -> Self {
+        Self::new("eth_getCode", json!([account, at]))
+    }
+
     /// Hands over a signed transaction.
     pub(crate) fn send_raw(raw: &[u8]) -> Self {
         Self::new("eth_sendRawTransaction", json!([hex::encode_prefixed(raw)]))

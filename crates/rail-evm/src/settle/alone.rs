@@ -9,44 +9,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use farebox_core::rail::{Journal, Outcome, SentTransaction};
 use farebox_wire::evm::EvmAddress;
+use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
 use super::payment::{Claim, Payment, Ticket};
+use super::refusal::is_out_of_gas;
 use super::seats::Ending;
 use super::trip::Way;
 use super::tx::Action;
 use super::{Settler, Stop, Working, ours, pending, stop};
-use crate::abi;
 use crate::check;
 use crate::handle::EvmHandle;
-use crate::rpc::{Quantity, decode};
+use crate::rpc::{Call, Quantity, decode};
+use crate::wallets::{self, Task};
 
-/// A transfer needs well under 100,000; rollups add their own. More than this is a trap.
-pub(super) const GAS_MAX: u64 = 1_000_000;
 /// Room over the estimate, in hundredths: balances and storage change until the block is made.
 const GAS_ROOM_PERCENT: u64 = 125;
-
-/// What a transaction has to do, before its gas limit is known.
-struct Task {
-    to: EvmAddress,
-    data: Vec<u8>,
-    /// More gas than this is a trap.
-    gas_max: u64,
-}
-
-/// What has to be called for `handle`.
-fn task_of(handle: &EvmHandle) -> Result<Task, Stop> {
-    let signature = handle.signature().ok_or_else(|| {
-        Stop(Outcome::Rejected(ours(
-            &"the stored payment has no signature",
-        )))
-    })?;
-    Ok(Task {
-        to: handle.token,
-        data: abi::transfer_with_authorization(&handle.transfer, &signature),
-        gas_max: GAS_MAX,
-    })
-}
 
 impl Settler {
     /// Simulates for the caller, who may go away meanwhile, and sends.
@@ -101,7 +79,12 @@ impl Settler {
         journal: &dyn Journal,
         has_begun: &AtomicBool,
     ) -> Result<Action, Stop> {
-        let task = task_of(handle)?;
+        let task = wallets::task(&self.chain, &self.rpc, handle, &self.factories)
+            .await
+            .map_err(|refusal| match refusal.is_ours {
+                true => stop(refusal.message),
+                false => Stop(Outcome::Rejected(refusal)),
+            })?;
         match self.simulate(handle, &task).await {
             Err(Stop(outcome @ Outcome::Unknown { .. })) => {
                 self.record_stranger(handle, journal, has_begun).await?;
@@ -124,7 +107,7 @@ impl Settler {
             .ok_or_else(|| stop("there is no gas key"))?;
         let asked = lane.nonces.epoch();
         let calls = [
-            self.estimate_call(lane.address(), task.to, &task.data),
+            bounded_estimate_call(lane.address(), task),
             lane.count_call(),
             lane.money_call(),
         ];
@@ -139,20 +122,16 @@ impl Settler {
             lane.has(wei);
         }
         let estimate = match estimate {
-            Err(error) if error.is_revert() => {
+            // A wallet that burns what it is given has failed, however the node puts it.
+            Err(error) if error.is_revert() || is_out_of_gas(&error) => {
                 return Err(Stop(self.would_revert(handle, &error).await));
             }
             estimate => estimate.and_then(decode::<Quantity>).map_err(stop)?,
         };
         let estimate = u64::try_from(estimate.0).unwrap_or(u64::MAX);
-        let gas_limit = estimate.saturating_mul(GAS_ROOM_PERCENT) / 100;
-        if gas_limit > task.gas_max {
-            return Err(stop(format!(
-                "the transfer would need {gas_limit} gas, more than the {} allowed",
-                task.gas_max
-            )));
-        }
-        Ok(gas_limit)
+        // The estimate was made under the same limit.
+        let with_room = estimate.saturating_mul(GAS_ROOM_PERCENT) / 100;
+        Ok(with_room.min(task.gas_max))
     }
 
     /// Somebody else's transaction has used the authorization, but not deep enough to serve. It
@@ -171,4 +150,12 @@ impl Settler {
         }
         Ok(())
     }
+}
+
+/// What the task takes, as long as that is no more than it may.
+fn bounded_estimate_call(from: EvmAddress, task: &Task) -> Call {
+    let data = alloy_primitives::hex::encode_prefixed(&task.data);
+    let gas = format!("{:#x}", task.gas_max);
+    let call = json!({"from": from, "to": task.to, "data": data, "gas": gas});
+    Call::new("eth_estimateGas", json!([call]))
 }

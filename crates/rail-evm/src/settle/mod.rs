@@ -20,7 +20,7 @@ mod judge;
 mod lanes;
 mod nonces;
 mod payment;
-mod refusal;
+pub(crate) mod refusal;
 mod seats;
 mod send;
 mod suspects;
@@ -44,10 +44,10 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
 use crate::handle::EvmHandle;
-use crate::key::EvmKey;
 use crate::network::Chain;
-use crate::options::GasLimits;
+use crate::options::CollectorOptions;
 use crate::rpc::{Call, Quantity, Rpc};
+use crate::wallets;
 
 use alarm::Alarm;
 use batch::{Arrivals, Contracts, Costs, Traffic};
@@ -88,6 +88,8 @@ pub(crate) struct Settler {
     /// Transactions that blocks pass by.
     stuck: Arc<AtomicUsize>,
     stuck_alarm: Alarm,
+    /// Who may deploy a payer's wallet.
+    factories: Vec<EvmAddress>,
     tasks: OnceLock<Vec<AbortHandle>>,
 }
 
@@ -97,8 +99,7 @@ struct Stop(Outcome);
 impl Settler {
     pub(crate) fn new(
         chain: &Arc<Chain>,
-        keys: &[Arc<EvmKey>],
-        limits: GasLimits,
+        options: &CollectorOptions,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, RailError> {
         let rpc = Arc::clone(chain.rpc()?);
@@ -109,7 +110,7 @@ impl Settler {
         Ok(Arc::new(Self {
             chain: Arc::clone(chain),
             rpc,
-            lanes: Lanes::new(network.chain.clone(), keys),
+            lanes: Lanes::new(network.chain.clone(), &options.signers),
             fees: Arc::new(Fees::new(network.max_fee_per_gas_wei)),
             is_refreshing: Arc::default(),
             watcher: Arc::new(watcher),
@@ -117,12 +118,13 @@ impl Settler {
             contracts: Contracts::new(network.settler),
             costs: Costs::default(),
             suspects: Suspects::new(Arc::clone(&clock)),
-            gas: GasBook::new(limits, Arc::clone(&clock)),
+            gas: GasBook::new(options.gas, Arc::clone(&clock)),
             arrivals,
             arriving: Mutex::new(Some(arriving)),
             traffic: Arc::default(),
             stuck: Arc::default(),
             stuck_alarm: Alarm::default(),
+            factories: options.factories.clone(),
             tasks: OnceLock::new(),
             clock,
         }))
@@ -261,7 +263,7 @@ impl Settler {
         estimate
             .and_then(|gas| u64::try_from(gas.0).ok())
             .map_or(fill::GAS_TRANSFER, |gas| {
-                gas.clamp(fill::GAS_TRANSFER, alone::GAS_MAX)
+                gas.clamp(fill::GAS_TRANSFER, wallets::GAS_MAX)
             })
     }
 }

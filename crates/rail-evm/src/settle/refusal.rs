@@ -103,9 +103,26 @@ pub(crate) fn is_known(message: &str) -> bool {
     .any(|words| message.contains(words))
 }
 
+/// Whether a call fails for want of gas: all that was allowed was burnt. Nodes that will not give
+/// gas for other reasons say so in other words.
+pub(crate) fn is_out_of_gas(error: &RpcError) -> bool {
+    let RpcError::Refused { message, .. } = error else {
+        return false;
+    };
+    let message = message.to_ascii_lowercase();
+    ["out of gas", "outofgas", "gas required exceeds allowance"]
+        .iter()
+        .any(|words| message.contains(words))
+}
+
 /// The reason behind a token's revert (the codes of the official SDKs).
 pub(crate) fn reverted(error: &RpcError) -> Reason {
-    let text = revert_text(error).to_ascii_lowercase();
+    reason_of(&revert_text(error))
+}
+
+/// The reason that a token's words stand for.
+pub(crate) fn reason_of(words: &str) -> Reason {
+    let text = words.to_ascii_lowercase();
     let says = |words: &str| text.contains(words);
     if says("expired") {
         Reason::ValidBefore
@@ -128,12 +145,15 @@ fn revert_text(error: &RpcError) -> String {
     let RpcError::Refused { message, data, .. } = error else {
         return error.to_string();
     };
-    let text = data.as_deref().and_then(error_string).unwrap_or_default();
+    let bytes = data
+        .as_deref()
+        .and_then(|data| parse_hex(data, usize::MAX).ok());
+    let text = bytes.as_deref().and_then(error_string).unwrap_or_default();
     format!("{message} {text}")
 }
 
-fn error_string(data: &str) -> Option<String> {
-    let bytes = parse_hex(data, usize::MAX).ok()?;
+/// The text in the bytes of a revert, where they are an `Error(string)`.
+pub(crate) fn error_string(bytes: &[u8]) -> Option<String> {
     let words = bytes.strip_prefix(&[0x08, 0xc3, 0x79, 0xa0])?;
     let length = usize::try_from(abi::word_number(words.get(32..64)?)?).ok()?;
     let text = words.get(64..)?.get(..length)?;

@@ -17,3 +17,4 @@ mod settle;
 mod snapshot;
 mod stuck;
 mod verify;
+mod wallets;

@@ -1,6 +1,6 @@
 //! Verifying: what only the chain knows about a credential.
 
-use alloy_primitives::{Bytes, address};
+use alloy_primitives::address;
 use farebox_devnet_evm::{DevnetOptions, MULTICALL3_ADDRESS};
 use farebox_rail_evm::{Asset, Network};
 use farebox_wire::evm::EvmAddress;
@@ -27,14 +27,6 @@ async fn refused(evm: &Evm) -> Reason {
     let refusal = collector.verify(&examined).await.unwrap_err();
     assert!(!refusal.is_ours, "{refusal}");
     refusal.reason
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_payer_with_code_is_refused_for_now() {
-    let evm = Evm::start().await;
-    let payer = evm.net.accounts()[1].address;
-    evm.net.set_code(payer, Bytes::from_static(&[0x60, 0x00]));
-    assert_eq!(refused(&evm).await, Reason::UnsupportedPayloadType);
 }
 
 #[tokio::test(flavor = "multi_thread")]

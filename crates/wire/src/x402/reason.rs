@@ -89,6 +89,12 @@ reasons! {
     TransferEventMismatch = "invalid_exact_evm_transfer_event_mismatch",
     /// A wallet that does not exist on chain yet.
     UndeployedSmartWallet = "invalid_exact_evm_payload_undeployed_smart_wallet",
+    /// The factory of a counterfactual wallet is not one that may deploy it here.
+    FactoryNotAllowed = "eip6492_factory_not_allowed",
+    /// The factory did not deploy the wallet.
+    DeploymentFailed = "smart_wallet_deployment_failed",
+    /// The transaction is in no state from which it can be settled.
+    InvalidTransactionState = "invalid_transaction_state",
     /// Sent and not decided: the only failure that is not one.
     SettlementPending = "settlement_pending",
     /// Our own: this identity has been used for something else, or was delivered.

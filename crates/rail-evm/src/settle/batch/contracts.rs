@@ -1,16 +1,11 @@
 //! The contract that carries many payments: our own settler where it is deployed, else Multicall3,
 //! else none. Looked for once per chain.
 
-use alloy_primitives::address;
 use farebox_wire::evm::EvmAddress;
-use serde_json::json;
 use tokio::sync::OnceCell;
 
-use crate::deploy::settler_address;
+use crate::contracts::{self, MULTICALL3};
 use crate::rpc::{Call, Data, Rpc, RpcError, decode};
-
-/// Multicall3, at this address on every chain.
-const MULTICALL3: EvmAddress = EvmAddress(address!("cA11bde05977b3631167028862bE2a173976CA11").0.0);
 
 /// How payments are carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,9 +43,8 @@ impl Contracts {
     }
 
     async fn look(&self, rpc: &Rpc) -> Result<Option<Contract>, RpcError> {
-        let settler = self.configured.or_else(settler_address);
-        let settler = settler.unwrap_or(EvmAddress::ZERO);
-        let code_at = |at| Call::new("eth_getCode", json!([at, "latest"]));
+        let settler = self.configured.unwrap_or_else(contracts::settler);
+        let code_at = |at| Call::code(at, "latest");
         let calls = [code_at(settler), code_at(MULTICALL3)];
         let results = rpc.batch(&calls).await?;
         let candidates = [Contract::Settler(settler), Contract::Multicall(MULTICALL3)];

@@ -7,15 +7,13 @@ use serde_json::json;
 
 use super::contracts::Contract;
 use super::costs::Gas;
-use crate::abi::{self, address_word, number_word};
+use crate::abi::{self, AGGREGATE3, address_word, number_word};
 use crate::key::EvmSignature;
 use crate::rpc::Call;
 use crate::settle::tx::Action;
 
 /// `settle(address,uint256,bytes)` of the settler.
 pub(super) const SETTLE: [u8; 4] = [0x1c, 0x8c, 0xbd, 0xc9];
-/// `aggregate3((address,bool,bytes)[])` of Multicall3.
-pub(super) const AGGREGATE3: [u8; 4] = [0x82, 0xad, 0x56, 0xcb];
 /// Bytes of one payment in the settler's own form.
 const RECORD_BYTES: usize = 169;
 
