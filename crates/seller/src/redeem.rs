@@ -64,6 +64,8 @@ pub(crate) async fn collect(visit: Visit, inner: Inner) -> Result<Response<Body>
         payload: examined.payload_digest,
         request: request_digest(&shop, &open, &request),
     };
+    let proven = shop.till.prove(rail.as_ref(), &examined).await;
+    proven.map_err(Refused::by_till)?;
     let seat = shop
         .till
         .sit(&examined.identity, fingerprint)

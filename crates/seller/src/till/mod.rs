@@ -5,6 +5,7 @@
 //! knows nothing of routes, prices or HTTP. One ledger has one process with tills: hold the
 //! ledger's seller lock for as long as one lives, or one credential may be served twice.
 
+mod prove;
 pub mod recover;
 mod seats;
 pub mod settle;

@@ -11,3 +11,4 @@ mod recovery;
 mod repeats;
 mod support;
 mod version_1;
+mod wallets;

@@ -45,6 +45,9 @@ pub(crate) struct FakeRail {
     is_blind: Mutex<bool>,
     /// Whether verifying fails because of us.
     is_away: Mutex<bool>,
+    /// Whether verifying a wallet's junk waits here before it is refused; full of permits unless a
+    /// test takes them.
+    pub(crate) wallet_gate: Semaphore,
     pub(crate) verified: AtomicUsize,
     pub(crate) settled: AtomicUsize,
     /// Settlements wait here; full of permits unless a test takes them.
@@ -52,6 +55,9 @@ pub(crate) struct FakeRail {
 }
 
 const OPEN_GATE: usize = 1_000_000;
+/// What this rail's wallets sign, and what they do not.
+pub(crate) const SIGNED_BY_A_WALLET: &str = "of a contract";
+pub(crate) const JUNK_OF_A_WALLET: &str = "of a contract, junk";
 
 impl FakeRail {
     pub(crate) fn new() -> Arc<Self> {
@@ -61,6 +67,7 @@ impl FakeRail {
             chain: Mutex::default(),
             is_blind: Mutex::new(false),
             is_away: Mutex::new(false),
+            wallet_gate: Semaphore::new(OPEN_GATE),
             verified: AtomicUsize::new(0),
             settled: AtomicUsize::new(0),
             gate: Semaphore::new(OPEN_GATE),
@@ -98,6 +105,15 @@ impl FakeRail {
 
     pub(crate) fn open_gate(&self) {
         self.gate.add_permits(OPEN_GATE);
+    }
+
+    /// Holds the verification of every wallet's junk until [`FakeRail::open_wallet_gate`].
+    pub(crate) fn close_wallet_gate(&self) {
+        self.wallet_gate.forget_permits(OPEN_GATE);
+    }
+
+    pub(crate) fn open_wallet_gate(&self) {
+        self.wallet_gate.add_permits(OPEN_GATE);
     }
 
     pub(crate) fn settlements(&self) -> usize {
@@ -193,7 +209,8 @@ impl CollectRail for FakeRail {
         let body = &payload.payload;
         let signature = match text(body, "signature") {
             "good" => SignatureCheck::Good,
-            "of a contract" => SignatureCheck::AskChain,
+            // A wallet's: only `verify` tells the good ones from the others.
+            wallet if wallet.starts_with(SIGNED_BY_A_WALLET) => SignatureCheck::AskChain,
             _ => return Err(refusal(Reason::InvalidSignature, false)),
         };
         let valid_before_s = body.get("validBefore").and_then(Value::as_u64).unwrap_or(0);
@@ -208,13 +225,25 @@ impl CollectRail for FakeRail {
             payload_digest: Sha256::digest(body.to_string()).into(),
             terms,
             valid_before_s,
-            handle: Handle(nonce.to_owned()),
+            handle: Handle(match text(body, "signature") {
+                JUNK_OF_A_WALLET => format!("{nonce}:junk"),
+                _ => nonce.to_owned(),
+            }),
             signature,
         })
     }
 
-    async fn verify(&self, _: &Examined) -> Result<Funds, Refusal> {
+    async fn verify(&self, examined: &Examined) -> Result<Funds, Refusal> {
         self.verified.fetch_add(1, Ordering::SeqCst);
+        if examined.handle.0.ends_with(":junk") {
+            self.wallet_gate.acquire().await.expect("open").forget();
+            self.wallet_gate.add_permits(1);
+            return Err(refusal(Reason::InvalidSignature, false));
+        }
+        let is_used = self.chain.lock().expect("lock").contains_key(&examined.handle.0);
+        if examined.signature == SignatureCheck::AskChain && is_used {
+            return Err(refusal(Reason::NonceAlreadyUsed, false));
+        }
         if *self.is_away.lock().expect("lock") {
             return Err(refusal(Reason::UnexpectedVerify, true));
         }
