@@ -14,6 +14,7 @@ mod liar;
 mod relay;
 mod reorg;
 mod settle;
+mod shop;
 mod snapshot;
 mod stuck;
 mod verify;

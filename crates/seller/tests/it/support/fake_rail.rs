@@ -240,7 +240,11 @@ impl CollectRail for FakeRail {
             self.wallet_gate.add_permits(1);
             return Err(refusal(Reason::InvalidSignature, false));
         }
-        let is_used = self.chain.lock().expect("lock").contains_key(&examined.handle.0);
+        let is_used = self
+            .chain
+            .lock()
+            .expect("lock")
+            .contains_key(&examined.handle.0);
         if examined.signature == SignatureCheck::AskChain && is_used {
             return Err(refusal(Reason::NonceAlreadyUsed, false));
         }
