@@ -268,13 +268,11 @@ impl Counterfactual {
     }
 }
 
-/// Puts the settler where it is on every chain that has it.
-pub(crate) fn deploy_settler(shop: &Shop) -> Address {
-    let settler =
-        CREATE2_FACTORY_ADDRESS.create2(B256::ZERO, keccak256(artifact!("Settler.creation.hex")));
-    let code = artifact!("Settler.runtime.hex");
-    shop.evm.net.set_code(settler, code.into());
-    settler
+/// As if nobody had deployed the settler here.
+pub(crate) fn remove_settler(shop: &Shop) {
+    let creation = artifact!("Settler.creation.hex");
+    let settler = CREATE2_FACTORY_ADDRESS.create2(B256::ZERO, keccak256(creation));
+    shop.evm.net.set_code(settler, Bytes::new());
 }
 
 /// Has the token take the authorization back, in a transaction of somebody who has ether.

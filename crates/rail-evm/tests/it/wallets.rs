@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::conformance::{Fixture, Recorder, WAIT_MS, signed, transaction};
 use crate::settle::stranger;
 use crate::shop::{
-    FACTORY, Shop, WALLET, artifact, cancel, counterfactual, deploy_settler, ecdsa, rpc, wrapped,
+    FACTORY, Shop, WALLET, artifact, cancel, counterfactual, ecdsa, remove_settler, rpc, wrapped,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -117,7 +117,8 @@ async fn a_wallet_that_does_not_exist_yet_is_deployed_and_pays() {
     let future = counterfactual(&shop, FACTORY);
     let examined = future.credential(&shop, FACTORY).await;
     assert_eq!(examined.signature, SignatureCheck::AskChain);
-    // By Multicall3, as long as there is no settler.
+    // By Multicall3, where there is no settler.
+    remove_settler(&shop);
     shop.pays(&examined).await;
     // Now that it exists, what the factory would do is not asked for: the wrapper is only taken off.
     shop.evm
@@ -130,7 +131,6 @@ async fn a_wallet_that_does_not_exist_yet_is_deployed_and_pays() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wallet_is_deployed_through_the_settler_where_there_is_one() {
     let shop = Shop::open().await;
-    deploy_settler(&shop);
     shop.evm.net.set_code(MULTICALL3_ADDRESS, Bytes::new());
     let future = counterfactual(&shop, FACTORY);
     let examined = future.credential(&shop, FACTORY).await;
@@ -165,6 +165,7 @@ async fn what_a_deployment_cannot_make_good_is_refused_with_its_reason() {
     let (cost, _) = shop.fails(&good).await;
     assert_eq!(cost, 0);
     shop.evm.net.set_code(MULTICALL3_ADDRESS, Bytes::new());
+    remove_settler(&shop);
     assert_eq!(shop.refused(&good).await, Reason::UndeployedSmartWallet);
 }
 
