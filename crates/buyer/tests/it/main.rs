@@ -13,3 +13,4 @@ mod purse;
 mod redirects;
 mod sellers;
 mod twins;
+mod version_1;

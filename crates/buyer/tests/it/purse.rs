@@ -91,14 +91,15 @@ impl PayRail for FakeRail {
 
     async fn authorise(
         &self,
-        _quote: &Quote,
+        quote: &Quote,
         _challenge: &Challenge,
         valid_for_s: u64,
     ) -> Result<Authorised, RailError> {
         let number = self.signed.fetch_add(1, Ordering::SeqCst);
+        let Offer::X402(offer) = &quote.offer;
         Ok(Authorised {
             credential: Credential {
-                header: "payment-signature".into(),
+                header: offer.version.credential_header().into(),
                 value: format!("credential-{number}"),
             },
             identity: Identity::from_stored(&format!("fake:{number}")),

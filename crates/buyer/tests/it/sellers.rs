@@ -20,6 +20,7 @@ pub(crate) const PRICE: u128 = 1_000;
 pub(crate) struct Seen {
     pub(crate) path: String,
     pub(crate) credential: Option<String>,
+    pub(crate) is_version_1: bool,
     pub(crate) body: Vec<u8>,
     pub(crate) authorization: Option<String>,
 }
@@ -109,7 +110,8 @@ async fn look_at(request: Request<Body>) -> Seen {
     };
     Seen {
         path: head.uri.to_string(),
-        credential: text("payment-signature"),
+        credential: text("payment-signature").or_else(|| text("x-payment")),
+        is_version_1: text("x-payment").is_some(),
         authorization: text("authorization"),
         body: axum::body::to_bytes(body, 64 << 20).await.unwrap().to_vec(),
     }
