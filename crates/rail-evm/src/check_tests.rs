@@ -1,39 +1,13 @@
 //! A payer who cancels: the one ending that only the payer's key can bring about.
 
-use alloy_primitives::keccak256;
 use farebox_core::rail::{CollectRail, Handle, Outcome, PayRail, SentTransaction};
 use farebox_devnet_evm::{Devnet, DevnetOptions};
 use farebox_wire::x402::reason::Reason;
 
 use super::*;
-use crate::abi::number_word;
-use crate::fixtures::{BUYER_KEY, challenge, collector_on, offered, payer_on};
+use crate::fixtures::{BUYER_KEY, cancellation, challenge, collector_on, offered, payer_on};
 use crate::key::EvmKey;
 use crate::network::Network;
-use crate::settle::{Action, Fee, sign};
-
-/// The transaction by which the payer cancels, signed twice: as EIP-712 and as a transaction.
-fn cancellation(key: &EvmKey, domain: &Word, handle: &EvmHandle) -> Vec<u8> {
-    let kind = keccak256("CancelAuthorization(address authorizer,bytes32 nonce)");
-    let from = address_word(handle.transfer.from);
-    let message = keccak256([kind.0, from, handle.transfer.nonce.0].concat());
-    let digest = keccak256([&[0x19, 0x01], &domain.0[..], &message.0[..]].concat());
-    let signature = key.sign(&Word(digest.0));
-    let (r, s) = signature.r_and_s();
-    let selector = keccak256("cancelAuthorization(address,bytes32,uint8,bytes32,bytes32)");
-    let v = number_word(u128::from(signature.v()));
-    let words = [from, handle.transfer.nonce.0, v, r.0, s.0].concat();
-    let action = Action {
-        to: handle.token,
-        data: [&selector[..4], &words].concat(),
-        gas_limit: 200_000,
-    };
-    let fee = Fee {
-        max: 10_000_000_000,
-        tip: 1,
-    };
-    sign(key, 84532, 0, fee, action).raw
-}
 
 #[tokio::test]
 async fn a_cancelled_authorization_never_will_settle_once_that_is_final() {

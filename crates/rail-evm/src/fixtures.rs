@@ -2,16 +2,20 @@
 
 use std::sync::Arc;
 
+use alloy_primitives::keccak256;
 use farebox_core::clock::Clock;
 use farebox_core::rail::{CollectRail, PayRail, Price, SellerOffer};
 use farebox_wire::challenge::{Challenge, Offer, X402Offer};
-use farebox_wire::evm::EvmAddress;
+use farebox_wire::evm::{EvmAddress, Word};
 use farebox_wire::money::UsdMicros;
 use farebox_wire::x402::Version;
 use farebox_wire::x402::types::{PaymentPayload, ResourceInfo};
 use farebox_wire::x402::v1::PaymentRequirementsV1;
 use serde_json::Value;
 
+use crate::abi::{address_word, number_word};
+use crate::handle::EvmHandle;
+use crate::settle::{Action, Fee, sign};
 use crate::{CollectorOptions, EvmCollector, EvmKey, EvmPayer, Network};
 
 pub(crate) const NOW_S: u64 = 1_800_000_000;
@@ -107,4 +111,27 @@ pub(crate) async fn paid() -> PaymentPayload {
     let quote = payer.quote(&offered(|_| ())).await.unwrap();
     let signed = payer.authorise(&quote, &challenge(), 60).await.unwrap();
     farebox_wire::x402::header::decode(signed.credential.value.as_bytes()).unwrap()
+}
+
+/// The transaction by which the payer cancels, signed twice: as EIP-712 and as a transaction.
+pub(crate) fn cancellation(key: &EvmKey, domain: &Word, handle: &EvmHandle) -> Vec<u8> {
+    let kind = keccak256("CancelAuthorization(address authorizer,bytes32 nonce)");
+    let from = address_word(handle.transfer.from);
+    let message = keccak256([kind.0, from, handle.transfer.nonce.0].concat());
+    let digest = keccak256([&[0x19, 0x01], &domain.0[..], &message.0[..]].concat());
+    let signature = key.sign(&Word(digest.0));
+    let (r, s) = signature.r_and_s();
+    let selector = keccak256("cancelAuthorization(address,bytes32,uint8,bytes32,bytes32)");
+    let v = number_word(u128::from(signature.v()));
+    let words = [from, handle.transfer.nonce.0, v, r.0, s.0].concat();
+    let action = Action {
+        to: handle.token,
+        data: [&selector[..4], &words].concat(),
+        gas_limit: 200_000,
+    };
+    let fee = Fee {
+        max: 10_000_000_000,
+        tip: 1,
+    };
+    sign(key, 84532, 0, fee, action).raw
 }

@@ -8,7 +8,7 @@ use super::alarm::Alarm;
 use super::lanes::Lane;
 
 /// Settlements that must be left in a gas key's account: an hour's notice at a few per minute.
-const SETTLEMENTS_LEFT_MIN: u64 = 200;
+const SETTLEMENTS_LEFT_MIN: u128 = 200;
 
 impl Settler {
     /// Adds the gas keys, and what a person should look at.
@@ -26,31 +26,41 @@ impl Settler {
         {
             health.complaints.push(error.to_string());
         }
-        let each = fee.ok().map(|fee| {
-            let gas = u128::from(self.costs.typical());
-            fee.expected(self.fees.base()).saturating_mul(gas)
-        });
+        let each = fee.is_ok().then(|| self.gas_of_one_wei()).flatten();
+        self.watch_money(each);
         for lane in self.lanes.iter() {
-            let signer = self.signer(lane, each, looked.is_ok());
-            if signer
-                .settlements_left
-                .is_some_and(|left| left < SETTLEMENTS_LEFT_MIN)
-            {
-                lane.alarm.raise(format!(
-                    "the gas key's account {} pays for about {} more settlements; send it some of the chain's own coin",
-                    signer.address,
-                    signer.settlements_left.unwrap_or_default()
-                ));
-            } else if signer.settlements_left.is_some() {
-                lane.alarm.clear();
-            }
+            health.signers.push(self.signer(lane, each, looked.is_ok()));
             health.complaints.extend(lane.alarm.now());
-            health.signers.push(signer);
         }
         let alarms = [&self.watcher.alarm, &self.stuck_alarm, &self.gas.alarm];
         health
             .complaints
             .extend(alarms.into_iter().filter_map(Alarm::now));
+    }
+
+    /// Raises the alarm for every gas key that is nearly empty. `each_wei` is what a settlement
+    /// costs.
+    pub(super) fn watch_money(&self, each_wei: Option<u128>) {
+        for lane in self.lanes.iter() {
+            let Some((wei, each)) = lane.money_wei().zip(each_wei) else {
+                continue;
+            };
+            let left = wei / each.max(1);
+            if left < SETTLEMENTS_LEFT_MIN {
+                lane.alarm.raise(format!(
+                    "the gas key's account {} pays for about {left} more settlements; send it some of the chain's own coin",
+                    crate::checksummed(lane.address()),
+                ));
+            } else {
+                lane.alarm.clear();
+            }
+        }
+    }
+
+    /// What a settlement costs at the fees that are known, in wei.
+    pub(super) fn gas_of_one_wei(&self) -> Option<u128> {
+        let fee = self.fees.usable()?.expected(self.fees.base());
+        Some(fee.saturating_mul(self.costs.typical().into()))
     }
 
     fn signer(&self, lane: &Lane, each_wei: Option<u128>, is_fresh: bool) -> SignerHealth {

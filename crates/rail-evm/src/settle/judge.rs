@@ -231,3 +231,7 @@ impl Settler {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "judge_tests.rs"]
+mod tests;

@@ -225,6 +225,7 @@ impl Settler {
                     settler.lanes.look(&settler.rpc),
                 );
                 settler.is_refreshing.store(false, Ordering::Release);
+                settler.watch_money(settler.gas_of_one_wei());
                 if let Err(error) = fees.and(lanes.map_err(RailError::from)) {
                     tracing::warn!(%error, "fees and gas keys cannot be looked at");
                 }

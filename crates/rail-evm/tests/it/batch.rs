@@ -290,3 +290,44 @@ async fn a_node_that_hides_logs_or_calls_a_success_a_failure_is_not_believed() {
         assert_eq!(evm.revenue() - before, 3_000);
     }
 }
+
+const BURNING: &str = include_str!("../../../../contracts/artifacts/BurningWallet.runtime.hex");
+
+/// One of three payers gets code, after it was verified, that burns all gas it is given.
+async fn a_burning_payer_among(evm: &Evm) {
+    let burner = payer_with(evm, 0x32, 1_000);
+    let (_, bad) = verified(evm, &burner).await;
+    let held = hold_up(evm).await;
+    let payments = [
+        verified(evm, evm.payer()).await.1,
+        verified(evm, evm.payer()).await.1,
+    ];
+    let address: alloy_primitives::Address = bad.terms.payer.as_ref().unwrap().parse().unwrap();
+    let code = alloy_primitives::hex::decode(BURNING.trim()).unwrap();
+    evm.net.set_code(address, code.into());
+    let before = evm.revenue();
+    let one = begin(evm, &payments[0]);
+    let bad = begin(evm, &bad);
+    let two = begin(evm, &payments[1]);
+    release(evm, &[&one, &bad, &two]).await;
+    for good in [held, one, two] {
+        transaction(&good.task.await.unwrap());
+    }
+    let outcome = bad.task.await.unwrap();
+    assert!(
+        matches!(&outcome, Outcome::Rejected(r) if !r.is_ours),
+        "{outcome:?}"
+    );
+    assert_eq!(evm.revenue() - before, 3_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payer_who_gets_burning_code_harms_no_neighbour() {
+    a_burning_payer_among(&Evm::start().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_settler_a_burning_payer_is_set_apart() {
+    let net = Devnet::start(DevnetOptions::quiet()).unwrap();
+    a_burning_payer_among(&Evm::on(net, |_| (), |_| ()).await).await;
+}

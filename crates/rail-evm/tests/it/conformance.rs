@@ -96,6 +96,15 @@ pub(crate) fn offer(collector: &dyn CollectRail) -> SellerOffer {
 
 /// The buyer's handle and the seller's examined credential of one new payment.
 pub(crate) async fn signed(payer: &dyn PayRail, collector: &dyn CollectRail) -> (Handle, Examined) {
+    signed_for(payer, collector, 60).await
+}
+
+/// The same, valid for so many seconds.
+pub(crate) async fn signed_for(
+    payer: &dyn PayRail,
+    collector: &dyn CollectRail,
+    valid_for_s: u64,
+) -> (Handle, Examined) {
     let offer = offer(collector);
     let challenge = Challenge {
         resource: None,
@@ -111,7 +120,10 @@ pub(crate) async fn signed(payer: &dyn PayRail, collector: &dyn CollectRail) -> 
     });
     let quote = payer.quote(&read).await.unwrap();
     assert_eq!(quote.terms.amount, offer.terms.amount);
-    let signed = payer.authorise(&quote, &challenge, 60).await.unwrap();
+    let signed = payer
+        .authorise(&quote, &challenge, valid_for_s)
+        .await
+        .unwrap();
     let payload: PaymentPayload = header::decode(signed.credential.value.as_bytes()).unwrap();
     let now_s = SystemClock.now_s();
     let examined = collector.examine(&payload, &offer, now_s).unwrap();

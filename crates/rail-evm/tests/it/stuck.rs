@@ -5,8 +5,8 @@ use std::time::Duration;
 use farebox_core::rail::Outcome;
 use farebox_devnet_evm::DevnetOptions;
 
-use crate::batch::{Settling, begin, verified};
-use crate::conformance::{Fixture, Recorder, transaction};
+use crate::batch::{Settling, begin, hold_up, verified};
+use crate::conformance::{Fixture, Recorder, signed_for, transaction};
 use crate::evm::Evm;
 use crate::settle::wait_until;
 
@@ -100,4 +100,28 @@ async fn payments_that_have_expired_are_cancelled_and_hold_up_nobody() {
     evm.net.release_mining();
     wait_until(|| evm.net.nonce(evm.gas_account()) == 3).await;
     assert_eq!(evm.revenue() - before, 1_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_is_still_valid_is_sent_again() {
+    let evm = Evm::start().await;
+    let held = hold_up(&evm).await;
+    let before = evm.revenue();
+    let (_, long) = verified(&evm, evm.payer()).await;
+    let (_, short) = signed_for(evm.payer(), &*evm.collector(), 20).await;
+    evm.collector().verify(&short).await.unwrap();
+    let (long, short) = (begin(&evm, &long), begin(&evm, &short));
+    wait_until(|| !long.journal.lines().is_empty() && !short.journal.lines().is_empty()).await;
+    // Ours has passed the expiry of one; the chain, whose clock has not, would still take it.
+    evm.clock.advance(Duration::from_secs(40));
+    evm.net.set_base_fee(50_000_000_000);
+    mine_until(&evm, || evm.revenue() - before == 2_000).await;
+    evm.net.release_mining();
+    transaction(&held.task.await.unwrap());
+    transaction(&long.task.await.unwrap());
+    let outcome = short.task.await.unwrap();
+    assert!(matches!(outcome, Outcome::Unknown { .. }), "{outcome:?}");
+    assert_eq!(short.journal.lines().len(), 1);
+    assert!(long.journal.lines().len() >= 2);
+    assert_eq!(evm.revenue() - before, 2_000);
 }

@@ -16,6 +16,9 @@ use crate::settle::{Settler, Working, ours};
 
 /// Room over an estimate, in hundredths.
 const ROOM_PERCENT: u128 = 125;
+/// How many times more than planned payments may need together: past it one of them burns the
+/// others' gas, or the token is dearer than was known, which one alone will tell.
+const SURPRISE_MAX: u64 = 2;
 
 /// Whether payments go together.
 enum Estimate {
@@ -111,12 +114,12 @@ impl Settler {
             Ok(Quantity(gas)) => {
                 let limit = gas.saturating_mul(ROOM_PERCENT) / 100;
                 let limit = u64::try_from(limit).unwrap_or(u64::MAX);
-                Ok(
-                    match limit.max(shared.gas_limit(records.len())) <= GAS_MAX {
-                        true => Estimate::Together(limit),
-                        false => Estimate::Apart,
-                    },
-                )
+                let planned = shared.gas_limit(records.len());
+                let most = planned.saturating_mul(SURPRISE_MAX).min(GAS_MAX);
+                Ok(match limit <= most && planned <= GAS_MAX {
+                    true => Estimate::Together(limit),
+                    false => Estimate::Apart,
+                })
             }
             Err(error) if error.is_revert() => Ok(Estimate::Apart),
             // Nodes say in many words that no gas limit is enough; asking about less is harmless.
