@@ -31,6 +31,10 @@ const UNHEARD_MAX: usize = 10_000;
 /// Idempotency keys that are remembered; 100 bytes each.
 const KEYS_MAX: usize = 10_000;
 
+/// How long after its expiry a payment that was claimed is still answered for, in seconds: as long
+/// as buyers date their credentials back, so that an earlier clock finds them valid.
+const LATE_S: u64 = 600;
+
 /// See the module.
 pub(super) struct Desk {
     till: Arc<Till>,
@@ -82,13 +86,28 @@ impl Desk {
         &self.till
     }
 
-    /// Scheme, network, asset, payee, worth, value, time and signature, cheapest first.
-    pub(super) fn examine(&self, question: &Question) -> Result<Case, Refusal> {
+    /// Scheme, network, asset, payee, worth, value, time and signature, cheapest first. What has
+    /// expired passes where it was claimed in time: it may have been paid, and its caller is owed
+    /// an answer.
+    pub(super) async fn examine(&self, question: &Question) -> Result<Case, Refusal> {
+        let now_s = self.till.clock().now_s();
+        let refusal = match self.examine_at(question, now_s) {
+            Err(refusal) if refusal.reason == Reason::ValidBefore => refusal,
+            examined => return examined,
+        };
+        let late = self.examine_at(question, now_s.saturating_sub(LATE_S));
+        let case = late.map_err(|_| refusal.clone())?;
+        match self.earlier(&case).await {
+            Ok(Some(payment)) if case.is_of(&payment) => Ok(case),
+            _ => Err(refusal),
+        }
+    }
+
+    fn examine_at(&self, question: &Question, now_s: u64) -> Result<Case, Refusal> {
         let requirements = &question.requirements;
         let rail = self.rail(requirements.network.as_str(), &requirements.scheme)?;
         let offer = rail.offer_of(requirements)?;
         self.access.admit(&offer.terms)?;
-        let now_s = self.till.clock().now_s();
         let examined = rail.examine(&question.payload, &offer, now_s)?;
         Ok(Case {
             rail: Arc::clone(rail),

@@ -157,7 +157,7 @@ async fn settle(
     if let Err(after) = allowance.may(Cost::BadSignature) {
         return Err(too_much(after));
     }
-    let case = match desk.examine(&question) {
+    let case = match desk.examine(&question).await {
         Ok(case) => case,
         Err(refusal) => {
             allowance.charge_for(&refusal);

@@ -27,7 +27,7 @@ pub(super) async fn verify(desk: &Desk, question: &Question, allowance: &Allowan
     if let Err(after) = allowance.may(Cost::BadSignature) {
         return Verified::TooMuch(after);
     }
-    let case = match desk.examine(question) {
+    let case = match desk.examine(question).await {
         Ok(case) => case,
         Err(refusal) => {
             allowance.charge_for(&refusal);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use alloy_primitives::{Address, B256, U256};
 use alloy_sol_types::{Eip712Domain, SolStruct as _, sol};
 use bytes::Bytes;
-use farebox_core::clock::SystemClock;
+use farebox_core::clock::{Clock, SystemClock};
 use farebox_core::ledger::{Filter, Ledger, Payment};
 use farebox_core::payment::Role;
 use farebox_devnet_evm::{Account, Devnet, DevnetOptions};
@@ -76,7 +76,24 @@ pub(crate) struct Station {
     pub(crate) address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     serving: Option<JoinHandle<()>>,
+    pub(crate) clock: Arc<TestClock>,
     dir: tempfile::TempDir,
+}
+
+/// The computer's clock, which a test may put forward.
+#[derive(Default)]
+pub(crate) struct TestClock(AtomicU64);
+
+impl TestClock {
+    pub(crate) fn advance_s(&self, seconds: u64) {
+        self.0.fetch_add(1_000 * seconds, Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn now_ms(&self) -> u64 {
+        SystemClock.now_ms() + self.0.load(Ordering::SeqCst)
+    }
 }
 
 impl Station {
@@ -106,6 +123,7 @@ impl Station {
     }
 
     async fn on(devnet: Devnet, dir: tempfile::TempDir, plan: Plan) -> Self {
+        let clock = Arc::<TestClock>::default();
         let mut network = Network::new(CHAIN);
         network.rpc = vec![devnet.rpc_url()];
         network.finality = Finality::Blocks(0);
@@ -113,7 +131,7 @@ impl Station {
             signers: vec![key(&devnet.accounts()[0].key_hex())],
             ..CollectorOptions::default()
         };
-        let collector = EvmCollector::new(vec![network], options, Arc::new(SystemClock));
+        let collector = EvmCollector::new(vec![network], options, clock.clone());
         let collector = collector.expect("a collector");
         collector.start().await.expect("the devnet answers");
         let ledger = SqliteLedger::open(&dir.path().join("facilitator.db")).expect("a ledger");
@@ -124,12 +142,7 @@ impl Station {
             watch_every_ms: 10,
         };
         let books = Arc::clone(&ledger) as Arc<dyn Ledger>;
-        let till = Till::new(
-            config,
-            vec![Arc::new(collector)],
-            books,
-            Arc::new(SystemClock),
-        );
+        let till = Till::new(config, vec![Arc::new(collector)], books, clock.clone());
         till.recover().await.expect("recovered");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let options = FacilitatorOptions {
@@ -160,6 +173,7 @@ impl Station {
             address,
             stop: Some(stop),
             serving: Some(serving),
+            clock,
             dir,
         }
     }
