@@ -203,7 +203,7 @@ fn wrong_questions(signed: &Signed) -> Vec<(&'static str, String)> {
     let stranger = Address::repeat_byte(7).to_string();
     vec![
         (
-            "invalid_exact_evm_failed_to_parse_signature",
+            "invalid_exact_evm_signature",
             with("/paymentPayload/payload/signature", json!("0x1234")),
         ),
         (
