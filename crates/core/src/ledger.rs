@@ -210,6 +210,15 @@ pub enum Claimed {
     OneAtATime,
 }
 
+/// An identity that is claimed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimedIdentity {
+    /// The name.
+    pub identity: Identity,
+    /// When its credential ends, in Unix seconds.
+    pub valid_before_s: u64,
+}
+
 /// What is stored with an event, in the same transaction. Absent fields stay as they are.
 #[derive(Clone, Default)]
 pub struct Attach {
@@ -375,6 +384,15 @@ pub trait Ledger: Send + Sync {
         role: Role,
         identity: &Identity,
     ) -> Result<Option<Payment>, LedgerError>;
+
+    /// The identities that are claimed in a role, of credentials that end at `since_s` or later or
+    /// that a rail still has to be asked about; those that end last first, at most `limit`.
+    async fn claimed(
+        &self,
+        role: Role,
+        since_s: u64,
+        limit: usize,
+    ) -> Result<Vec<ClaimedIdentity>, LedgerError>;
 
     /// The open payment of a logical call: reserved, sent or unknown.
     async fn by_call(&self, call: &CallKey) -> Result<Option<Payment>, LedgerError>;

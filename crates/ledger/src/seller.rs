@@ -1,7 +1,9 @@
 //! Claims identities for sellers and facilitators: first wins, and the payer's balance is held in
 //! the same transaction, so that a hundred authorizations on a balance for one give one First.
 
-use farebox_core::ledger::{Claimed, Cover, LedgerError, NewClaim, PayerMark, Payment};
+use farebox_core::ledger::{
+    Claimed, ClaimedIdentity, Cover, LedgerError, NewClaim, PayerMark, Payment,
+};
 use farebox_core::payment::{Event, Phase, Role, State};
 use farebox_wire::caip::AssetId;
 use farebox_wire::identity::Identity;
@@ -9,7 +11,7 @@ use farebox_wire::money::Amount;
 use rusqlite::{Connection, params};
 
 use crate::row::{self, Stored};
-use crate::{accounts, apply, buyer, postings};
+use crate::{accounts, apply, blob, buyer, error, postings};
 
 /// What stands in the journal for the first entry of a claim.
 const CLAIM: &str = "\"Claim\"";
@@ -77,6 +79,42 @@ pub(crate) fn find(
         "WHERE identity = ?1 AND role = ?2",
         params![identity.as_str(), accounts::role_name(role)],
     )
+}
+
+/// See [`farebox_core::ledger::Ledger::claimed`]. What is closed and has no handle any more was
+/// pruned, long after its end.
+pub(crate) fn claimed(
+    connection: &Connection,
+    role: Role,
+    since_s: u64,
+    limit: usize,
+) -> Result<Vec<ClaimedIdentity>, LedgerError> {
+    let sql = "SELECT identity, valid_before_s FROM payments
+         WHERE handle IS NOT NULL AND is_open = 0 AND valid_before_s >= ?2
+            AND role = ?1 AND identity IS NOT NULL
+         UNION ALL
+         SELECT identity, valid_before_s FROM payments
+         WHERE is_open = 1 AND role = ?1 AND identity IS NOT NULL AND valid_before_s IS NOT NULL
+         ORDER BY valid_before_s DESC LIMIT ?3";
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut statement = connection.prepare_cached(sql).map_err(error::store)?;
+    let mut rows = statement
+        .query(params![
+            accounts::role_name(role),
+            blob::time(since_s),
+            limit
+        ])
+        .map_err(error::store)?;
+    let mut claimed = Vec::new();
+    while let Some(row) = rows.next().map_err(error::store)? {
+        let identity: String = row.get(0).map_err(error::store)?;
+        let valid_before_s = row.get(1).map_err(error::store)?;
+        claimed.push(ClaimedIdentity {
+            identity: Identity::from_stored(&identity),
+            valid_before_s: blob::from_time(valid_before_s)?,
+        });
+    }
+    Ok(claimed)
 }
 
 /// What is left of a payer's balance, if that is less than the claim needs.

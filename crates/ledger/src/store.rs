@@ -4,8 +4,8 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use farebox_core::ledger::{
-    AccountBalance, Applied, Attach, BudgetLine, CallKey, Claimed, Filter, Lease, Ledger,
-    LedgerError, NewClaim, NewSpend, PayerMark, Payment, PaymentId, Reserved,
+    AccountBalance, Applied, Attach, BudgetLine, CallKey, Claimed, ClaimedIdentity, Filter, Lease,
+    Ledger, LedgerError, NewClaim, NewSpend, PayerMark, Payment, PaymentId, Reserved,
 };
 use farebox_core::payment::{Event, Role};
 use farebox_core::policy::Limits;
@@ -167,6 +167,16 @@ impl Ledger for SqliteLedger {
             Ok(found.map(|stored| stored.payment))
         })
         .await
+    }
+
+    async fn claimed(
+        &self,
+        role: Role,
+        since_s: u64,
+        limit: usize,
+    ) -> Result<Vec<ClaimedIdentity>, LedgerError> {
+        self.read(move |connection| seller::claimed(connection, role, since_s, limit))
+            .await
     }
 
     async fn by_call(&self, call: &CallKey) -> Result<Option<Payment>, LedgerError> {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use farebox_core::ledger::{
-    Attach, Claimed, Cover, Ledger, LedgerError, NewClaim, PayerMark, PaymentId, SellerSide,
+    Attach, Claimed, ClaimedIdentity, Cover, Ledger, LedgerError, NewClaim, PayerMark, PaymentId,
+    SellerSide,
 };
 use farebox_core::payment::{Event, Phase, Role};
 use farebox_core::rail::{Handle, Terms};
@@ -49,6 +50,40 @@ pub async fn a_balance_for_one_payment_is_claimed_once(store: &dyn Store) {
     assert_eq!(refused.count(), 99);
     assert_eq!(ledger.balance("seller/payers").await, -1000);
     ledger.must_add_up().await;
+}
+
+/// What a restarted process must know: every claim whose credential may still be served, and
+/// those that are not decided, however old.
+pub async fn claims_that_may_still_be_served_are_listed(store: &dyn Store) {
+    let ledger = store.open().await;
+    let ending = |name: &str, valid_before_s| NewClaim {
+        valid_before_s,
+        ..claim(name, 5)
+    };
+    for (name, end) in [("old", 100), ("short", 200), ("long", u64::MAX)] {
+        ledger.must_claim(ending(name, end)).await;
+    }
+    let names = |since_s, limit| {
+        let listed = ledger.claimed(Role::Seller, since_s, limit);
+        async { identities(listed.await) }
+    };
+    // Undecided, all of them.
+    assert_eq!(names(150, 10).await, ["long", "short", "old"]);
+    for name in ["old", "short", "long"] {
+        for event in [sending(), settled(), Event::Finalised, Event::Delivered] {
+            ledger.must_take(name, event).await;
+        }
+    }
+    assert_eq!(names(150, 10).await, ["long", "short"]);
+    assert_eq!(names(100, 10).await, ["long", "short", "old"]);
+    assert_eq!(names(100, 1).await, ["long"]);
+    let others = ledger.claimed(Role::Facilitator, 0, 10).await;
+    assert_eq!(identities(others), Vec::<String>::new());
+}
+
+fn identities(listed: Result<Vec<ClaimedIdentity>, LedgerError>) -> Vec<String> {
+    let name = |claim: ClaimedIdentity| claim.identity.as_str().replace("eip3009:", "");
+    listed.unwrap().into_iter().map(name).collect()
 }
 
 /// A gate and a facilitator in one ledger do not take each other's claims.

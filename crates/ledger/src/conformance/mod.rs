@@ -28,6 +28,7 @@ macro_rules! ledger_conformance {
             a_hundred_parallel_claims_of_one_identity_have_one_first
             a_balance_for_one_payment_is_claimed_once
             a_claim_is_found_by_its_identity_in_its_role_only
+            claims_that_may_still_be_served_are_listed
             a_released_claim_comes_again_as_new_and_once
             a_repeat_needs_no_balance
             what_settles_after_the_mark_is_gone_from_the_balance

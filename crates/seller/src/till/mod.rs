@@ -5,6 +5,7 @@
 //! knows nothing of routes, prices or HTTP. One ledger has one process with tills: hold the
 //! ledger's seller lock for as long as one lives, or one credential may be served twice.
 
+mod claimed;
 mod prove;
 pub mod recover;
 mod seats;
@@ -24,6 +25,7 @@ use farebox_wire::identity::Identity;
 use farebox_wire::money::Amount;
 use tokio_util::task::TaskTracker;
 
+use self::claimed::Claims;
 use self::seats::InFlight;
 pub use self::seats::{Fingerprint, Seat, Taken};
 use self::turns::Turns;
@@ -54,6 +56,7 @@ pub struct Till {
     ledger: Arc<dyn Ledger>,
     clock: Arc<dyn Clock>,
     in_flight: Arc<InFlight>,
+    claims: Claims,
     turns: Arc<Turns>,
     /// Collects and records that outlive their connections.
     tasks: TaskTracker,
@@ -96,6 +99,7 @@ impl Till {
             ledger,
             clock,
             in_flight: Arc::new(InFlight::default()),
+            claims: Claims::default(),
             turns: Arc::default(),
             tasks: TaskTracker::new(),
         })
@@ -152,11 +156,21 @@ impl Till {
         self.in_flight.left(identity).await;
     }
 
-    /// The payment that has claimed an identity before.
+    /// Whether an identity may have been claimed before; where not, the ledger need not be asked.
+    /// "No" is said only of what is not claimed, or of what expired long ago.
+    #[must_use]
+    pub fn may_be_claimed(&self, identity: &Identity) -> bool {
+        self.claims.may_have(identity, self.clock.now_s())
+    }
+
+    /// The payment that has claimed an identity before, of a credential that has not expired.
     ///
     /// # Errors
     /// Where the books cannot be used.
     pub async fn earlier(&self, identity: &Identity) -> Result<Option<Payment>, LedgerError> {
+        if !self.may_be_claimed(identity) {
+            return Ok(None);
+        }
         self.ledger.by_identity(self.role, identity).await
     }
 
@@ -207,6 +221,12 @@ impl Till {
             None => None,
         };
         let funds = rail.verify(examined).await.map_err(NotClaimed::Refused)?;
+        // Before it is written: from then on nobody may take it for new.
+        self.claims.add(
+            &examined.identity,
+            examined.valid_before_s,
+            self.clock.now_s(),
+        );
         let claimed = self
             .ledger
             .claim(NewClaim {

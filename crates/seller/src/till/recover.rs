@@ -13,6 +13,7 @@ use farebox_core::rail::{Asked, CollectRail, Finding, Handle, Proof};
 use futures_util::StreamExt;
 
 use super::Till;
+use super::claimed::{CLAIMS_MAX, MARGIN_S};
 use super::settle::{Attempt, Settlement, receipt};
 use crate::body::BodyDigest;
 
@@ -57,6 +58,7 @@ impl Till {
     /// Where the ledger cannot be used: nothing may be sold then.
     pub async fn recover(&self) -> Result<Recovered, LedgerError> {
         let till = self;
+        till.learn_claims().await?;
         let mut recovered = Recovered::default();
         let mut open = Vec::new();
         for payment in listed(till, Stage::Undecided, None, None).await?.payments {
@@ -79,6 +81,20 @@ impl Till {
             }
         }
         Ok(recovered)
+    }
+
+    /// Learns which identities are claimed. A ledger that cannot tell is an error as everywhere.
+    async fn learn_claims(&self) -> Result<(), LedgerError> {
+        let now_s = self.clock.now_s();
+        let since_s = now_s.saturating_sub(MARGIN_S);
+        // One more than fits, so that it is noticed.
+        let limit = CLAIMS_MAX.saturating_add(1);
+        for claim in self.ledger.claimed(self.role, since_s, limit).await? {
+            self.claims
+                .add(&claim.identity, claim.valid_before_s, now_s);
+        }
+        self.claims.loaded();
+        Ok(())
     }
 
     /// Watches until `shutdown`: settles again what has not arrived while its credential lives,
