@@ -20,11 +20,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use farebox_wire::identity::Identity;
 
-/// Claims that are remembered: a minute of some thousand a second, in 5 MB.
-pub(super) const CLAIMS_MAX: usize = 200_000;
+/// Claims that are remembered: two minutes of two thousand a second, in some 10 MB.
+pub(super) const CLAIMS_MAX: usize = 250_000;
 /// How long after the end of its credential a claim is remembered: requests that began before end
-/// long before that, and clocks do not jump as far.
-pub(super) const MARGIN_S: u64 = 3_600;
+/// before that. Should a clock jump back further, the claim itself still finds the first one.
+pub(super) const MARGIN_S: u64 = 60;
 
 /// See the module.
 #[derive(Default)]
