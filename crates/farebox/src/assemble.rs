@@ -10,6 +10,7 @@ mod facilitating;
 mod gas_cover;
 mod keys;
 mod networks;
+mod remote;
 mod selling;
 mod service;
 
@@ -26,6 +27,7 @@ pub(crate) use facilitating::{OpenFacilitator, Service, deploy_settler, facilita
 pub(crate) use keys::{
     PassphraseSource, address_of, checksummed, importable_key, keystore_dir, paying_address,
 };
+pub(crate) use remote::Facilitators;
 pub(crate) use selling::{Gate, Sale, gate, recover};
 
 use crate::config::{Config, DataDir};

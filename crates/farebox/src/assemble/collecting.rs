@@ -62,13 +62,7 @@ pub(super) fn gas_limits(limits: &FacilitatorLimits) -> GasLimits {
 
 /// What a gate or facilitator lacks of chains and keys, each with what supplies it.
 pub(super) fn missing(chains: &BTreeMap<ChainId, NetworkSection>, keys: &GasKeys) -> Vec<String> {
-    let mut missing = Vec::new();
-    if chains.is_empty() {
-        missing.push(
-            "a network (--network eip155:84532 and --rpc eip155:84532=URL, or [network.\"eip155:84532\"])"
-                .to_owned(),
-        );
-    }
+    let mut missing = missing_network(chains);
     for (chain, _) in chains.iter().filter(|(_, section)| section.rpc.is_empty()) {
         missing.push(format!(
             "an RPC address of {chain} (--rpc {chain}=URL, or rpc in [network.\"{chain}\"])"
@@ -81,6 +75,17 @@ pub(super) fn missing(chains: &BTreeMap<ChainId, NetworkSection>, keys: &GasKeys
         );
     }
     missing
+}
+
+/// The same where somebody else settles: it is enough to know the network.
+pub(super) fn missing_network(chains: &BTreeMap<ChainId, NetworkSection>) -> Vec<String> {
+    match chains.is_empty() {
+        true => vec![
+            "a network (--network eip155:84532 and --rpc eip155:84532=URL, or [network.\"eip155:84532\"])"
+                .to_owned(),
+        ],
+        false => Vec::new(),
+    }
 }
 
 /// The rail, with its chains asked who they are.

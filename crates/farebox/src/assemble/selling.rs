@@ -23,6 +23,7 @@ use tokio::net::TcpListener;
 
 use super::collecting::{self, GasKeys, collector, gas_limits, rail_failure};
 use super::networks;
+use super::remote::Facilitators;
 use super::service::{self, Books, Lease};
 use crate::config::{
     Config, DataDir, FacilitatorLimits, Listen, NetworkSection, RouteSection, Settle, Unmatched,
@@ -45,6 +46,8 @@ pub(crate) struct Sale {
     pub(crate) pay_to: Option<String>,
     /// Keys that pay for gas.
     pub(crate) gas_keys: GasKeys,
+    /// Who settles.
+    pub(crate) facilitators: Facilitators,
     /// What may be spent on gas.
     pub(crate) gas: FacilitatorLimits,
     /// What clients may make it do in vain, if that is configured; then on this machine too.
@@ -215,7 +218,10 @@ impl Sale {
         if self.pay_to.is_none() {
             missing.push("somebody to pay (--pay-to ADDRESS, or evm in [pay_to])".to_owned());
         }
-        missing.extend(collecting::missing(&self.networks, &self.gas_keys));
+        missing.extend(match self.facilitators.is_local() {
+            true => collecting::missing(&self.networks, &self.gas_keys),
+            false => collecting::missing_network(&self.networks),
+        });
         missing
     }
 
@@ -227,7 +233,11 @@ impl Sale {
         if !self.is_priced() {
             return Ok((Lease::take(data_dir, &[])?, Vec::new()));
         }
-        let signers = self.gas_keys.load()?;
+        let signers = match self.facilitators.is_local() {
+            true => self.gas_keys.load()?,
+            // Somebody else pays for gas; a key that is not needed is not read.
+            false => Vec::new(),
+        };
         let lease = Lease::take(data_dir, &signers)?;
         let pay_to = networks::address(self.pay_to.as_deref().unwrap_or_default(), "pay_to")?;
         let options = CollectorOptions {
@@ -240,7 +250,12 @@ impl Sale {
             },
             ..CollectorOptions::default()
         };
-        Ok((lease, vec![collector(&self.networks, options).await?]))
+        let rail: Arc<dyn CollectRail> = collector(&self.networks, options).await?;
+        let rail = match self.facilitators.is_remote() {
+            true => self.facilitators.in_front_of(rail, &self.networks).await?,
+            false => rail,
+        };
+        Ok((lease, vec![rail]))
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::chains::{chain_and_url, networks};
 use super::{Globals, signal};
-use crate::assemble::{self, GasKeys, Sale};
+use crate::assemble::{self, Facilitators, GasKeys, Sale};
 use crate::config::{Config, DataDir, Listen, RouteSection, Settle, Usd};
 use crate::failure::Failure;
 use crate::output;
@@ -22,7 +22,11 @@ Examples:
   farebox gate --listen 127.0.0.1:8402 \\
     --upstream http://127.0.0.1:3000 --price \"0.001 USD\" \\
     --network eip155:84532 --rpc eip155:84532=https://sepolia.base.org \\
-    --pay-to 0xa0Ee7A142d267C1f36714E4a8F75612F20a79720 --gas-key env:GAS_KEY";
+    --pay-to 0xa0Ee7A142d267C1f36714E4a8F75612F20a79720 --gas-key env:GAS_KEY
+  farebox gate --listen 127.0.0.1:8402 \\
+    --upstream http://127.0.0.1:3000 --price \"0.001 USD\" \\
+    --network eip155:84532 --facilitator https://x402.org/facilitator \\
+    --pay-to 0xa0Ee7A142d267C1f36714E4a8F75612F20a79720";
 
 /// The path of the route that --upstream and --price append.
 const EVERYTHING: &str = "/*";
@@ -72,6 +76,16 @@ pub(super) struct Gate {
     /// Key that pays for gas: env:NAME or file:PATH
     #[arg(long, value_name = "REF")]
     gas_key: Option<String>,
+    /// Facilitator that settles, https://… or "local"; may be repeated, the preferred one first.
+    /// Without "local" no gas key is needed
+    #[arg(
+        long,
+        value_name = "URL",
+        value_delimiter = ',',
+        env = "FAREBOX_FACILITATOR",
+        hide_env_values = true
+    )]
+    facilitator: Vec<String>,
     /// Origin in offers and receipts; needed beyond loopback
     #[arg(
         long,
@@ -127,6 +141,7 @@ impl Gate {
         if let (Some(upstream), Some(price)) = (self.upstream, self.price) {
             routes.push(catch_all(upstream, price));
         }
+        let facilitators = Facilitators::new(self.facilitator, &written.facilitator, base.clone());
         Ok(Sale {
             listen: self.listen.or(written.listen),
             public_url: self.public_url.or(written.public_url),
@@ -136,6 +151,7 @@ impl Gate {
                 references: written.facilitator.signer.evm.0,
                 base,
             }),
+            facilitators,
             gas: written.facilitator.limits,
             in_vain,
             routes,

@@ -128,8 +128,10 @@ pub(crate) struct PayToSection {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct FacilitatorSection {
-    /// Only `"local"` until facilitators can be named.
+    /// Who settles for the gate, in order of preference: `"local"` (default) or an https URL.
     pub(crate) urls: Vec<String>,
+    /// Headers for the facilitators in `urls`; each value is a reference to a secret.
+    pub(crate) headers: BTreeMap<String, String>,
     /// Keys that pay for gas.
     pub(crate) signer: SignerSection,
     /// Whose payments the facilitator settles; empty is everybody's.

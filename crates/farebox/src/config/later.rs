@@ -26,7 +26,6 @@ const LATER: &[(&str, &str)] = &[
     ("network.*.node", "Lightning nodes"),
     ("pay_to.solana", "Solana"),
     ("pay_to.lightning", "Lightning"),
-    ("facilitator.headers", "remote facilitators"),
     ("facilitator.shared_payee", "several sellers on one payee"),
     ("facilitator.signer.solana", "Solana"),
     ("route.*.uses", "L402 tokens for several requests"),
@@ -64,12 +63,6 @@ fn refuse_values(text: &str, table: &DeTable<'_>) -> Result<(), ConfigFault> {
         if matches!(namespace, "solana" | "lightning") {
             let what = format!("network {:?}: only eip155 networks", name.get_ref());
             return Err(not_yet(text, name.span().start, what));
-        }
-    }
-    for (offset, url) in strings(at(table, &["facilitator", "urls"])) {
-        if url != "local" {
-            let what = format!("facilitator {url:?}: only \"local\", with signer.evm");
-            return Err(not_yet(text, offset, what));
         }
     }
     for (pair, _) in entries(table.get("rates").map(toml::Spanned::get_ref)) {
@@ -131,15 +124,6 @@ fn find_in_value(value: &DeValue<'_>, path: &[&str]) -> Option<usize> {
         }
         _ => None,
     }
-}
-
-fn at<'a, 'i>(table: &'a DeTable<'i>, path: &[&str]) -> Option<&'a DeValue<'i>> {
-    let (first, rest) = path.split_first()?;
-    let value = table.get(*first)?.get_ref();
-    if rest.is_empty() {
-        return Some(value);
-    }
-    at(value.as_table()?, rest)
 }
 
 fn entries<'a, 'i>(

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use data_dir::{DataDir, create_private};
 pub(crate) use file::{
-    AssetSection, FacilitatorLimits, Final, NetworkSection, RouteSection, Settle, Unmatched,
+    AssetSection, FacilitatorLimits, FacilitatorSection, Final, NetworkSection, RouteSection,
+    Settle, Unmatched,
 };
 pub(crate) use values::{Listen, Timespan, Usd};
 

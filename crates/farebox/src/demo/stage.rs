@@ -16,7 +16,7 @@ use super::api::Api;
 use super::net::{Net, Options};
 use super::report::Teller;
 use super::steps;
-use crate::assemble::{self, GasKeys, Sale};
+use crate::assemble::{self, Facilitators, GasKeys, Sale};
 use crate::config::{Config, DataDir, Listen, RouteSection, Settle, Unmatched, Usd};
 use crate::failure::Failure;
 
@@ -153,6 +153,7 @@ fn sale(config: Config, data_dir: &DataDir, upstream: &str) -> Result<Sale, Fail
             references: config.file.facilitator.signer.evm.0,
             base: config.base,
         },
+        facilitators: Facilitators::default(),
         gas: config.file.facilitator.limits,
         in_vain: None,
         routes: routes.into(),

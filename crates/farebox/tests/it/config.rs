@@ -42,10 +42,6 @@ fn keys_of_later_releases_are_refused_by_name() {
             "lightning:regtest",
         ),
         ("[network.\"eip155:1\"]\nnode = { kind = \"lnd\" }", "node"),
-        (
-            "[facilitator]\nurls = [\"https://x402.org/facilitator\"]",
-            "x402.org",
-        ),
         ("[facilitator]\nshared_payee = true", "shared_payee"),
         (
             "[[route]]\nmatch = \"/\"\nupstream = \"http://a\"\nprice = \"1 USD\"\nuses = 5",

@@ -273,3 +273,94 @@ fn ctrl_c_closes_it_well_and_its_books_stay() {
         (&json!("settled"), &json!("delivered"))
     );
 }
+
+/// Two gates of one user need two ledgers, and neither a gas key nor, in the second, a node.
+#[test]
+fn a_facilitator_settles_for_a_gate_that_has_no_gas_key() {
+    let user = User::new();
+    let net = user.devnet();
+    let serving = [
+        "--config",
+        "net/seller.toml",
+        "--listen",
+        "127.0.0.1:0",
+        "--json",
+    ];
+    let facilitator = user.start(&[&["facilitator"], &serving[..]].concat());
+    let (settler, upstream) = (facilitator.text("/listening"), Upstream::start());
+    let rpc = format!("eip155:84532={}", net.text("/evm/rpc"));
+    let url = upstream.url();
+    for (data, node) in [("proven", &["--rpc", &rpc][..]), ("word", &[])] {
+        let sale = [
+            "gate",
+            "--data-dir",
+            data,
+            "--upstream",
+            &url,
+            "--price",
+            "0.001 USD",
+            "--network",
+            "eip155:84532",
+            "--pay-to",
+            PAY_TO,
+            "--facilitator",
+            &settler,
+            "--listen",
+            "127.0.0.1:0",
+            "--json",
+        ];
+        let gate = user.start(&[&sale[..], node].concat());
+        let page = format!("{}/ok", gate.text("/listening"));
+        let (exit, answer) = user.json(&["fetch", "--config", "net/buyer.toml", &page]);
+        assert_eq!(exit, 0, "{answer}");
+        assert_eq!(answer["payment"]["state"], "settled", "{answer}");
+        let (_, stderr) = gate.interrupt();
+        let is_warned = stderr.contains("the facilitator's word alone");
+        assert_eq!(is_warned, node.is_empty(), "{stderr}");
+    }
+    assert_eq!(upstream.calls(), 2);
+}
+
+#[test]
+fn facilitators_that_cannot_be_meant_are_refused_at_start() {
+    let user = User::new();
+    user.write(
+        "seller.toml",
+        "[facilitator]\nurls = [\"https://x402.example.com\"]\nheaders = { Authorization = \"Bearer abc\" }\n",
+    );
+    let sale = [
+        "--upstream",
+        "http://127.0.0.1:3000",
+        "--price",
+        "0.001 USD",
+        "--network",
+        "eip155:84532",
+        "--pay-to",
+        PAY_TO,
+        "--listen",
+        "127.0.0.1:0",
+    ];
+    let rows: [(&[&str], &str); 5] = [
+        (&["--facilitator", "http://x402.example.com"], "https"),
+        (
+            &["--facilitator", "https://a:b@x402.example.com"],
+            "https URL",
+        ),
+        (
+            &[
+                "--facilitator",
+                "http://127.0.0.1:1",
+                "--facilitator",
+                "http://127.0.0.1:1",
+            ],
+            "twice",
+        ),
+        (&["--facilitator", "http://127.0.0.1:1,local"], "--gas-key"),
+        (&["--config", "seller.toml"], "reference"),
+    ];
+    for (arguments, why) in rows {
+        let message = refused(&user, &[&sale[..], arguments].concat());
+        assert!(message.contains(why), "{why} in: {message}");
+        assert!(!message.contains("abc"), "{message}");
+    }
+}

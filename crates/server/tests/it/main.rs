@@ -7,6 +7,7 @@ mod facilitator_once;
 mod paid;
 mod payments_gone_wrong;
 mod proxying;
+mod remote;
 mod station;
 mod strict;
 mod support;

@@ -14,7 +14,7 @@ use farebox_core::payment::Role;
 use farebox_core::rail::PayRail;
 use farebox_devnet_evm::{Devnet, DevnetOptions};
 use farebox_ledger::SqliteLedger;
-use farebox_rail_evm::{CollectorOptions, EvmCollector, EvmKey, EvmPayer, Finality, Network};
+use farebox_rail_evm::{EvmKey, EvmPayer, Finality, Network};
 use farebox_seller::{Route, Seller, SellerConfig, SettleWhen};
 use farebox_server::{Gateway, GatewayOptions, Upstreams};
 use farebox_wire::evm::EvmAddress;
@@ -57,6 +57,19 @@ pub(crate) struct Plan {
     pub(crate) devnet: DevnetOptions,
     pub(crate) settle_wait_ms: u64,
     pub(crate) options: GatewayOptions,
+    /// Who settles.
+    pub(crate) settler: Settler,
+}
+
+/// Who settles for a gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Settler {
+    /// Itself.
+    Gate,
+    /// A facilitator, and the gate asks the chain besides.
+    Facilitator,
+    /// A facilitator, and the gate has nobody else to ask.
+    FacilitatorAlone,
 }
 
 impl Plan {
@@ -99,6 +112,7 @@ impl Plan {
             devnet: DevnetOptions::quiet(),
             settle_wait_ms: 20_000,
             options: GatewayOptions::default(),
+            settler: Settler::Gate,
         }
     }
 
@@ -147,15 +161,8 @@ impl Town {
         network.rpc = vec![devnet.rpc_url()];
         network.finality = Finality::Blocks(0);
         let payee = EvmAddress(devnet.accounts()[9].address.into_array());
-        let gas_key = key(&devnet.accounts()[0].key_hex());
         let clock = || Arc::new(SystemClock);
-        let collector = EvmCollector::new(
-            vec![network.clone()],
-            CollectorOptions::seller(payee, gas_key),
-            clock(),
-        )
-        .expect("a collector");
-        collector.start().await.expect("the devnet answers");
+        let rail = crate::remote::rail(plan.settler, &devnet, &network, payee).await;
 
         let dir = tempfile::tempdir().expect("a folder");
         let ledger = SqliteLedger::open(&dir.path().join("seller.db")).expect("a ledger");
@@ -172,13 +179,8 @@ impl Town {
         );
         config.settle_wait_ms = plan.settle_wait_ms;
         config.watch_every_ms = 10;
-        let seller = Seller::new(
-            config,
-            vec![Arc::new(collector)],
-            Arc::clone(&ledger) as _,
-            clock(),
-        )
-        .expect("a seller");
+        let seller =
+            Seller::new(config, vec![rail], Arc::clone(&ledger) as _, clock()).expect("a seller");
         let upstream: farebox_server::Upstream = format!("http://{}", plan.upstream)
             .parse()
             .expect("an upstream");
