@@ -30,6 +30,9 @@ pub(crate) struct Lent {
     pub(crate) valid_before_s: u64,
     /// Names this claim of the payment, and no other gate's. The same in the next process.
     key: String,
+    /// Whether only the chain can tell that the signature is good.
+    #[serde(default)]
+    asks_chain: bool,
     /// Who may have it: nobody else is asked to settle it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) asked: Option<String>,
@@ -54,6 +57,7 @@ impl Lent {
             digest: hex::encode(examined.payload_digest),
             valid_before_s: examined.valid_before_s,
             key: random_key()?,
+            asks_chain: examined.signature == SignatureCheck::AskChain,
             asked: None,
         })
     }
@@ -92,7 +96,10 @@ impl Lent {
             terms: self.terms.clone(),
             valid_before_s: self.valid_before_s,
             handle: handle.clone(),
-            signature: SignatureCheck::Good,
+            signature: match self.asks_chain {
+                true => SignatureCheck::AskChain,
+                false => SignatureCheck::Good,
+            },
         }
     }
 
