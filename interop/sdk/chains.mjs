@@ -12,9 +12,10 @@ import { freePort, jsonLine, serve } from "./processes.mjs";
 
 export const NETWORK = "eip155:84532";
 export const TOKEN = "0x036CbD53842c5426634e7929541eC2318f3dCF7e";
+const MULTICALL = baseSepolia.contracts.multicall3.address;
 const FUNDS = 1_000_000_000_000n; // 1,000,000 with 6 decimals
 const WORDS = "test test test test test test test test test test test junk";
-const CONTRACTS = new URL("../../contracts/artifacts/", import.meta.url);
+export const CONTRACTS = new URL("../../contracts/artifacts/", import.meta.url);
 const ANVIL_PLATFORM = `${process.platform}-${process.arch === "x64" ? "amd64" : process.arch}`;
 const ANVIL = fileURLToPath(new URL(`../node_modules/@foundry-rs/anvil-${ANVIL_PLATFORM}/bin/anvil`, import.meta.url));
 
@@ -50,13 +51,15 @@ export async function startDevnet(binary, folder) {
   return ready.rpc;
 }
 
-/** Anvil, with the token of `contracts/` where Base Sepolia has USDC. */
+/** Anvil, with the token of `contracts/` where Base Sepolia has USDC, and Multicall3 where every chain has it. */
 export async function startAnvil() {
   const port = await freePort();
   const args = ["--chain-id", "84532", "--gas-limit", "300000000", "--port", String(port)];
   await serve(ANVIL, args, (line) => line.startsWith("Listening on"));
   const rpc = `http://127.0.0.1:${port}`;
   await placeToken(rpc);
+  const multicall = await readFile(new URL("Multicall3.runtime.hex", CONTRACTS), "utf8");
+  await publicClient(rpc).request({ method: "anvil_setCode", params: [MULTICALL, `0x${multicall.trim().replace(/^0x/, "")}`] });
   return rpc;
 }
 

@@ -6,36 +6,24 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { account, balanceOf, startAnvil, startDevnet, transfersOf } from "./chains.mjs";
-import { buyWithAxios, buyWithFetch, startSeller, startUpstream } from "./official.mjs";
-import { jsonLine, run, serve, stop, stopAll } from "./processes.mjs";
+import { account, balanceOf, startAnvil, startDevnet } from "./chains.mjs";
+import { facilitatorControls, ourFacilitator } from "./facilitators.mjs";
+import { buyWithAxios, buyWithFetch, facilitatorHere, startExpress, startUpstream } from "./official.mjs";
+import {
+  assertPaid, assertReceipt, AXIOS, CONTROL, FETCH, OFFICIAL_GAS, ourFetch, PAYEE, PRICE, SPENDER, startGate, startOurs,
+} from "./parties.mjs";
+import { run, stop, stopAll } from "./processes.mjs";
 import { check, finish } from "./report.mjs";
+import { version1Client, version1Control, version1Seller } from "./version1.mjs";
+import { deployFactory, walletControls } from "./wallets.mjs";
 
 const CONTRACTS_CHECK = new URL("../../contracts/check", import.meta.url);
 const DEVNET_CHECK = new URL("../devnet/check.mjs", import.meta.url);
 const DEVNET_ORACLE = new URL("../devnet/oracle.mjs", import.meta.url);
-const PRICE = 1_000n; // 0.001 USD with 6 decimals
-const PAYEE = account(9).address;
-// Accounts of the development mnemonic, one for each party, so that nonces and balances never mix.
-const [FETCH, AXIOS, SPENDER, CONTROL, OFFICIAL_GAS] = [2, 3, 4, 5, 8];
-
-/** The transaction moved exactly the price from somebody to the payee. */
-async function assertPaid(rpc, hash, payer) {
-  assert.match(hash ?? "", /^0x[0-9a-f]{64}$/i, "a transaction hash");
-  const transfers = await transfersOf(rpc, hash);
-  const match = transfers.filter((transfer) => transfer.value === PRICE && transfer.to === PAYEE);
-  assert.equal(match.length, 1, `one transfer of the price in ${hash}`);
-  if (payer !== undefined) assert.equal(match[0].from, account(payer).address);
-}
-
-function assertReceipt(receipt) {
-  assert.equal(receipt?.success, true, `PAYMENT-RESPONSE says success: ${JSON.stringify(receipt)}`);
-  assert.equal(receipt.network, "eip155:84532");
-}
 
 /** The official client buys from the official seller: if this fails, the fault is not ours. */
 async function controls(chain, rpc) {
-  const seller = await startSeller(rpc, OFFICIAL_GAS, "$0.001");
+  const seller = await startExpress(facilitatorHere(rpc, OFFICIAL_GAS), "$0.001");
   await check(`${chain}: control: @x402/fetch buys from @x402/express`, async () => {
     const bought = await buyWithFetch(`${seller.url}/report`, CONTROL);
     assert.equal(bought.status, 200);
@@ -50,11 +38,6 @@ async function controls(chain, rpc) {
     await assertPaid(rpc, bought.receipt.transaction, CONTROL);
   });
   await seller.close();
-}
-
-function startGate(binary, folder, upstream, price) {
-  const args = ["gate", "--config", join(folder, "seller.toml"), "--upstream", upstream, "--price", price, "--listen", "127.0.0.1:0", "--json"];
-  return serve(binary, args, (line) => jsonLine(line)?.listening);
 }
 
 /** Official clients buy from our gate. */
@@ -126,8 +109,7 @@ async function paidUpfront(chain, rpc, binary, folder, upstream) {
   const seller = await readFile(join(folder, "seller.toml"), "utf8");
   const route = `\n[[route]]\nmatch = "/*"\nupstream = "${upstream.url}"\nprice = "0.001 USD"\nsettle = "before"\n`;
   await writeFile(join(folder, "upfront.toml"), seller + route);
-  const args = ["gate", "--config", join(folder, "upfront.toml"), "--listen", "127.0.0.1:0", "--json"];
-  const gate = await serve(binary, args, (line) => jsonLine(line)?.listening);
+  const gate = await startOurs(binary, ["gate", "--config", join(folder, "upfront.toml")]);
   await check(`${chain}: @x402/fetch buys a request that is settled first`, async () => {
     const bought = await buyWithFetch(`${gate.ready}/weather`, FETCH);
     assert.equal(bought.status, 200);
@@ -137,15 +119,9 @@ async function paidUpfront(chain, rpc, binary, folder, upstream) {
   await stop(gate.child);
 }
 
-async function ourFetch(binary, folder, args) {
-  const { exit, stdout, stderr } = await run(binary, ["fetch", "--config", join(folder, "buyer.toml"), "--json", ...args]);
-  assert.ok(stdout.startsWith("{"), `fetch prints one object: exit ${exit}, ${stderr.trim()}`);
-  return { exit, answer: JSON.parse(stdout), stderr };
-}
-
 /** Our buyer pays the official seller. */
 async function officialSeller(chain, rpc, binary, folder) {
-  const seller = await startSeller(rpc, OFFICIAL_GAS, "$0.001");
+  const seller = await startExpress(facilitatorHere(rpc, OFFICIAL_GAS), "$0.001");
   await check(`${chain}: farebox fetch buys from @x402/express`, async () => {
     const before = await balanceOf(rpc, PAYEE);
     const { exit, answer } = await ourFetch(binary, folder, [`${seller.url}/report`]);
@@ -213,10 +189,18 @@ async function part(name, body) {
   }
 }
 
+/** Every check on one chain; without our binary only the controls. */
 async function bothWays(chain, rpc, binary, folder) {
   await part(`${chain}: controls`, () => controls(chain, rpc));
+  await part(`${chain}: facilitator controls`, () => facilitatorControls(chain, rpc));
+  await part(`${chain}: version 1 control`, () => version1Control(chain, rpc));
+  await part(`${chain}: wallet controls`, async () => walletControls(chain, rpc, await deployFactory(rpc)));
+  if (!binary) return;
   await part(`${chain}: gate`, () => ourGate(chain, rpc, binary, folder));
   await part(`${chain}: fetch`, () => officialSeller(chain, rpc, binary, folder));
+  await part(`${chain}: our facilitator`, () => ourFacilitator(chain, rpc, binary, folder));
+  await part(`${chain}: version 1 client`, () => version1Client(chain, rpc, binary, folder));
+  await part(`${chain}: version 1 seller`, () => version1Seller(chain, rpc, binary, folder));
 }
 
 async function main(binary) {
@@ -226,7 +210,7 @@ async function main(binary) {
     return folders.at(-1);
   };
   try {
-    if (!binary) return await part("anvil", async () => controls("anvil", await startAnvil()));
+    if (!binary) return await part("anvil", async () => bothWays("anvil", await startAnvil()));
     const devnetFolder = await folder();
     let devnetRpc;
     await verdict("contracts: the artifacts are what the sources compile to", fileURLToPath(CONTRACTS_CHECK), []);

@@ -1,0 +1,72 @@
+// Version 1 of the protocol as its own packages speak it: a client, a seller and a facilitator. It lives beside its
+// own `node_modules`, because those packages ask for older viem, zod and express than the others. Used by
+// `sdk/version1.mjs`; keys come as text, so that no object of one viem meets the other.
+
+import express from "express";
+import { createWalletClient, http, publicActions } from "viem";
+import { privateKeyToAccount } from "viem/accounts";
+import { baseSepolia } from "viem/chains";
+import { settle, verify } from "x402/facilitator";
+import { paymentMiddleware } from "x402-express";
+import { decodeXPaymentResponse, wrapFetchWithPayment } from "x402-fetch";
+
+/** What version 1 calls the chain. */
+export const NETWORK_V1 = "base-sepolia";
+
+function wallet(rpc, key) {
+  return createWalletClient({ account: privateKeyToAccount(key), chain: baseSepolia, transport: http(rpc) }).extend(publicActions);
+}
+
+/** `x402-fetch` 1.x, paying with this key: `{ status, body, receipt, credential }`. */
+export async function buyWithVersion1(url, key, init) {
+  let credential = null;
+  const watched = (input, options) => {
+    credential = new Headers(options?.headers).get("x-payment") ?? credential;
+    return fetch(input, options);
+  };
+  const response = await wrapFetchWithPayment(watched, privateKeyToAccount(key))(url, init);
+  const receipt = response.headers.get("x-payment-response");
+  return {
+    status: response.status,
+    body: await response.json(),
+    receipt: receipt && decodeXPaymentResponse(receipt),
+    credential,
+  };
+}
+
+/** An `x402-express` 1.x seller behind the facilitator at `facilitator`: `GET /report` costs `price`. */
+export function startVersion1Seller(facilitator, payTo, price) {
+  const route = { price, network: NETWORK_V1, config: { description: "A report" } };
+  const app = express();
+  app.use(paymentMiddleware(payTo, { "GET /report": route }, { url: facilitator }));
+  app.get("/report", (_, response) => response.json({ report: "sunny" }));
+  return listen(app);
+}
+
+/** The facilitator of `x402` 1.x as an HTTP server that pays gas with this key. */
+export function startVersion1Facilitator(rpc, key) {
+  const signer = wallet(rpc, key);
+  const answer = (act) => async (request, response) => {
+    const { paymentPayload, paymentRequirements } = request.body;
+    response.json(await act(signer, paymentPayload, paymentRequirements));
+  };
+  const app = express();
+  app.use(express.json());
+  app.get("/supported", (_, response) => response.json({ kinds: [{ x402Version: 1, scheme: "exact", network: NETWORK_V1 }] }));
+  app.post("/verify", answer(verify));
+  app.post("/settle", answer(settle));
+  return listen(app);
+}
+
+function listen(app) {
+  return new Promise((resolve, reject) => {
+    const server = app.listen(0, "127.0.0.1", () => {
+      const close = () => new Promise((done) => {
+        server.close(done);
+        server.closeAllConnections();
+      });
+      resolve({ url: `http://127.0.0.1:${server.address().port}`, close });
+    });
+    server.once("error", reject);
+  });
+}
