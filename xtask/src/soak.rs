@@ -7,20 +7,30 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::repo;
 
-/// One long job: its name, and the test target that holds it.
+/// One long job: its name, and which tests of which target it is.
 struct Job {
     name: &'static str,
     package: &'static str,
     target: &'static str,
+    tests: &'static [&'static str],
 }
 
 /// All jobs, in the order in which they run.
-const JOBS: [Job; 1] = [
-    // Random kill -9 of fetches that share a budget, and of the gate under load; the books against the chain after each.
+const JOBS: [Job; 2] = [
+    // Random kill -9 of fetches that share a budget, of the gate and of the facilitator under load; the books against
+    // the chain after each.
     Job {
         name: "kills",
         package: "farebox",
         target: "soak",
+        tests: &["budget::", "gate::", "facilitator::"],
+    },
+    // Forged signatures at every door: no line in the books, no call to a node, and the neighbours are served.
+    Job {
+        name: "flood",
+        package: "farebox",
+        target: "soak",
+        tests: &["flood::"],
     },
 ];
 /// Scale of a full run; `--tenth` is 1.
@@ -79,6 +89,7 @@ fn run_job(job: &Job, seed: u64, scale: u8) -> Result<(), String> {
             "--ignored",
             "--nocapture",
         ])
+        .args(job.tests)
         .env("FAREBOX_SOAK_SEED", seed.to_string())
         .env("FAREBOX_SOAK_SCALE", scale.to_string())
         .current_dir(repo::root())

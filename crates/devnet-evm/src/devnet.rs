@@ -278,6 +278,12 @@ impl Devnet {
         self.chain.pool().remove(&hash)
     }
 
+    /// The transactions that wait for a block, in no order.
+    #[must_use]
+    pub fn waiting_hashes(&self) -> Vec<B256> {
+        self.chain.pool().hashes()
+    }
+
     /// How many transactions wait for a block.
     #[must_use]
     pub fn waiting_transactions(&self) -> usize {

@@ -272,6 +272,10 @@ impl Pool {
         self.by_hash.clear();
     }
 
+    pub(crate) fn hashes(&self) -> Vec<B256> {
+        self.by_hash.keys().copied().collect()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.by_hash.len()
     }

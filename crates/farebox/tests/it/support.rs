@@ -175,11 +175,16 @@ impl Running {
             .to_owned()
     }
 
+    /// Its process, as the system names it.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends SIGINT, as Ctrl-C does, and waits for the end.
     #[cfg(unix)]
     pub(crate) fn interrupt(mut self) -> (i32, String) {
         let sent = Command::new("kill")
-            .args(["-INT", &self.child.id().to_string()])
+            .args(["-INT", &self.pid().to_string()])
             .status();
         assert!(sent.expect("kill starts").success());
         let status = self.child.wait().expect("it ends");

@@ -24,6 +24,22 @@ impl Luck {
         self.next().is_multiple_of(times)
     }
 
+    /// A number below this; zero below one.
+    pub(crate) fn index(&mut self, below: usize) -> usize {
+        let below = u64::try_from(below.max(1)).expect("a small number");
+        usize::try_from(self.next() % below).expect("below a small number")
+    }
+
+    /// So many bytes, as hex digits.
+    pub(crate) fn hex(&mut self, bytes: usize) -> String {
+        let mut text = String::new();
+        while text.len() < 2 * bytes {
+            text.push_str(&format!("{:016x}", self.next()));
+        }
+        text.truncate(2 * bytes);
+        text
+    }
+
     /// A time below this.
     pub(crate) fn below(&mut self, most: Duration) -> Duration {
         let most = u64::try_from(most.as_micros()).expect("seconds at most");

@@ -4,6 +4,8 @@
 //! They use the binary as its users do and judge by what it prints.
 
 mod budget;
+mod facilitator;
+mod flood;
 mod gate;
 mod luck;
 #[allow(

@@ -1,0 +1,274 @@
+//! The books, the chain and what callers were told: all three must say the same.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use alloy_primitives::U256;
+use farebox_core::ledger::{Filter, Ledger as _, Payment, Stage};
+use farebox_core::payment::{Delivery, Phase, Role};
+use farebox_devnet_evm::{Account, Devnet};
+use farebox_ledger::SqliteLedger;
+use serde_json::{Value, json};
+
+use super::load::{Caller, Record, Said};
+use crate::PRICE_ATOMIC;
+
+/// `AuthorizationUsed(address indexed authorizer, bytes32 indexed nonce)` of EIP-3009.
+const AUTHORIZATION_USED: &str =
+    "0x98de503528ee59b575ef0c0a2576a82497bfc029a5685b209e9ec333479b10a5";
+/// Blocks of one question about logs.
+const STEP: u64 = 50;
+/// Payments of one page of the books.
+const PAGE: usize = 1000;
+
+/// The books of a facilitator that is not running.
+pub(crate) struct Books {
+    /// By `<from>:<nonce>`.
+    pub(crate) payments: HashMap<String, Payment>,
+}
+
+impl Books {
+    /// Reads everything, and verifies the double entry from the first line on.
+    pub(crate) async fn read(path: &Path) -> Self {
+        let ledger = SqliteLedger::open(path).expect("the books open");
+        ledger.verify(true).await.expect("the books add up");
+        let mut payments = HashMap::new();
+        let mut after = None;
+        loop {
+            let filter = Filter {
+                role: Some(Role::Facilitator),
+                stage: Stage::Any,
+                oldest_first: true,
+                after: after.take(),
+                limit: Some(PAGE),
+            };
+            let page = ledger.list(filter).await.expect("a page of the books");
+            let Some(last) = page.last() else {
+                return Self { payments };
+            };
+            after = Some(last.id.clone());
+            for payment in page {
+                let name = name_of(&payment);
+                let twin = payments.insert(name, payment);
+                assert!(
+                    twin.is_none(),
+                    "one claim for each identity: {twin:?}",
+                    twin = twin.map(|p| p.id)
+                );
+            }
+        }
+    }
+
+    /// Payments about which a rail still has to be asked: undecided, or settled and not final.
+    pub(crate) fn unfinished(&self) -> Vec<String> {
+        let is_settled = |p: &Payment| p.state.phase == Phase::Settled && !p.state.is_final;
+        let open = self
+            .payments
+            .values()
+            .filter(|p| p.state.is_open() || is_settled(p));
+        open.map(|p| format!("{} {:?} {:?}", p.id, p.state, p.sent.last()))
+            .collect()
+    }
+}
+
+fn name_of(payment: &Payment) -> String {
+    let identity = payment.identity.as_ref().expect("a claim has an identity");
+    let parts: Vec<&str> = identity.as_str().rsplitn(3, ':').collect();
+    format!("{}:{}", parts[1], parts[0])
+}
+
+/// What the token has done: by `<from>:<nonce>` the transaction that used the authorization.
+pub(crate) struct Chain {
+    pub(crate) used: HashMap<String, String>,
+    pub(crate) income: u128,
+}
+
+impl Chain {
+    /// Reads the whole chain.
+    pub(crate) async fn read(
+        http: &reqwest::Client,
+        net: &Devnet,
+        payee: &Account,
+        start: U256,
+    ) -> Self {
+        let mut used = HashMap::new();
+        let head = net.block_number();
+        let mut from = 0;
+        while from <= head {
+            let to = head.min(from + STEP - 1);
+            let filter = json!({
+                "address": net.usdc(), "topics": [AUTHORIZATION_USED],
+                "fromBlock": format!("{from:#x}"), "toBlock": format!("{to:#x}"),
+            });
+            for log in rpc(http, net, "eth_getLogs", json!([filter]))
+                .await
+                .as_array()
+                .expect("logs")
+            {
+                let text = |pointer: &str| {
+                    log.pointer(pointer)
+                        .and_then(Value::as_str)
+                        .expect("a text")
+                        .to_owned()
+                };
+                let payer = text("/topics/1").replace("0x000000000000000000000000", "0x");
+                let name = format!("{payer}:{}", text("/topics/2"));
+                let twice = used.insert(name, text("/transactionHash"));
+                assert_eq!(twice, None, "the token takes an authorization once");
+            }
+            from = to + 1;
+        }
+        let now = net.token_balance(payee.address).expect("the token answers");
+        let income = u128::try_from(now - start).expect("a sum");
+        Self { used, income }
+    }
+}
+
+async fn rpc(http: &reqwest::Client, net: &Devnet, method: &str, params: Value) -> Value {
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+    let request = http
+        .post(net.rpc_url())
+        .header("content-type", "application/json");
+    let answer = request
+        .body(call.to_string())
+        .send()
+        .await
+        .expect("the node answers");
+    let mut answer: Value =
+        serde_json::from_slice(&answer.bytes().await.expect("a body")).expect("JSON");
+    assert_eq!(answer["error"], Value::Null, "{method}");
+    answer["result"].take()
+}
+
+/// Every rule about one run.
+pub(crate) fn judge(books: &Books, chain: &Chain, records: &[Record]) {
+    books_are_the_chain(books, chain);
+    let mut endings = BTreeMap::<String, usize>::new();
+    let mut faults = Vec::new();
+    for record in records {
+        for (_, said) in &record.said {
+            let word = match said {
+                Said::Yes(_) => "success",
+                Said::Used(_) => "used before",
+                Said::No(reason) => reason,
+                Said::Nothing => "nothing final",
+            };
+            *endings.entry(word.to_owned()).or_default() += 1;
+        }
+        faults.extend(told_the_truth(record, books, chain).err());
+    }
+    println!("facilitator: callers were told {endings:?}");
+    assert!(
+        faults.is_empty(),
+        "{} lies: {:#?}",
+        faults.len(),
+        &faults[..faults.len().min(5)]
+    );
+}
+
+fn books_are_the_chain(books: &Books, chain: &Chain) {
+    let mut counts = BTreeMap::<String, usize>::new();
+    let mut settled: u128 = 0;
+    for (name, payment) in &books.payments {
+        let state = &payment.state;
+        *counts
+            .entry(format!("{:?}, {:?}", state.phase, state.delivery))
+            .or_default() += 1;
+        let paid_by = chain.used.get(name);
+        match state.phase {
+            Phase::Settled => {
+                assert_eq!(
+                    paid_by,
+                    state.transaction.as_ref(),
+                    "{}: {state:?}",
+                    payment.id
+                );
+                settled += payment.terms.amount.atomic();
+            }
+            Phase::Rejected | Phase::Released | Phase::Lost => {
+                assert_eq!(paid_by, None, "{} was paid: {state:?}", payment.id);
+                assert_ne!(
+                    state.delivery,
+                    Delivery::Delivered,
+                    "{} was told: {state:?}",
+                    payment.id
+                );
+            }
+            Phase::Reserved | Phase::Sent | Phase::Unknown => {
+                panic!("{} is open: {state:?}", payment.id)
+            }
+        }
+    }
+    println!(
+        "facilitator: {} claims {counts:?}; settled {settled}, the payee got {}",
+        books.payments.len(),
+        chain.income
+    );
+    for name in chain.used.keys() {
+        assert!(
+            books.payments.contains_key(name),
+            "paid, and not in the books: {name}"
+        );
+    }
+    assert_eq!(settled, chain.income, "the books are the chain");
+    assert_eq!(
+        chain.income,
+        PRICE_ATOMIC * u128::try_from(chain.used.len()).expect("a count")
+    );
+}
+
+/// What the callers of one payment were told, held against the chain.
+fn told_the_truth(record: &Record, books: &Books, chain: &Chain) -> Result<(), String> {
+    let paid_by = chain.used.get(&record.name);
+    let fault = |what: &str| {
+        let books = books
+            .payments
+            .get(&record.name)
+            .map(|p| (&p.state, &p.sent));
+        Err(format!(
+            "{}: {what}: told {:?}, chain {paid_by:?}, books {books:?}",
+            record.name, record.said
+        ))
+    };
+    let mut told = Vec::new();
+    for (caller, said) in &record.said {
+        match said {
+            Said::Yes(_) if paid_by.is_none() => return fault("success, and not paid"),
+            Said::Used(hash) if !hash.is_empty() && paid_by.is_none() => {
+                return fault("used by a transaction, and not paid");
+            }
+            Said::Yes(hash) if hash.is_empty() => return fault("success without a transaction"),
+            Said::Yes(_) if *caller == Caller::Unnamed || !told.contains(caller) => {
+                told.push(*caller)
+            }
+            _ => {}
+        }
+    }
+    // A caller may be refused what another one is told of later; without another, a refusal must be true.
+    let is_refused = |(_, said): &(Caller, Said)| matches!(said, Said::No(_));
+    if paid_by.is_some() && told.is_empty() && record.said.iter().any(is_refused) {
+        return fault("failed for good, and paid");
+    }
+    if told.len() > 1 {
+        return fault("success to more than one caller");
+    }
+    Ok(())
+}
+
+/// Callers that were told of a transaction that the chain has replaced by another since.
+pub(crate) fn replaced(chain: &Chain, records: &[Record]) -> usize {
+    let said = records
+        .iter()
+        .flat_map(|record| record.said.iter().map(move |(_, said)| (record, said)));
+    said.filter(|(record, said)| matches!(said, Said::Yes(hash) if chain.used.get(&record.name) != Some(hash)))
+        .count()
+}
+
+/// Answers that were not final, by kind.
+pub(crate) fn tries(records: &[Record]) -> BTreeMap<&str, usize> {
+    let mut all = BTreeMap::new();
+    for (kind, times) in records.iter().flat_map(|record| &record.tries) {
+        *all.entry(kind.as_str()).or_default() += times;
+    }
+    all
+}
