@@ -15,7 +15,7 @@ import {
 import { run, stop, stopAll } from "./processes.mjs";
 import { check, finish } from "./report.mjs";
 import { version1Client, version1Control, version1Seller } from "./version1.mjs";
-import { deployFactory, walletControls } from "./wallets.mjs";
+import { deployFactory, smartWallets, walletControls } from "./wallets.mjs";
 
 const CONTRACTS_CHECK = new URL("../../contracts/check", import.meta.url);
 const DEVNET_CHECK = new URL("../devnet/check.mjs", import.meta.url);
@@ -194,13 +194,18 @@ async function bothWays(chain, rpc, binary, folder) {
   await part(`${chain}: controls`, () => controls(chain, rpc));
   await part(`${chain}: facilitator controls`, () => facilitatorControls(chain, rpc));
   await part(`${chain}: version 1 control`, () => version1Control(chain, rpc));
-  await part(`${chain}: wallet controls`, async () => walletControls(chain, rpc, await deployFactory(rpc)));
+  let factory;
+  await part(`${chain}: wallet controls`, async () => {
+    factory = await deployFactory(rpc);
+    await walletControls(chain, rpc, factory);
+  });
   if (!binary) return;
   await part(`${chain}: gate`, () => ourGate(chain, rpc, binary, folder));
   await part(`${chain}: fetch`, () => officialSeller(chain, rpc, binary, folder));
   await part(`${chain}: our facilitator`, () => ourFacilitator(chain, rpc, binary, folder));
   await part(`${chain}: version 1 client`, () => version1Client(chain, rpc, binary, folder));
   await part(`${chain}: version 1 seller`, () => version1Seller(chain, rpc, binary, folder));
+  await part(`${chain}: smart wallets`, () => smartWallets(chain, rpc, factory, binary, folder));
 }
 
 async function main(binary) {
