@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { account, balanceOf, startAnvil, startDevnet } from "./chains.mjs";
-import { facilitatorControls, ourFacilitator } from "./facilitators.mjs";
+import { facilitatorControls, officialFacilitator, ourFacilitator } from "./facilitators.mjs";
 import { buyWithAxios, buyWithFetch, facilitatorHere, startExpress, startUpstream } from "./official.mjs";
 import {
   assertPaid, assertReceipt, AXIOS, CONTROL, FETCH, OFFICIAL_GAS, ourFetch, PAYEE, PRICE, SPENDER, startGate, startOurs,
@@ -203,6 +203,7 @@ async function bothWays(chain, rpc, binary, folder) {
   await part(`${chain}: gate`, () => ourGate(chain, rpc, binary, folder));
   await part(`${chain}: fetch`, () => officialSeller(chain, rpc, binary, folder));
   await part(`${chain}: our facilitator`, () => ourFacilitator(chain, rpc, binary, folder));
+  await part(`${chain}: the official facilitator`, () => officialFacilitator(chain, rpc, binary, folder));
   await part(`${chain}: version 1 client`, () => version1Client(chain, rpc, binary, folder));
   await part(`${chain}: version 1 seller`, () => version1Seller(chain, rpc, binary, folder));
   await part(`${chain}: smart wallets`, () => smartWallets(chain, rpc, factory, binary, folder));
