@@ -1,0 +1,202 @@
+//! Rows of the gate: the 402, a free route, a paid request, and what memory it has after them.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use super::say;
+use crate::bare::UPSTREAM_BODY;
+use crate::load::{self, Answer, Connection, Feed, Judge};
+use crate::node::{self, PAYEE};
+use crate::product::Server;
+use crate::report::{Report, Sample};
+use crate::stage::{self, PRICE, Serve, Stage};
+use crate::{Fallible, Options, Part};
+
+const CONNECTIONS: usize = 50;
+const PAID_CONNECTIONS: usize = 400;
+const RUNS: usize = 5;
+/// Of one run of a cheap row.
+const TIME: Duration = Duration::from_millis(1200);
+/// Connections, caches and pools fill before anything counts.
+const WARM_UP: Duration = Duration::from_millis(300);
+const PAID_RUNS: usize = 3;
+const PAYMENTS: usize = 8_000;
+const PRICED: &str = "/priced";
+const FREE: &str = "/free";
+
+/// Measures what is wanted of it.
+pub(super) fn measure(
+    stage: &mut Stage,
+    options: &Options,
+    ceiling: Option<f64>,
+    report: &mut Report,
+) -> Fallible<()> {
+    let upstream = stage.bare("upstream", &[])?;
+    let gate = gate(stage, &upstream)?;
+    let priced = load::request("GET", PRICED, &[], None);
+    if options.wants(Part::Challenge) {
+        say("the 402");
+        let row = challenge(stage, &gate, &priced);
+        report.challenge.fill(row);
+    }
+    if options.wants(Part::Proxy) {
+        say("a free route");
+        let row = proxy(stage, &gate, &upstream);
+        report.proxy.fill(row);
+    }
+    if let Some(ceiling) = ceiling.filter(|_| options.wants(Part::Paid)) {
+        say("paid requests");
+        let row = paid(stage, &gate, &priced, ceiling);
+        report.paid.fill(row);
+    }
+    report.memory.fill(gate.process.rss().map(|bytes| Sample {
+        ops: bytes as f64 / f64::from(1 << 20),
+        limit: None,
+        cpu_us: None,
+        p50_ms: None,
+        p99_ms: None,
+    }));
+    Ok(())
+}
+
+fn gate(stage: &mut Stage, upstream: &Server) -> Fallible<Server> {
+    let address = upstream.address;
+    let route = |path, price| {
+        format!("[[route]]\nmatch = \"{path}\"\nupstream = \"http://{address}\"\nprice = \"{price}\"\n\n")
+    };
+    stage.serve(&Serve {
+        command: "gate",
+        gas_key: node::GATE_KEY,
+        routes: &[route(PRICED, PRICE), route(FREE, "0 USD")].concat(),
+        ..Serve::FACILITATOR
+    })
+}
+
+fn challenge(stage: &Stage, gate: &Server, priced: &[u8]) -> Fallible<Sample> {
+    let (head, body) = ask(gate, priced, |answer| {
+        (answer.status == 402).then(|| (answer.head.len(), answer.body.len()))
+    })?;
+    let body_bytes = format!("--body-bytes={body}");
+    let unfilled = stage.bare("constant", std::slice::from_ref(&body_bytes))?;
+    let shorter = ask(&unfilled, priced, |answer| Some(answer.head.len()))?;
+    let missing = head
+        .checked_sub(shorter)
+        .ok_or("the 402 is shorter than a head without anything")?;
+    let constant = stage.bare("constant", &[body_bytes, format!("--header-bytes={missing}")])?;
+    let same = ask(&constant, priced, |answer| Some((answer.head.len(), answer.body.len())))?;
+    if same != (head, body) {
+        return Err(format!("the constant has {same:?} bytes, the 402 {:?}", (head, body)).into());
+    }
+    beside(stage, gate, &constant, priced, |answer| answer.status == 402)
+}
+
+fn proxy(stage: &Stage, gate: &Server, upstream: &Server) -> Fallible<Sample> {
+    let free = load::request("GET", FREE, &[], None);
+    let proxy = stage.bare("proxy", &[format!("--upstream={}", upstream.address)])?;
+    beside(stage, gate, &proxy, &free, |answer| {
+        answer.status == 200 && answer.body == UPSTREAM_BODY.as_bytes()
+    })
+}
+
+/// The gate and its limit in turn, so that whatever else the machine does slows both.
+fn beside(
+    stage: &Stage,
+    gate: &Server,
+    limit: &Server,
+    request: &[u8],
+    judge: Judge,
+) -> Fallible<Sample> {
+    // The limit answers 200 where the gate may not.
+    let answers: Judge = |answer| answer.status == 200;
+    let send = |server: &Server, time, judge| {
+        let feed = Feed::Same(request.to_vec(), time);
+        let (sample, measured) = stage::timed(&server.process, server.address, CONNECTIONS, feed, judge)?;
+        stage::all_good(&measured)?;
+        Fallible::Ok(sample)
+    };
+    send(gate, WARM_UP, judge)?;
+    send(limit, WARM_UP, answers)?;
+    let mut samples = Vec::new();
+    for _ in 0..stage.runs(RUNS) {
+        let sample = send(gate, TIME, judge)?;
+        let limit = send(limit, TIME, answers)?;
+        samples.push(Sample {
+            limit: Some(limit.ops),
+            ..sample
+        });
+    }
+    stage::median(samples)
+}
+
+fn paid(stage: &mut Stage, gate: &Server, priced: &[u8], ceiling: f64) -> Fallible<Sample> {
+    let challenge = ask(gate, priced, |answer| header(answer.head, "payment-required"))?;
+    let challenge: Value = serde_json::from_slice(&STANDARD.decode(challenge)?)?;
+    let offer = challenge["accepts"][0].clone();
+    let count = stage.payments(PAYMENTS);
+    let mut samples = Vec::new();
+    for _ in 0..stage.runs(PAID_RUNS) {
+        let requests = stage
+            .credentials(count, &challenge["resource"], &offer)
+            .iter()
+            .map(|credential| {
+                let text = STANDARD.encode(credential.to_string());
+                load::request("GET", PRICED, &[("payment-signature", &text)], None)
+            })
+            .collect();
+        let before = stage.node.balance(PAYEE)?;
+        let (sample, measured) = stage::timed(
+            &gate.process,
+            gate.address,
+            PAID_CONNECTIONS,
+            Feed::Each(requests),
+            |answer| answer.status == 200 && answer.body == UPSTREAM_BODY.as_bytes(),
+        )?;
+        stage::all_good(&measured)?;
+        stage.check_books(before, measured.good)?;
+        samples.push(Sample {
+            limit: Some(ceiling),
+            ..sample
+        });
+    }
+    stage::median(samples)
+}
+
+/// Sends one request and reads something off the answer.
+fn ask<T>(
+    server: &Server,
+    request: &[u8],
+    read: impl FnOnce(&Answer<'_>) -> Option<T>,
+) -> Fallible<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut connection = Connection::open(server.address).await?;
+        let answer = connection.ask(request).await?;
+        read(&answer).ok_or_else(|| {
+            format!("{}: {}", answer.status, String::from_utf8_lossy(answer.body)).into()
+        })
+    })
+}
+
+/// A header's value.
+fn header(head: &[u8], name: &str) -> Option<String> {
+    let head = std::str::from_utf8(head).ok()?;
+    head.lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(this, _)| this.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_is_found_whatever_its_case() {
+        let head = b"HTTP/1.1 402 Payment Required\r\nPayment-Required: abc=\r\n\r\n";
+        assert_eq!(header(head, "payment-required").as_deref(), Some("abc="));
+        assert_eq!(header(head, "payment-response"), None);
+    }
+}
