@@ -65,7 +65,10 @@ impl Bare {
     async fn serve(self) -> Fallible<()> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        println!("{}", serde_json::json!({"listening": format!("http://{address}")}));
+        println!(
+            "{}",
+            serde_json::json!({"listening": format!("http://{address}")})
+        );
         match self.kind {
             Kind::Upstream => upstream(listener).await,
             Kind::Constant => constant(listener, self.header_bytes, self.body_bytes).await,
@@ -107,7 +110,10 @@ async fn proxy(listener: TcpListener, upstream: SocketAddr) -> Fallible<()> {
         let client = client.clone();
         tokio::spawn(async move {
             let service = service_fn(move |mut request: Request<Incoming>| {
-                let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+                let path = request
+                    .uri()
+                    .path_and_query()
+                    .map_or("/", |path| path.as_str());
                 let target = format!("http://{upstream}{path}");
                 *request.uri_mut() = Uri::try_from(target).unwrap_or_default();
                 client.request(request)

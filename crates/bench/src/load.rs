@@ -127,8 +127,14 @@ struct Tally {
 }
 
 enum Source {
-    Same { request: Vec<u8>, until: Instant },
-    Each { requests: Vec<Vec<u8>>, next: AtomicUsize },
+    Same {
+        request: Vec<u8>,
+        until: Instant,
+    },
+    Each {
+        requests: Vec<Vec<u8>>,
+        next: AtomicUsize,
+    },
 }
 
 impl Source {
@@ -310,7 +316,10 @@ mod tests {
         let bytes = b"HTTP/1.1 402 Payment Required\r\nContent-Length: 5\r\n\r\nhello";
         assert_eq!(lengths_of(bytes).expect("readable"), Some((52, 5)));
         assert_eq!(status_of(bytes), Some(402));
-        assert_eq!(lengths_of(b"HTTP/1.1 200 OK\r\n").expect("unfinished"), None);
+        assert_eq!(
+            lengths_of(b"HTTP/1.1 200 OK\r\n").expect("unfinished"),
+            None
+        );
         assert_eq!(
             lengths_of(b"HTTP/1.1 204 No Content\r\n\r\n").expect("readable"),
             Some((27, 0))
@@ -348,7 +357,11 @@ mod tests {
         let feed = Feed::Each(vec![request("GET", "/", &[], None); 20]);
         let measured = run(server(), 2, feed, |answer| answer.status == 200).expect("measured");
         assert_eq!(measured.good + measured.bad, 20);
-        assert!(measured.good >= 10 && measured.bad >= 9, "{}", measured.good);
+        assert!(
+            measured.good >= 10 && measured.bad >= 9,
+            "{}",
+            measured.good
+        );
         assert_eq!(measured.first_bad.as_deref(), Some("500 hi"));
         assert_eq!(measured.times.len(), measured.good);
     }

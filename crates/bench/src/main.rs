@@ -67,7 +67,12 @@ pub(crate) struct Options {
     #[arg(long)]
     curves: bool,
     /// The most payers and ledger rows of the curves
-    #[arg(long, value_name = "ROWS", default_value_t = 1_000_000, requires = "curves")]
+    #[arg(
+        long,
+        value_name = "ROWS",
+        default_value_t = 1_000_000,
+        requires = "curves"
+    )]
     curves_max: usize,
     #[command(subcommand)]
     serve: Option<Serve>,

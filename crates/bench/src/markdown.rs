@@ -33,7 +33,10 @@ pub(crate) fn write(name: &str, command: &str, machine: &Machine, table: &str) -
 
 /// `text` with the block between the marks of `name` replaced.
 fn replaced(text: &str, name: &str, block: &str) -> Fallible<String> {
-    let (begin, end) = (format!("<!-- begin {name} -->\n"), format!("<!-- end {name} -->\n"));
+    let (begin, end) = (
+        format!("<!-- begin {name} -->\n"),
+        format!("<!-- end {name} -->\n"),
+    );
     let missing = || format!("{FILE} has no marks for the table `{name}`");
     let (before, rest) = text.split_once(&begin).ok_or_else(missing)?;
     let (_, after) = rest.split_once(&end).ok_or_else(missing)?;

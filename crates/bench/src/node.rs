@@ -49,7 +49,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 
 /// A running chain, ready to be settled on.
 pub(crate) struct Node {
-    pub(crate) process: Process,
+    _process: Process,
     pub(crate) address: SocketAddr,
     rpc: Rpc,
     key: Key,
@@ -64,7 +64,7 @@ impl Node {
             NodeKind::Anvil => start_anvil(folder)?,
         };
         let mut node = Self {
-            process,
+            _process: process,
             address,
             rpc: Rpc::connect(address)?,
             key: Key::from_hex(OWN_KEY)?,
@@ -85,7 +85,8 @@ impl Node {
         let runtime = self.rpc.call("eth_call", create)?;
         self.rpc.call("anvil_setCode", json!([USDC, runtime]))?;
         let multicall = format!("0x{}", MULTICALL3_CODE.trim().trim_start_matches("0x"));
-        self.rpc.call("anvil_setCode", json!([MULTICALL3, multicall]))?;
+        self.rpc
+            .call("anvil_setCode", json!([MULTICALL3, multicall]))?;
         Ok(())
     }
 
@@ -96,9 +97,14 @@ impl Node {
         input.extend(code);
         let nonce = self.next_nonce()?;
         let (hash, raw) = sign::transaction(&self.key, nonce, CREATE2_FACTORY, input, GAS_DEPLOY);
-        self.rpc.call("eth_sendRawTransaction", json!([raw_hex(&raw)]))?;
+        self.rpc
+            .call("eth_sendRawTransaction", json!([raw_hex(&raw)]))?;
         self.wait_for(hash)?;
-        match self.rpc.call("eth_getCode", json!([settler, "latest"]))?.as_str() {
+        match self
+            .rpc
+            .call("eth_getCode", json!([settler, "latest"]))?
+            .as_str()
+        {
             Some(code) if code.len() > 2 => Ok(settler),
             _ => Err("the Settler was not deployed".into()),
         }
@@ -147,7 +153,12 @@ impl Node {
 
     /// Payments per second that the node carries out when whole batches of 200 come signed and in order from one
     /// sender: nothing that settles on this chain is faster.
-    pub(crate) fn ceiling(&mut self, payers: &[Key], cashier: &mut Cashier, batches: usize) -> Fallible<f64> {
+    pub(crate) fn ceiling(
+        &mut self,
+        payers: &[Key],
+        cashier: &mut Cashier,
+        batches: usize,
+    ) -> Fallible<f64> {
         let first = self.next_nonce()?;
         let mut hash = B256::ZERO;
         let mut requests = Vec::with_capacity(batches);
@@ -180,7 +191,9 @@ impl Node {
 
     fn next_nonce(&mut self) -> Fallible<u64> {
         let own = self.key.address;
-        let count = self.rpc.call("eth_getTransactionCount", json!([own, "latest"]))?;
+        let count = self
+            .rpc
+            .call("eth_getTransactionCount", json!([own, "latest"]))?;
         Ok(u64::try_from(rpc::number(&count)?)?)
     }
 
@@ -204,7 +217,9 @@ fn start_devnet(binary: &Path, folder: &Path) -> Fallible<(Process, SocketAddr)>
     command.args(["--gas-limit", BLOCK_GAS]);
     let (process, line) = Process::start("devnet", &mut command, &folder.join("devnet.log"))?;
     let ready: Value = serde_json::from_str(&line)?;
-    let url = ready["evm"]["rpc"].as_str().ok_or("the devnet names no RPC")?;
+    let url = ready["evm"]["rpc"]
+        .as_str()
+        .ok_or("the devnet names no RPC")?;
     Ok((process, product::address_of(url)?))
 }
 
@@ -247,7 +262,8 @@ fn find_anvil() -> Fallible<PathBuf> {
 fn usd_arguments() -> Vec<u8> {
     use alloy_primitives::bytes::BufMut as _;
     let mut words = Vec::new();
-    let number = |words: &mut Vec<u8>, value: u64| words.put_slice(&U256::from(value).to_be_bytes::<32>());
+    let number =
+        |words: &mut Vec<u8>, value: u64| words.put_slice(&U256::from(value).to_be_bytes::<32>());
     let texts = ["USDC", "USDC", "2"];
     let mut place = 5 * 32;
     for _ in texts {

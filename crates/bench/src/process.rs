@@ -43,11 +43,7 @@ impl Process {
     }
 
     /// Starts a command that does not say when it is ready.
-    pub(crate) fn spawn(
-        name: &'static str,
-        command: &mut Command,
-        log: &Path,
-    ) -> Fallible<Self> {
+    pub(crate) fn spawn(name: &'static str, command: &mut Command, log: &Path) -> Fallible<Self> {
         let child = command
             .stdin(Stdio::null())
             .stderr(File::create(log)?)
@@ -92,7 +88,9 @@ fn cpu_of(stat: &str) -> Option<Duration> {
 }
 
 fn rss_of(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
     kib.checked_mul(1024)
 }
@@ -110,7 +108,10 @@ mod tests {
 
     #[test]
     fn memory_is_read_in_bytes() {
-        assert_eq!(rss_of("VmPeak:\t9 kB\nVmRSS:\t    2048 kB\n"), Some(2 * 1024 * 1024));
+        assert_eq!(
+            rss_of("VmPeak:\t9 kB\nVmRSS:\t    2048 kB\n"),
+            Some(2 * 1024 * 1024)
+        );
         assert_eq!(rss_of("Name:\ta\n"), None);
     }
 

@@ -34,7 +34,9 @@ pub(crate) fn binary() -> Fallible<PathBuf> {
 }
 
 fn build(cargo: &Path, folder: &Path) -> Fallible<()> {
-    let target = folder.parent().ok_or("this program lies in no target folder")?;
+    let target = folder
+        .parent()
+        .ok_or("this program lies in no target folder")?;
     let status = Command::new(cargo)
         .args(["build", "--release", "-p", "farebox", "--target-dir"])
         .arg(target)
@@ -66,7 +68,11 @@ fn newest(folder: &Path) -> Option<SystemTime> {
     let entries = fs::read_dir(folder).ok()?;
     entries
         .flatten()
-        .filter(|entry| !["bench", "tests", "examples"].iter().any(|name| entry.file_name() == *name))
+        .filter(|entry| {
+            !["bench", "tests", "examples"]
+                .iter()
+                .any(|name| entry.file_name() == *name)
+        })
         .filter_map(|entry| match entry.file_type().ok()?.is_dir() {
             true => newest(&entry.path()),
             false => entry.metadata().ok()?.modified().ok(),
@@ -82,7 +88,11 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts a command that prints `{"listening": URL}`.
-    pub(crate) fn start(name: &'static str, command: &mut Command, folder: &Path) -> Fallible<Self> {
+    pub(crate) fn start(
+        name: &'static str,
+        command: &mut Command,
+        folder: &Path,
+    ) -> Fallible<Self> {
         let log = folder.join(format!("{name}.log"));
         let (process, line) = Process::start(name, command, &log)?;
         let ready: Value = serde_json::from_str(&line)?;
@@ -111,7 +121,8 @@ mod tests {
         let missing = check_age(&binary).expect_err("missing").to_string();
         assert!(missing.contains(BUILD), "{missing}");
         let old = fs::File::create(&binary).expect("a file");
-        old.set_modified(SystemTime::UNIX_EPOCH).expect("an old file");
+        old.set_modified(SystemTime::UNIX_EPOCH)
+            .expect("an old file");
         let old = check_age(&binary).expect_err("old").to_string();
         assert!(old.contains("older"), "{old}");
         fs::write(&binary, "new").expect("a file");

@@ -194,8 +194,16 @@ impl Report {
                 &[Ops(2_000.0), CpuUs(350.0)],
                 &[Ops(4_000.0), CpuUs(350.0)],
             ),
-            token: token("request paid by a token, unlimited uses", &[Ratio(0.8)], &[Ratio(0.95)]),
-            token_uses: token("request paid by a token, counted uses", &[Ratio(0.4)], &[Ratio(0.6)]),
+            token: token(
+                "request paid by a token, unlimited uses",
+                &[Ratio(0.8)],
+                &[Ratio(0.95)],
+            ),
+            token_uses: token(
+                "request paid by a token, counted uses",
+                &[Ratio(0.4)],
+                &[Ratio(0.6)],
+            ),
             challenge: row(
                 "402 challenge, 50 connections",
                 "a constant 200 of the same size, bare hyper",
@@ -220,7 +228,12 @@ impl Report {
                 &[P50Ms(115.0)],
                 &[P50Ms(95.0)],
             ),
-            memory: row("MiB of the gate after its rows", "", &[Mib(60.0)], &[Mib(25.0)]),
+            memory: row(
+                "MiB of the gate after its rows",
+                "",
+                &[Mib(60.0)],
+                &[Mib(25.0)],
+            ),
         }
     }
 
@@ -260,7 +273,11 @@ impl Report {
         let mut notes = Vec::new();
         for (name, row) in self.rows() {
             let p50 = match row.first_ms {
-                Some(first) => format!("{}, first sight {}", shown(row.p50_ms, 2), shown(Some(first), 1)),
+                Some(first) => format!(
+                    "{}, first sight {}",
+                    shown(row.p50_ms, 2),
+                    shown(Some(first), 1)
+                ),
                 None => shown(row.p50_ms, 2),
             };
             lines.push(format!(
@@ -279,13 +296,21 @@ impl Report {
                 notes.push(format!("* {name}: {reason}"));
             }
         }
-        let limits = self.rows().into_iter().filter(|(_, row)| !row.limit_is.is_empty());
+        let limits = self
+            .rows()
+            .into_iter()
+            .filter(|(_, row)| !row.limit_is.is_empty());
         let limits: Vec<String> = limits
             .map(|(name, row)| format!("{name}: {}", row.limit_is))
             .collect();
-        format!("{}\n\nLimits: {}.\n{}", lines.join("\n"), limits.join("; "), notes.join("\n"))
-            .trim_end()
-            .to_owned()
+        format!(
+            "{}\n\nLimits: {}.\n{}",
+            lines.join("\n"),
+            limits.join("; "),
+            notes.join("\n")
+        )
+        .trim_end()
+        .to_owned()
     }
 }
 

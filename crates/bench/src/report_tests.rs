@@ -17,16 +17,33 @@ fn sample(ops: f64) -> Sample {
 #[test]
 fn the_keys_of_the_line_are_those_that_scripts_rely_on() {
     let line: Value = serde_json::from_str(&Report::new().as_json()).expect("JSON");
-    let mut keys: Vec<&str> = line.as_object().expect("an object").keys().map(String::as_str).collect();
+    let mut keys: Vec<&str> = line
+        .as_object()
+        .expect("an object")
+        .keys()
+        .map(String::as_str)
+        .collect();
     keys.sort_unstable();
     let mut wanted = [
-        "verify", "settle", "settle_400", "settle_block", "paid", "token", "token_uses", "challenge", "proxy",
-        "verify_rtt", "settle_rtt", "memory",
+        "verify",
+        "settle",
+        "settle_400",
+        "settle_block",
+        "paid",
+        "token",
+        "token_uses",
+        "challenge",
+        "proxy",
+        "verify_rtt",
+        "settle_rtt",
+        "memory",
     ];
     wanted.sort_unstable();
     assert_eq!(keys, wanted);
     for row in line.as_object().expect("an object").values() {
-        for key in ["ops", "limit", "ratio", "cpu_us", "p50_ms", "p99_ms", "must", "aim", "pass"] {
+        for key in [
+            "ops", "limit", "ratio", "cpu_us", "p50_ms", "p99_ms", "must", "aim", "pass",
+        ] {
             assert!(row.get(key).is_some(), "{key} is missing in {row}");
         }
         assert_eq!(row["ops"], Value::Null);
@@ -41,13 +58,24 @@ fn a_row_passes_only_where_every_bound_of_its_must_holds() {
     let mut report = Report::new();
     assert!(report.is_passed());
     report.verify.fill(Ok(sample(9_000.0)));
-    assert_eq!((report.verify.pass, report.verify.verdict()), (Some(true), "must"));
-    report.verify.fill(Ok(Sample { cpu_us: Some(91.0), ..sample(9_000.0) }));
+    assert_eq!(
+        (report.verify.pass, report.verify.verdict()),
+        (Some(true), "must")
+    );
+    report.verify.fill(Ok(Sample {
+        cpu_us: Some(91.0),
+        ..sample(9_000.0)
+    }));
     assert_eq!(report.verify.pass, Some(false));
-    report.verify.fill(Ok(Sample { cpu_us: Some(60.0), ..sample(13_000.0) }));
+    report.verify.fill(Ok(Sample {
+        cpu_us: Some(60.0),
+        ..sample(13_000.0)
+    }));
     assert_eq!(report.verify.verdict(), "aim");
     assert!(report.is_passed());
-    report.settle.fill(Err("3 payments are missing on chain".into()));
+    report
+        .settle
+        .fill(Err("3 payments are missing on chain".into()));
     assert_eq!(report.settle.pass, Some(false));
     assert!(!report.is_passed());
     assert!(report.as_text().contains("settle: 3 payments are missing"));

@@ -1,6 +1,6 @@
 //! The rows, part by part. A part that cannot be measured fails its own rows and no others.
 
-mod facilitator;
+pub(crate) mod facilitator;
 mod far;
 mod gate;
 
@@ -37,7 +37,11 @@ fn ceiling(stage: &mut Stage) -> Fallible<f64> {
     let batches = stage.payments(CEILING_BATCHES);
     let mut runs = Vec::new();
     for _ in 0..stage.runs(CEILING_RUNS) {
-        runs.push(stage.node.ceiling(&stage.payers, &mut stage.cashier, batches)?);
+        runs.push(
+            stage
+                .node
+                .ceiling(&stage.payers, &mut stage.cashier, batches)?,
+        );
     }
     crate::stats::median(runs).ok_or_else(|| "nothing was measured".into())
 }

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::load::{self, Connection};
 use crate::Fallible;
+use crate::load::{self, Connection};
 
 /// One connection to a node.
 pub(crate) struct Rpc {

@@ -239,7 +239,8 @@ mod tests {
         let payer = Key::payer(2).expect("a payer");
         let mut cashier = Cashier::new(USDC, 1000, 99).expect("a cashier");
         let payment = cashier.sign(&payer);
-        let credential = payment.credential(&json!({"url": "http://a/"}), &json!({"scheme": "exact"}));
+        let credential =
+            payment.credential(&json!({"url": "http://a/"}), &json!({"scheme": "exact"}));
         let read: farebox_wire::x402::exact_evm::ExactEvmPayload =
             farebox_wire::x402::header::from_value(&credential["payload"]).expect("readable");
         assert_eq!(read.authorization.from.0, payer.address.0.0);
@@ -253,6 +254,9 @@ mod tests {
     fn a_well_known_key_has_its_well_known_address() {
         let text = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
         let key = Key::from_hex(text).expect("a key");
-        assert_eq!(key.address.to_string(), "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266");
+        assert_eq!(
+            key.address.to_string(),
+            "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
+        );
     }
 }

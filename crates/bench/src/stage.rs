@@ -44,7 +44,9 @@ impl Stage {
         let disk = binary.parent().ok_or("the binary lies nowhere")?;
         let folder = TempDir::with_prefix_in("bench-", disk)?;
         let mut node = Node::start(options.node, &binary, folder.path())?;
-        let payers = (0..WARM_PAYERS).map(Key::payer).collect::<Fallible<Vec<_>>>()?;
+        let payers = (0..WARM_PAYERS)
+            .map(Key::payer)
+            .collect::<Fallible<Vec<_>>>()?;
         node.fund(&payers)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
         let valid_before = (now + VALID_FOR).as_secs();
@@ -76,21 +78,25 @@ impl Stage {
     /// Starts `farebox COMMAND` with a ledger and a configuration of its own.
     pub(crate) fn serve(&mut self, what: &Serve<'_>) -> Fallible<Server> {
         self.servers += 1;
-        let folder = self.folder.path().join(format!("{}-{}", what.command, self.servers));
+        let folder = self
+            .folder
+            .path()
+            .join(format!("{}-{}", what.command, self.servers));
         fs::create_dir(&folder)?;
-        if let Some(ledger) = what.ledger {
-            fs::copy(ledger, folder.join("ledger.db"))?;
-        }
+        let ledger = match what.ledger {
+            Some(ledger) => ledger.to_owned(),
+            None => folder.join("ledger.db"),
+        };
         fs::write(folder.join("gas.key"), what.gas_key)?;
         let file = folder.join("farebox.toml");
         let rpc = what.rpc.unwrap_or(self.node.address);
-        fs::write(&file, configuration(rpc, what.routes))?;
+        fs::write(&file, configuration(&ledger, rpc, what.routes))?;
         let mut command = Command::new(&self.binary);
-        command
-            .arg(what.command)
-            .arg("--config")
-            .arg(&file)
-            .args(["--listen", "127.0.0.1:0", "--json"]);
+        command.arg(what.command).arg("--config").arg(&file).args([
+            "--listen",
+            "127.0.0.1:0",
+            "--json",
+        ]);
         Server::start(what.command, &mut command, &folder)
     }
 
@@ -102,7 +108,12 @@ impl Stage {
     }
 
     /// Credentials for an offer, each of another payment, by all payers in turn.
-    pub(crate) fn credentials(&mut self, count: usize, resource: &Value, offer: &Value) -> Vec<Value> {
+    pub(crate) fn credentials(
+        &mut self,
+        count: usize,
+        resource: &Value,
+        offer: &Value,
+    ) -> Vec<Value> {
         let payers = self.payers.iter().cycle().take(count);
         payers
             .map(|payer| self.cashier.sign(payer).credential(resource, offer))
@@ -127,7 +138,7 @@ pub(crate) struct Serve<'a> {
     /// Another way to the node.
     pub(crate) rpc: Option<SocketAddr>,
     pub(crate) routes: &'a str,
-    /// A ledger to start from.
+    /// A ledger that goes on.
     pub(crate) ledger: Option<&'a Path>,
 }
 
@@ -141,9 +152,10 @@ impl Serve<'_> {
     };
 }
 
-fn configuration(rpc: SocketAddr, routes: &str) -> String {
+fn configuration(ledger: &Path, rpc: SocketAddr, routes: &str) -> String {
+    let ledger = ledger.display();
     format!(
-        "ledger = \"sqlite:ledger.db\"\n\n\
+        "ledger = \"sqlite:{ledger}\"\n\n\
          [network.\"eip155:{CHAIN_ID}\"]\nrpc = [\"http://{rpc}\"]\nconfirmations = 1\nfinal = 0\n\n\
          [pay_to]\nevm = \"{PAYEE}\"\n\n\
          [facilitator]\nurls = [\"local\"]\nsigner = {{ evm = \"file:gas.key\" }}\n\n{routes}"
@@ -188,7 +200,10 @@ pub(crate) fn timed(
 pub(crate) fn median(mut samples: Vec<Sample>) -> Fallible<Sample> {
     samples.sort_by(|a, b| a.rank().total_cmp(&b.rank()));
     let middle = samples.len().saturating_sub(1) / 2;
-    samples.get(middle).copied().ok_or_else(|| "nothing was measured".into())
+    samples
+        .get(middle)
+        .copied()
+        .ok_or_else(|| "nothing was measured".into())
 }
 
 /// Every request must have succeeded.

@@ -44,9 +44,13 @@ pub(super) fn measure(
     };
     say("/settle");
     let row = settle(stage, &facilitator, 50, 3_000, SETTLE_RUNS);
-    report.settle.fill(row.map(|sample| beside(sample, ceiling)));
+    report
+        .settle
+        .fill(row.map(|sample| beside(sample, ceiling)));
     let row = settle(stage, &facilitator, 400, 8_000, SETTLE_RUNS);
-    report.settle_400.fill(row.map(|sample| beside(sample, ceiling)));
+    report
+        .settle_400
+        .fill(row.map(|sample| beside(sample, ceiling)));
     say("/settle with a block each second");
     let row = settle_by_block(stage, &facilitator);
     report.settle_block.fill(row);
@@ -57,7 +61,11 @@ fn fail(options: &Options, report: &mut Report, why: &str) {
         report.verify.fill(Err(why.into()));
     }
     if options.wants(Part::Settle) {
-        for row in [&mut report.settle, &mut report.settle_400, &mut report.settle_block] {
+        for row in [
+            &mut report.settle,
+            &mut report.settle_400,
+            &mut report.settle_block,
+        ] {
             row.fill(Err(why.into()));
         }
     }
@@ -142,7 +150,13 @@ fn settle_by_block(stage: &mut Stage, facilitator: &Server) -> Fallible<Sample> 
     stage.node.mine_every(Some(BLOCK_TIME))?;
     // Not shortened: fewer blocks would measure the start and the end.
     let quick = std::mem::replace(&mut stage.quick, false);
-    let sample = settle(stage, facilitator, BLOCK_CONNECTIONS, BLOCK_CONNECTIONS * blocks, BLOCK_RUNS);
+    let sample = settle(
+        stage,
+        facilitator,
+        BLOCK_CONNECTIONS,
+        BLOCK_CONNECTIONS * blocks,
+        BLOCK_RUNS,
+    );
     stage.quick = quick;
     stage.node.mine_every(None)?;
     let per_second = BLOCK_CONNECTIONS as f64 / BLOCK_TIME.as_secs_f64();
@@ -150,7 +164,7 @@ fn settle_by_block(stage: &mut Stage, facilitator: &Server) -> Fallible<Sample> 
 }
 
 /// Requests to a facilitator, each about another payment.
-pub(super) fn requests(stage: &mut Stage, path: &str, count: usize) -> Vec<Vec<u8>> {
+pub(crate) fn requests(stage: &mut Stage, path: &str, count: usize) -> Vec<Vec<u8>> {
     let offer = stage::offer();
     let resource = json!({"url": "http://localhost/priced"});
     let credentials = stage.credentials(count, &resource, &offer);
@@ -163,12 +177,12 @@ pub(super) fn requests(stage: &mut Stage, path: &str, count: usize) -> Vec<Vec<u
 }
 
 /// Whether a verification says yes.
-pub(super) fn is_valid(answer: &Answer<'_>) -> bool {
+pub(crate) fn is_valid(answer: &Answer<'_>) -> bool {
     answer.status == 200 && contains(answer.body, b"\"isValid\":true")
 }
 
 /// Whether a settlement says that the money has moved.
-pub(super) fn is_settled(answer: &Answer<'_>) -> bool {
+pub(crate) fn is_settled(answer: &Answer<'_>) -> bool {
     answer.status == 200 && contains(answer.body, b"\"success\":true")
 }
 
@@ -184,9 +198,18 @@ pub(super) fn one_by_one(
     count: usize,
 ) -> Fallible<Sample> {
     let requests = requests(stage, path, count);
-    let judge = if path == "/verify" { is_valid } else { is_settled };
-    let (sample, measured) =
-        stage::timed(&facilitator.process, facilitator.address, 1, Feed::Each(requests), judge)?;
+    let judge = if path == "/verify" {
+        is_valid
+    } else {
+        is_settled
+    };
+    let (sample, measured) = stage::timed(
+        &facilitator.process,
+        facilitator.address,
+        1,
+        Feed::Each(requests),
+        judge,
+    )?;
     stage::all_good(&measured)?;
     Ok(sample)
 }

@@ -29,7 +29,10 @@ pub(super) fn measure(stage: &mut Stage, options: &Options, report: &mut Report)
     let (_delay, server) = match started {
         Ok(started) => started,
         Err(error) => {
-            for (part, row) in [(Part::Verify, &mut report.verify_rtt), (Part::Settle, &mut report.settle_rtt)] {
+            for (part, row) in [
+                (Part::Verify, &mut report.verify_rtt),
+                (Part::Settle, &mut report.settle_rtt),
+            ] {
                 if options.wants(part) {
                     row.fill(Err(error.to_string().into()));
                 }

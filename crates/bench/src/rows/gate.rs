@@ -65,7 +65,9 @@ pub(super) fn measure(
 fn gate(stage: &mut Stage, upstream: &Server) -> Fallible<Server> {
     let address = upstream.address;
     let route = |path, price| {
-        format!("[[route]]\nmatch = \"{path}\"\nupstream = \"http://{address}\"\nprice = \"{price}\"\n\n")
+        format!(
+            "[[route]]\nmatch = \"{path}\"\nupstream = \"http://{address}\"\nprice = \"{price}\"\n\n"
+        )
     };
     stage.serve(&Serve {
         command: "gate",
@@ -85,12 +87,23 @@ fn challenge(stage: &Stage, gate: &Server, priced: &[u8]) -> Fallible<Sample> {
     let missing = head
         .checked_sub(shorter)
         .ok_or("the 402 is shorter than a head without anything")?;
-    let constant = stage.bare("constant", &[body_bytes, format!("--header-bytes={missing}")])?;
-    let same = ask(&constant, priced, |answer| Some((answer.head.len(), answer.body.len())))?;
+    let constant = stage.bare(
+        "constant",
+        &[body_bytes, format!("--header-bytes={missing}")],
+    )?;
+    let same = ask(&constant, priced, |answer| {
+        Some((answer.head.len(), answer.body.len()))
+    })?;
     if same != (head, body) {
-        return Err(format!("the constant has {same:?} bytes, the 402 {:?}", (head, body)).into());
+        return Err(format!(
+            "the constant has {same:?} bytes, the 402 {:?}",
+            (head, body)
+        )
+        .into());
     }
-    beside(stage, gate, &constant, priced, |answer| answer.status == 402)
+    beside(stage, gate, &constant, priced, |answer| {
+        answer.status == 402
+    })
 }
 
 fn proxy(stage: &Stage, gate: &Server, upstream: &Server) -> Fallible<Sample> {
@@ -113,7 +126,8 @@ fn beside(
     let answers: Judge = |answer| answer.status == 200;
     let send = |server: &Server, time, judge| {
         let feed = Feed::Same(request.to_vec(), time);
-        let (sample, measured) = stage::timed(&server.process, server.address, CONNECTIONS, feed, judge)?;
+        let (sample, measured) =
+            stage::timed(&server.process, server.address, CONNECTIONS, feed, judge)?;
         stage::all_good(&measured)?;
         Fallible::Ok(sample)
     };
@@ -132,7 +146,9 @@ fn beside(
 }
 
 fn paid(stage: &mut Stage, gate: &Server, priced: &[u8], ceiling: f64) -> Fallible<Sample> {
-    let challenge = ask(gate, priced, |answer| header(answer.head, "payment-required"))?;
+    let challenge = ask(gate, priced, |answer| {
+        header(answer.head, "payment-required")
+    })?;
     let challenge: Value = serde_json::from_slice(&STANDARD.decode(challenge)?)?;
     let offer = challenge["accepts"][0].clone();
     let count = stage.payments(PAYMENTS);
@@ -170,12 +186,19 @@ fn ask<T>(
     request: &[u8],
     read: impl FnOnce(&Answer<'_>) -> Option<T>,
 ) -> Fallible<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let mut connection = Connection::open(server.address).await?;
         let answer = connection.ask(request).await?;
         read(&answer).ok_or_else(|| {
-            format!("{}: {}", answer.status, String::from_utf8_lossy(answer.body)).into()
+            format!(
+                "{}: {}",
+                answer.status,
+                String::from_utf8_lossy(answer.body)
+            )
+            .into()
         })
     })
 }
