@@ -18,12 +18,13 @@ use crate::headers;
 
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What is for sale, called at most once. The error is a sentence for the log.
-pub(crate) type Inner =
-    Box<dyn FnOnce(Request<Body>) -> BoxFuture<'static, Result<Response<Body>, String>> + Send>;
+/// What is for sale, called at most once.
+pub(crate) type Inner = Box<
+    dyn FnOnce(Request<Body>) -> BoxFuture<'static, Result<Response<Body>, UpstreamFailed>> + Send,
+>;
 
 /// Forgets the type of what is wrapped, so that redeeming is compiled once.
-pub(crate) fn into_inner<S, B>(mut service: S) -> Inner
+pub(crate) fn into_inner<S, B>(service: S) -> Inner
 where
     S: Service<Request<Body>, Response = Response<B>> + Send + 'static,
     S::Future: Send,
@@ -31,33 +32,33 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let sentence = |error: S::Error| error.into().to_string();
-    Box::new(move |request| {
-        Box::pin(async move {
-            poll_fn(|cx| service.poll_ready(cx))
-                .await
-                .map_err(sentence)?;
-            let answer = service.call(request).await.map_err(sentence)?;
-            Ok(answer.map(Body::new))
-        })
-    })
+    Box::new(move |request| Box::pin(call(service, request)))
 }
 
 /// Calls what is for sale. A panic there is a failure like any other.
-pub(crate) async fn call(
-    inner: Inner,
+pub(crate) async fn call<S, B>(
+    mut service: S,
     mut request: Request<Body>,
-) -> Result<Response<Body>, UpstreamFailed> {
+) -> Result<Response<Body>, UpstreamFailed>
+where
+    S: Service<Request<Body>, Response = Response<B>>,
+    S::Error: Into<BoxError>,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
     headers::strip(request.headers_mut());
-    let answered = AssertUnwindSafe(async move { inner(request).await })
-        .catch_unwind()
-        .await;
-    match answered {
-        Ok(Ok(mut answer)) => {
+    let calling = async move {
+        poll_fn(|cx| service.poll_ready(cx)).await?;
+        service.call(request).await
+    };
+    match AssertUnwindSafe(calling).catch_unwind().await {
+        Ok(Ok(answer)) => {
+            let mut answer = answer.map(Body::new);
             headers::strip(answer.headers_mut());
             Ok(answer)
         }
         Ok(Err(error)) => {
+            let error: BoxError = error.into();
             tracing::warn!(%error, "what is behind the price has failed");
             Err(UpstreamFailed::Error)
         }

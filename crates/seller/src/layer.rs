@@ -11,9 +11,10 @@ use std::task::{Context, Poll};
 
 use axum::body::Body;
 use bytes::Bytes;
-use farebox_wire::x402::Version;
-use futures_util::future::BoxFuture;
-use http::header::ORIGIN;
+use farebox_wire::x402::{self, Version};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Either, Ready, ready};
+use http::header::{HeaderName, ORIGIN};
 use http::{HeaderMap, Request, Response, StatusCode};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -25,13 +26,19 @@ use crate::credential::Credential;
 use crate::inner::{self, BoxError, Inner, into_inner};
 use crate::leftover::Leftover;
 use crate::redeem::{self, Visit};
-use crate::shop::{OpenRoute, Priced, Shop};
+use crate::shop::{OpenRoute, Shop};
 use crate::{cors, path};
 
 pub use crate::redeem::PaidBy;
 
-/// The versions of x402 in which a request may be paid.
-const VERSIONS: [Version; 2] = [Version::V2, Version::V1];
+/// The headers that a request may be paid in, one for each version of x402.
+const CREDENTIALS: [(Version, HeaderName); 2] = [
+    (
+        Version::V2,
+        HeaderName::from_static(x402::PAYMENT_SIGNATURE),
+    ),
+    (Version::V1, HeaderName::from_static(x402::X_PAYMENT)),
+];
 
 /// The route that let a request through: an extension of the request that what is behind sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +46,7 @@ pub struct MatchedRoute {
     /// Its place in the configuration.
     pub index: usize,
     /// Its name.
-    pub id: String,
+    pub id: Arc<str>,
 }
 
 /// Puts a price on the service that it wraps.
@@ -82,7 +89,8 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+    /// Challenges are ready at once and cost no allocation.
+    type Future = Either<Ready<Answered>, BoxFuture<'static, Answered>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         // What is wrapped is asked for readiness only when a request goes through to it: an
@@ -91,110 +99,136 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let shop = Arc::clone(&self.shop);
-        let inner = into_inner(self.inner.clone());
-        Box::pin(async move {
-            let (request, leftover) = Leftover::of(request);
-            let mut answer = answer(shop, request, inner).await;
-            leftover.drain().await;
-            // Nothing is awaited between this and the connection.
-            if let Some(handed_over) = answer.extensions_mut().remove::<HandedOver>() {
-                handed_over.confirm();
+        let (mut request, leftover) = Leftover::of(request);
+        Either::Right(match look(&self.shop, &mut request) {
+            Seen::Answered(answer) if leftover.is_nothing() => {
+                return Either::Left(ready(Ok(answer)));
             }
-            Ok(answer)
+            Seen::Answered(answer) => {
+                drop(request);
+                Box::pin(hand_over(ready(answer), leftover))
+            }
+            Seen::Free => {
+                let passing = inner::call(self.inner.clone(), request);
+                let passing =
+                    passing.map(|answer| answer.unwrap_or_else(UpstreamFailed::into_response));
+                Box::pin(hand_over(passing, leftover))
+            }
+            Seen::Shown(open, credential) => {
+                let visit = Visit {
+                    shop: Arc::clone(&self.shop),
+                    open,
+                    credential,
+                    request,
+                };
+                let selling = sell(visit, into_inner(self.inner.clone()));
+                Box::pin(hand_over(selling, leftover))
+            }
         })
     }
 }
 
-async fn answer(shop: Arc<Shop>, mut request: Request<Body>, inner: Inner) -> Response<Body> {
-    if let Some((code, message)) = malformed(&request) {
-        return problem(StatusCode::BAD_REQUEST, code, &message);
+/// What the layer answers with.
+type Answered = Result<Response<Body>, Infallible>;
+
+/// Gives an answer to the connection.
+async fn hand_over(
+    answering: impl Future<Output = Response<Body>>,
+    leftover: Leftover,
+) -> Answered {
+    let mut answer = answering.await;
+    leftover.drain().await;
+    // Nothing is awaited between this and the connection.
+    if let Some(handed_over) = answer.extensions_mut().remove::<HandedOver>() {
+        handed_over.confirm();
     }
-    let preflight = cors::preflight_for(&request);
+    Ok(answer)
+}
+
+/// What a request is, at first sight.
+enum Seen {
+    /// Nothing that anybody has to wait for.
+    Answered(Response<Body>),
+    /// Something that costs nothing.
+    Free,
+    /// Something with a price, and this credential.
+    Shown(Arc<OpenRoute>, Credential),
+}
+
+fn look(shop: &Shop, request: &mut Request<Body>) -> Seen {
+    if let Some((code, message)) = malformed(request) {
+        return Seen::Answered(problem(StatusCode::BAD_REQUEST, code, &message));
+    }
+    let preflight = cors::preflight_for(request);
     let method = preflight.as_ref().unwrap_or(request.method());
-    let Some((index, open)) = shop.find(method, request.uri().path()) else {
+    let Some(open) = shop.find(method, request.uri().path()) else {
         return match shop.unmatched {
-            Unmatched::Free => pass(request, inner).await,
-            Unmatched::NotFound => problem(
+            Unmatched::Free => Seen::Free,
+            Unmatched::NotFound => Seen::Answered(problem(
                 StatusCode::NOT_FOUND,
                 "not_found",
                 "nothing is for sale under this method and path",
-            ),
+            )),
         };
     };
-    let open = Arc::clone(open);
-    request.extensions_mut().insert(MatchedRoute {
-        index,
-        id: open.route.id.clone(),
-    });
     let Some(priced) = &open.price else {
-        return pass(request, inner).await;
+        request.extensions_mut().insert(open.matched.clone());
+        return Seen::Free;
     };
     if let Some(method) = preflight {
-        return cors::preflight_answer(&method, request.headers());
+        return Seen::Answered(cors::preflight_answer(&method, request.headers()));
     }
-    let is_from_page = request.headers().contains_key(ORIGIN);
-    let mut answer = sell(&shop, &open, priced, request, inner).await;
-    if is_from_page {
+    if let Some(credential) = credential_of(request.headers()) {
+        request.extensions_mut().insert(open.matched.clone());
+        return Seen::Shown(Arc::clone(open), credential);
+    }
+    let mut answer = priced.quote.first(request.uri().path());
+    if request.headers().contains_key(ORIGIN) {
         cors::expose(answer.headers_mut());
     }
-    answer
+    Seen::Answered(answer)
 }
 
-/// A request for something that has a price.
-async fn sell(
-    shop: &Arc<Shop>,
-    open: &Arc<OpenRoute>,
-    priced: &Priced,
-    request: Request<Body>,
-    inner: Inner,
-) -> Response<Body> {
-    let path = request.uri().path().to_owned();
-    let Some(credential) = credential_of(request.headers()) else {
-        return priced.quote.first(&path);
-    };
-    let version = credential.version;
-    let visit = Visit {
-        shop: Arc::clone(shop),
-        open: Arc::clone(open),
-        credential,
-        request,
-    };
+/// A request with a credential for something that has a price.
+async fn sell(visit: Visit, inner: Inner) -> Response<Body> {
+    let (shop, open) = (Arc::clone(&visit.shop), Arc::clone(&visit.open));
+    let version = visit.credential.version;
+    let path = visit.request.uri().path().to_owned();
+    let is_from_page = visit.request.headers().contains_key(ORIGIN);
     // A task of its own: if the buyer hangs up, this future is dropped, and that one is not.
     let collecting = shop.till.tasks().spawn(redeem::collect(visit, inner));
-    match collecting.await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(refused)) => {
+    let mut answer = match (collecting.await, &open.price) {
+        (Ok(Ok(answer)), _) => answer,
+        (Ok(Err(refused)), Some(priced)) => {
             tracing::info!(path, code = refused.code(), "a payment was refused");
             refused.into_response(&priced.quote, &path, version)
         }
-        Err(error) => {
-            tracing::error!(%error, "collecting has failed");
+        (failed, _) => {
+            if let Err(error) = failed {
+                tracing::error!(%error, "collecting has failed");
+            }
             problem(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "internal_error",
                 "the seller has failed; send the same credential again",
             )
         }
+    };
+    if is_from_page {
+        cors::expose(answer.headers_mut());
     }
+    answer
 }
 
 /// The credential of a request that has at most one.
 fn credential_of(headers: &HeaderMap) -> Option<Credential> {
-    VERSIONS.into_iter().find_map(|version| {
-        let value = headers.get(version.credential_header())?;
+    CREDENTIALS.iter().find_map(|(version, name)| {
+        let value = headers.get(name)?;
         Some(Credential {
-            version,
+            version: *version,
             bytes: value.as_bytes().to_vec(),
         })
     })
-}
-
-/// Lets a request through that has nothing to pay.
-async fn pass(request: Request<Body>, inner: Inner) -> Response<Body> {
-    inner::call(inner, request)
-        .await
-        .unwrap_or_else(UpstreamFailed::into_response)
 }
 
 /// What is wrong with a request, whatever it is for: code and sentence.
@@ -216,8 +250,8 @@ fn malformed(request: &Request<Body>) -> Option<(&'static str, String)> {
 }
 
 fn payment_headers(headers: &HeaderMap) -> usize {
-    VERSIONS
+    CREDENTIALS
         .iter()
-        .map(|version| headers.get_all(version.credential_header()).iter().count())
+        .map(|(_, name)| headers.get_all(name).iter().count())
         .sum()
 }

@@ -45,6 +45,11 @@ impl Leftover {
         (request, Self(Some(slot)))
     }
 
+    /// Whether nothing was lent out.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Reads the rest, if the body has come back.
     pub(crate) async fn drain(self) {
         let Some(mut body) = self.0.and_then(|slot| lock(&slot).take()) else {

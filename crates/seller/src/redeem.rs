@@ -24,7 +24,7 @@ use crate::client::Meter;
 use crate::config::SettleWhen;
 use crate::credential::{self, Credential};
 use crate::headers;
-use crate::inner::{Inner, call};
+use crate::inner::Inner;
 use crate::shop::{OpenRoute, Shop};
 use crate::till::settle::{Attempt, Settlement, receipt};
 use crate::till::{Fingerprint, NotClaimed, Seat, Taken};
@@ -203,7 +203,7 @@ impl Case {
         match self.open.route.settle {
             SettleWhen::Before => {
                 let receipt = self.settle(&payment, &digest).await?;
-                let answer = call(inner, request).await;
+                let answer = inner(request).await;
                 self.hand_over(payment.id, receipt, digest, is_head, answer)
             }
             SettleWhen::After => {
@@ -228,7 +228,7 @@ impl Case {
         request: Request<Body>,
         inner: Inner,
     ) -> Result<Response<Body>, UpstreamFailed> {
-        let answer = call(inner, request).await;
+        let answer = inner(request).await;
         if answer.as_ref().is_ok_and(is_good) {
             return answer;
         }
@@ -263,7 +263,7 @@ impl Case {
             receipt(&paid.terms, transaction, Proof::Chain)
         });
         let request = Request::from_parts(parts, Body::from(bytes));
-        let answer = call(inner, request).await;
+        let answer = inner(request).await;
         self.hand_over(paid.id, receipt, digest, is_head, answer)
     }
 

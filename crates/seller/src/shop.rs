@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::client::Guard;
 use crate::config::{Route, SellerConfig, SellerError, SettleWhen, Unmatched};
+use crate::layer::MatchedRoute;
 use crate::quote::{self, Quote};
 use crate::till::{Till, TillConfig};
 
@@ -30,6 +31,8 @@ pub(crate) struct Shop {
 /// A route that is open for business.
 pub(crate) struct OpenRoute {
     pub(crate) route: Route,
+    /// What a request that it lets through carries.
+    pub(crate) matched: MatchedRoute,
     /// The way to pay; `None` is free.
     pub(crate) price: Option<Priced>,
 }
@@ -50,11 +53,20 @@ impl Shop {
         let public_url = origin(&config.public_url)?;
         let mut names = HashSet::new();
         let mut routes = Vec::with_capacity(config.routes.len());
-        for route in config.routes {
+        for (index, route) in config.routes.into_iter().enumerate() {
             if !names.insert(route.id.clone()) {
                 return Err(SellerError::DuplicateRoute(route.id));
             }
-            routes.push(Arc::new(open(route, &public_url, &rails)?));
+            let matched = MatchedRoute {
+                index,
+                id: route.id.as_str().into(),
+            };
+            let price = price(&route, &public_url, &rails)?;
+            routes.push(Arc::new(OpenRoute {
+                route,
+                matched,
+                price,
+            }));
         }
         let till = TillConfig {
             role: Role::Seller,
@@ -70,12 +82,11 @@ impl Shop {
         })
     }
 
-    /// The first route that covers a request, with its place.
-    pub(crate) fn find(&self, method: &Method, path: &str) -> Option<(usize, &Arc<OpenRoute>)> {
+    /// The first route that covers a request.
+    pub(crate) fn find(&self, method: &Method, path: &str) -> Option<&Arc<OpenRoute>> {
         self.routes
             .iter()
-            .enumerate()
-            .find(|(_, open)| open.route.matcher.matches(method, path))
+            .find(|open| open.route.matcher.matches(method, path))
     }
 }
 
@@ -101,16 +112,17 @@ impl Priced {
     }
 }
 
-fn open(
-    route: Route,
+/// The price of a route and the ways to pay it; `None` where it is free.
+fn price(
+    route: &Route,
     public_url: &str,
     rails: &[Arc<dyn CollectRail>],
-) -> Result<OpenRoute, SellerError> {
+) -> Result<Option<Priced>, SellerError> {
     if route.price.0 == 0 {
-        return Ok(OpenRoute { route, price: None });
+        return Ok(None);
     }
     if route.accept.is_empty() {
-        return Err(SellerError::NothingAccepted(route.id));
+        return Err(SellerError::NothingAccepted(route.id.clone()));
     }
     let price = Price {
         usd: route.price,
@@ -126,14 +138,11 @@ fn open(
         offers.extend(made.into_iter().map(|offer| (Arc::clone(rail), offer)));
     }
     if offers.is_empty() {
-        return Err(SellerError::NoOffers(route.id));
+        return Err(SellerError::NoOffers(route.id.clone()));
     }
     let shown: Vec<SellerOffer> = offers.iter().map(|(_, offer)| offer.clone()).collect();
-    let quote = Quote::new(public_url, &route, &shown)?;
-    Ok(OpenRoute {
-        route,
-        price: Some(Priced { quote, offers }),
-    })
+    let quote = Quote::new(public_url, route, &shown)?;
+    Ok(Some(Priced { quote, offers }))
 }
 
 /// `https://api.example.com` as it will be written: no path, no trailing slash.

@@ -16,12 +16,12 @@ use axum::body::Body;
 use farebox_seller::answer::problem;
 use farebox_seller::layer::{PaidBy, PaymentService};
 use farebox_seller::{ClientAddress, Seller, Unmatched};
-use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::{Body as _, Incoming};
 use tokio::net::TcpListener;
 use tower_service::Service;
 
-use self::proxy::{Patience, Peer, Proxy};
+use self::proxy::{Patience, Proxy};
 use self::upstream::{Upstream, Upstreams};
 use crate::front;
 use crate::front::connections::{self, Limits};
@@ -145,12 +145,12 @@ async fn answer(
     request: Request<Incoming>,
     peer: SocketAddr,
 ) -> Response<Body> {
-    let began = Instant::now();
-    let mut request = request.map(Body::new);
-    let method = request.method().clone();
-    // Queries may hold secrets and stay out of the log.
-    let path = request.uri().path().to_owned();
-    request.extensions_mut().insert(Peer(peer));
+    let line = Line::begin(&request);
+    // An empty body needs no box.
+    let mut request = request.map(|body| match body.is_end_stream() {
+        true => Body::empty(),
+        false => Body::new(body),
+    });
     request.extensions_mut().insert(ClientAddress(peer.ip()));
     let answer = match refusal(&request) {
         Some(refusal) => refusal,
@@ -159,16 +159,41 @@ async fn answer(
             Err(never) => match never {},
         },
     };
-    let payment = answer.extensions().get::<PaidBy>().map(|paid| &paid.0);
-    tracing::info!(
-        %method,
-        path,
-        status = answer.status().as_u16(),
-        payment = payment.map(tracing::field::display),
-        head_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-        "request"
-    );
+    if let Some(line) = line {
+        line.end(&answer);
+    }
     answer
+}
+
+/// A request's line in the log.
+struct Line {
+    began: Instant,
+    method: Method,
+    path: String,
+}
+
+impl Line {
+    /// `None` where nobody reads such lines.
+    fn begin<B>(request: &Request<B>) -> Option<Self> {
+        tracing::enabled!(tracing::Level::INFO).then(|| Self {
+            began: Instant::now(),
+            method: request.method().clone(),
+            // Queries may hold secrets and stay out of the log.
+            path: request.uri().path().to_owned(),
+        })
+    }
+
+    fn end(self, answer: &Response<Body>) {
+        let payment = answer.extensions().get::<PaidBy>().map(|paid| &paid.0);
+        tracing::info!(
+            method = %self.method,
+            path = self.path,
+            status = answer.status().as_u16(),
+            payment = payment.map(tracing::field::display),
+            head_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "request"
+        );
+    }
 }
 
 /// What no seller should see.

@@ -79,7 +79,7 @@ fn gate(stage: &mut Stage, upstream: &Server) -> Fallible<Server> {
 
 fn challenge(stage: &Stage, gate: &Server, priced: &[u8]) -> Fallible<Sample> {
     let (head, body) = ask(gate, priced, |answer| {
-        (answer.status == 402).then(|| (answer.head.len(), answer.body.len()))
+        (answer.status == 402).then_some((answer.head.len(), answer.body.len()))
     })?;
     let body_bytes = format!("--body-bytes={body}");
     let unfilled = stage.bare("constant", std::slice::from_ref(&body_bytes))?;

@@ -66,7 +66,12 @@ pub(crate) async fn serve<A, F>(
         let Some((stream, peer, slot)) = accepted else {
             continue;
         };
-        let (answer, stops) = (answer.clone(), stops.clone());
+        // Of its own: waiting on one that all share would take its lock whenever anything happens.
+        let stops = Stops {
+            gently: stops.gently.child_token(),
+            now: stops.now.clone(),
+        };
+        let answer = answer.clone();
         tasks.spawn(async move {
             connection(stream, peer, limits, answer, stops).await;
             drop(slot);
@@ -85,7 +90,7 @@ pub(crate) async fn serve<A, F>(
     }
 }
 
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Stops {
     /// Finish what you are answering.
     gently: CancellationToken,

@@ -6,13 +6,13 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
+use farebox_seller::ClientAddress;
 use farebox_seller::answer::problem;
 use farebox_seller::layer::MatchedRoute;
 use http::{Request, Response, StatusCode, Version};
@@ -29,10 +29,6 @@ use super::upstream::Upstream;
 const POOL_IDLE: Duration = Duration::from_secs(4);
 /// Idle connections to one upstream: as many as a busy gate uses at once.
 const POOL_IDLE_MAX: usize = 512;
-
-/// Who sent a request: an extension of it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(pub(crate) SocketAddr);
 
 /// How long an upstream may take.
 #[derive(Clone, Copy, Debug)]
@@ -115,7 +111,7 @@ impl Shared {
             }
         }
         *request.version_mut() = Version::HTTP_11;
-        let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
+        let peer = request.extensions().get().map(|ClientAddress(ip)| *ip);
         headers::for_upstream(request.headers_mut(), peer);
         match tokio::time::timeout(self.head, self.client.request(request)).await {
             // Nobody asked for another protocol, and what follows would not be HTTP.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::str::FromStr;
 
 use http::Uri;
-use http::uri::{Authority, PathAndQuery, Scheme};
+use http::uri::{Authority, InvalidUriParts, Parts, PathAndQuery, Scheme};
 
 /// A server behind the gate: `http://host[:port]`, without a path, because the path that was
 /// matched is the path that is forwarded.
@@ -32,16 +32,16 @@ pub enum UpstreamError {
 
 impl Upstream {
     /// The address of one request: this server, and the request's own path and query.
-    pub(crate) fn locate(&self, target: Option<&PathAndQuery>) -> Result<Uri, http::Error> {
-        Uri::builder()
-            .scheme(Scheme::HTTP)
-            .authority(self.authority.clone())
-            .path_and_query(
-                target
-                    .cloned()
-                    .unwrap_or_else(|| PathAndQuery::from_static("/")),
-            )
-            .build()
+    pub(crate) fn locate(&self, target: Option<&PathAndQuery>) -> Result<Uri, InvalidUriParts> {
+        let mut parts = Parts::default();
+        parts.scheme = Some(Scheme::HTTP);
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(
+            target
+                .cloned()
+                .unwrap_or_else(|| PathAndQuery::from_static("/")),
+        );
+        Uri::from_parts(parts)
     }
 }
 
