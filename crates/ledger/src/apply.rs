@@ -25,14 +25,11 @@ pub(crate) fn apply(
         effects.extend(more);
         has_moved |= moved;
     }
-    let has_more = attach_to(&mut stored.payment, attach);
-    if has_moved || has_more {
+    let added = attach_to(&mut stored.payment, attach);
+    if has_moved || added != Added::Nothing {
         stored.payment.updated_ms = now_ms;
-        row::update(connection, &stored)?;
     }
-    if has_more {
-        row::update_attachments(connection, &stored)?;
-    }
+    save(connection, &stored, has_moved, added)?;
     Ok(Applied {
         payment: stored.payment,
         effects,
@@ -46,8 +43,22 @@ pub(crate) fn attach(
     attach: Attach,
 ) -> Result<(), LedgerError> {
     let mut stored = row::by_id(connection, id)?;
-    if attach_to(&mut stored.payment, attach) {
-        row::update_attachments(connection, &stored)?;
+    let added = attach_to(&mut stored.payment, attach);
+    save(connection, &stored, false, added)
+}
+
+/// Writes as little as will do: every column that is named costs its indexes.
+fn save(
+    connection: &Connection,
+    stored: &Stored,
+    has_moved: bool,
+    added: Added,
+) -> Result<(), LedgerError> {
+    if has_moved || added != Added::Nothing {
+        row::update(connection, stored)?;
+    }
+    if added == Added::More {
+        row::update_attachments(connection, stored)?;
     }
     Ok(())
 }
@@ -150,34 +161,54 @@ fn left(effects: &[Effect]) -> Vec<Effect> {
         .collect()
 }
 
-/// Puts each field where it belongs and says whether there was any. What the side of this payment
-/// has no place for is ignored; a claim keeps the identity that it claimed.
-fn attach_to(payment: &mut Payment, attach: Attach) -> bool {
-    let mut any = put(&mut payment.handle, attach.handle)
-        | put(&mut payment.valid_before_s, attach.valid_before_s)
-        | put(&mut payment.receipt, attach.receipt);
+/// What an attachment has brought that was not there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Added {
+    Nothing,
+    /// A receipt or a digest, which are written with the state.
+    Facts,
+    /// Something that is written apart.
+    More,
+}
+
+/// Puts each field where it belongs and says what it changed. What the side of this payment has no
+/// place for is ignored; a claim keeps the identity that it claimed.
+fn attach_to(payment: &mut Payment, attach: Attach) -> Added {
+    let mut facts = put(&mut payment.receipt, attach.receipt);
+    let mut more =
+        attach.handle.is_some() | put(&mut payment.valid_before_s, attach.valid_before_s);
+    if let Some(handle) = attach.handle {
+        payment.handle = Some(handle);
+    }
     if let Some(buyer) = &mut payment.buyer {
-        any |= put(&mut payment.identity, attach.identity)
-            | put(&mut buyer.credential, attach.credential);
+        more |= put(&mut payment.identity, attach.identity);
+        if let Some(credential) = attach.credential {
+            buyer.credential = Some(credential);
+            more = true;
+        }
         if let Some(lease) = attach.lease {
             buyer.lease = lease;
-            any = true;
+            more = true;
         }
     }
     if let Some(seller) = &mut payment.seller {
-        any |= put(&mut seller.body_digest, attach.body_digest);
+        facts |= put(&mut seller.body_digest, attach.body_digest);
         if let Some(digest) = attach.request_digest {
+            facts |= seller.request_digest != digest;
             seller.request_digest = digest;
-            any = true;
         }
     }
-    any
+    match (more, facts) {
+        (true, _) => Added::More,
+        (false, true) => Added::Facts,
+        (false, false) => Added::Nothing,
+    }
 }
 
-fn put<T>(place: &mut Option<T>, value: Option<T>) -> bool {
-    let is_there = value.is_some();
-    if is_there {
+fn put<T: PartialEq>(place: &mut Option<T>, value: Option<T>) -> bool {
+    let is_new = value.is_some() && *place != value;
+    if is_new {
         *place = value;
     }
-    is_there
+    is_new
 }

@@ -20,8 +20,26 @@ pub(crate) struct Stored {
     pub(crate) seq: i64,
     /// The day of its reserve (buyers).
     pub(crate) day: Option<Day>,
+    /// The marks that stand in the row.
+    marks: Marks,
     /// The payment.
     pub(crate) payment: Payment,
+}
+
+/// What the row's partial indexes are about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Marks {
+    is_open: bool,
+    is_live: bool,
+}
+
+impl Marks {
+    fn of(state: &State) -> Self {
+        Self {
+            is_open: is_open(state),
+            is_live: is_live(state),
+        }
+    }
 }
 
 /// Finds the first payment that fits `rest`, an SQL tail such as `WHERE id = ?1`.
@@ -101,25 +119,43 @@ pub(crate) fn insert(
             seller.and_then(|side| side.body_digest),
         ])
         .map_err(error::store)?;
-    Ok(Stored { seq, day, payment })
+    let marks = Marks::of(&payment.state);
+    Ok(Stored {
+        seq,
+        day,
+        marks,
+        payment,
+    })
 }
 
-/// Writes what an event changes.
+/// Writes what an event changes, with the facts that come with events.
 pub(crate) fn update(connection: &Connection, stored: &Stored) -> Result<(), LedgerError> {
     let payment = &stored.payment;
+    let seller = payment.seller.as_ref();
     let sql = "UPDATE payments
-         SET state = ?2, is_open = ?3, is_live = ?4, updated_ms = ?5, hashes = ?6
+         SET state = ?2, updated_ms = ?3, hashes = ?4, receipt = ?5, body_digest = ?6,
+            request_digest = ?7
          WHERE seq = ?1";
     let mut statement = connection.prepare_cached(sql).map_err(error::store)?;
     statement
         .execute(params![
             stored.seq,
             json(&payment.state)?,
-            is_open(&payment.state),
-            is_live(&payment.state),
             blob::time(payment.updated_ms),
             json(&payment.sent)?,
+            payment.receipt,
+            seller.and_then(|side| side.body_digest),
+            seller.map(|side| side.request_digest),
         ])
+        .map_err(error::store)?;
+    let marks = Marks::of(&payment.state);
+    if marks == stored.marks {
+        return Ok(());
+    }
+    // Apart: four indexes hang on them, and most events change neither.
+    connection
+        .prepare_cached("UPDATE payments SET is_open = ?2, is_live = ?3 WHERE seq = ?1")
+        .and_then(|mut marking| marking.execute(params![stored.seq, marks.is_open, marks.is_live]))
         .map_err(error::store)?;
     Ok(())
 }
@@ -134,9 +170,9 @@ pub(crate) fn update_attachments(
     let credential = buyer.and_then(|side| side.credential.as_ref());
     let seller = payment.seller.as_ref();
     let sql = "UPDATE payments
-         SET terms = ?2, identity = ?3, valid_before_s = ?4, handle = ?5, receipt = ?6,
-            credential_header = ?7, credential_value = ?8, lease_owner = ?9, lease_until_ms = ?10,
-            route = ?11, payload_digest = ?12, request_digest = ?13, body_digest = ?14
+         SET terms = ?2, identity = ?3, valid_before_s = ?4, handle = ?5, credential_header = ?6,
+            credential_value = ?7, lease_owner = ?8, lease_until_ms = ?9, route = ?10,
+            payload_digest = ?11
          WHERE seq = ?1";
     let mut statement = connection.prepare_cached(sql).map_err(error::store)?;
     statement
@@ -146,15 +182,12 @@ pub(crate) fn update_attachments(
             payment.identity.as_ref().map(Identity::as_str),
             payment.valid_before_s.map(blob::time),
             payment.handle.as_ref().map(|handle| &handle.0),
-            payment.receipt,
             credential.map(|credential| &credential.header),
             credential.map(|credential| &credential.value),
             buyer.map(|side| &side.lease.owner),
             buyer.map(|side| blob::time(side.lease.until_ms)),
             seller.map(|side| &side.route),
             seller.map(|side| side.payload_digest),
-            seller.map(|side| side.request_digest),
-            seller.and_then(|side| side.body_digest),
         ])
         .map_err(error::store)?;
     Ok(())
@@ -252,7 +285,13 @@ fn read(row: &Row<'_>) -> Result<Stored, LedgerError> {
         buyer,
         seller,
     };
-    Ok(Stored { seq, day, payment })
+    let marks = Marks::of(&payment.state);
+    Ok(Stored {
+        seq,
+        day,
+        marks,
+        payment,
+    })
 }
 
 fn read_buyer(cells: &mut Cells<'_>) -> Result<BuyerSide, LedgerError> {
