@@ -42,6 +42,10 @@ deny:
 interop:
     interop/run
 
+# How fast it is beside what this machine could do at all.
+bench *flags:
+    cargo run --release -p farebox-bench -- {{flags}}
+
 # The long runs.
 soak *flags:
     cargo xtask soak {{flags}}

@@ -140,7 +140,7 @@ async fn the_upstream_sees_the_request_and_no_credential() {
             .extensions()
             .get::<farebox_seller::layer::MatchedRoute>()
             .map(|route| (route.index, route.id.clone()));
-        assert_eq!(route, Some((1, "post".to_owned())));
+        assert_eq!(route, Some((1, "post".into())));
         let mut response = Response::new(request.into_body());
         response
             .headers_mut()
