@@ -101,7 +101,12 @@ fn verify(stage: &mut Stage, facilitator: &Server) -> Fallible<Sample> {
 /// Every payer is seen once before anything counts.
 pub(super) fn warm(stage: &mut Stage, facilitator: &Server) -> Fallible<()> {
     let requests = requests(stage, "/verify", stage.payers.len());
-    let measured = load::run(facilitator.address, 1, Feed::Each(requests), is_valid)?;
+    let measured = load::run(
+        facilitator.address,
+        VERIFY_CONNECTIONS,
+        Feed::Each(requests),
+        is_valid,
+    )?;
     stage::all_good(&measured)
 }
 
@@ -165,15 +170,36 @@ fn settle_by_block(stage: &mut Stage, facilitator: &Server) -> Fallible<Sample> 
 
 /// Requests to a facilitator, each about another payment.
 pub(crate) fn requests(stage: &mut Stage, path: &str, count: usize) -> Vec<Vec<u8>> {
+    let bodies = bodies(stage, count);
+    bodies.iter().map(|body| post(path, body)).collect()
+}
+
+/// A question and an order about each of some payments.
+pub(super) fn pairs(stage: &mut Stage, count: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let bodies = bodies(stage, count);
+    bodies
+        .iter()
+        .map(|body| (post("/verify", body), post("/settle", body)))
+        .collect()
+}
+
+fn bodies(stage: &mut Stage, count: usize) -> Vec<String> {
     let offer = stage::offer();
     let resource = json!({"url": "http://localhost/priced"});
     let credentials = stage.credentials(count, &resource, &offer);
-    let bodies = credentials.into_iter().map(|credential| {
-        json!({"x402Version": 2, "paymentPayload": credential, "paymentRequirements": offer})
-    });
-    bodies
-        .map(|body| load::request("POST", path, &[], Some(body.to_string().as_bytes())))
+    credentials
+        .into_iter()
+        .map(|credential| {
+            let body = json!({
+                "x402Version": 2, "paymentPayload": credential, "paymentRequirements": offer,
+            });
+            body.to_string()
+        })
         .collect()
+}
+
+fn post(path: &str, body: &str) -> Vec<u8> {
+    load::request("POST", path, &[], Some(body.as_bytes()))
 }
 
 /// Whether a verification says yes.
@@ -188,28 +214,4 @@ pub(crate) fn is_settled(answer: &Answer<'_>) -> bool {
 
 fn contains(body: &[u8], what: &[u8]) -> bool {
     body.windows(what.len()).any(|window| window == what)
-}
-
-/// Median time of `count` requests, one after the other.
-pub(super) fn one_by_one(
-    stage: &mut Stage,
-    facilitator: &Server,
-    path: &str,
-    count: usize,
-) -> Fallible<Sample> {
-    let requests = requests(stage, path, count);
-    let judge = if path == "/verify" {
-        is_valid
-    } else {
-        is_settled
-    };
-    let (sample, measured) = stage::timed(
-        &facilitator.process,
-        facilitator.address,
-        1,
-        Feed::Each(requests),
-        judge,
-    )?;
-    stage::all_good(&measured)?;
-    Ok(sample)
 }

@@ -83,7 +83,7 @@ pub async fn claims_that_may_still_be_served_are_listed(store: &dyn Store) {
 
 fn identities(listed: Result<Vec<ClaimedIdentity>, LedgerError>) -> Vec<String> {
     let name = |claim: ClaimedIdentity| claim.identity.as_str().replace("eip3009:", "");
-    listed.unwrap().into_iter().map(name).collect()
+    listed.expect("a list").into_iter().map(name).collect()
 }
 
 /// A gate and a facilitator in one ledger do not take each other's claims.
