@@ -6,6 +6,8 @@
 use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
 
+use self::Bound::{CpuUs, FirstMs, Mib, Ops, P50Ms, Ratio};
+
 /// A bound on one number of a row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Bound {
@@ -68,6 +70,99 @@ pub(crate) struct Report {
     pub(crate) memory: Row,
 }
 
+/// What a row counts, what it is held against, what it must reach and what we want.
+#[derive(Clone, Copy)]
+struct Plan(
+    &'static str,
+    &'static str,
+    &'static [Bound],
+    &'static [Bound],
+);
+
+const VERIFY: Plan = Plan(
+    "/verify, 50 connections, warm payers",
+    "signatures recovered by one core",
+    &[Ops(8_000.0), CpuUs(90.0)],
+    &[Ops(12_000.0), CpuUs(66.0)],
+);
+
+const SETTLE: Plan = Plan(
+    "/settle, automine, 50 connections",
+    "the node's batches of 200",
+    &[Ops(1_200.0)],
+    &[Ops(2_000.0)],
+);
+
+const SETTLE_400: Plan = Plan(
+    "/settle, automine, 400 connections",
+    "the node's batches of 200",
+    &[Ops(2_500.0), Ratio(0.3)],
+    &[Ops(4_500.0), Ratio(0.3)],
+);
+
+const SETTLE_BLOCK: Plan = Plan(
+    "/settle, 1 s blocks, 400 connections",
+    "in flight per block",
+    &[Ratio(0.65)],
+    &[Ratio(0.85)],
+);
+
+const PAID: Plan = Plan(
+    "paid request end to end, 400 connections",
+    "the node's batches of 200",
+    &[Ops(2_000.0), CpuUs(350.0)],
+    &[Ops(4_000.0), CpuUs(350.0)],
+);
+
+const TOKEN: Plan = Plan(
+    "request paid by a token, unlimited uses",
+    "bare hyper proxy",
+    &[Ratio(0.8)],
+    &[Ratio(0.95)],
+);
+
+const TOKEN_USES: Plan = Plan(
+    "request paid by a token, counted uses",
+    "bare hyper proxy",
+    &[Ratio(0.4)],
+    &[Ratio(0.6)],
+);
+
+const CHALLENGE: Plan = Plan(
+    "402 challenge, 50 connections",
+    "a constant 200 of the same size, bare hyper",
+    &[Ratio(0.8)],
+    &[Ratio(0.95)],
+);
+
+const PROXY: Plan = Plan(
+    "free route, 50 connections",
+    "bare hyper proxy",
+    &[Ratio(0.85)],
+    &[Ratio(0.97)],
+);
+
+const VERIFY_RTT: Plan = Plan(
+    "/verify, node far away, 1 connection",
+    "",
+    &[P50Ms(1.0), FirstMs(55.0)],
+    &[P50Ms(0.3), FirstMs(45.0)],
+);
+
+const SETTLE_RTT: Plan = Plan(
+    "/settle, node far away, 1 connection",
+    "",
+    &[P50Ms(115.0)],
+    &[P50Ms(95.0)],
+);
+
+const MEMORY: Plan = Plan(
+    "MiB of the gate after its rows",
+    "",
+    &[Mib(60.0)],
+    &[Mib(25.0)],
+);
+
 /// What one run of a row has shown.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
@@ -86,7 +181,8 @@ impl Sample {
 }
 
 impl Row {
-    fn new(what: &'static str, limit_is: &'static str, must: Bounds, aim: Bounds) -> Self {
+    const fn empty(plan: Plan, reason: String) -> Self {
+        let Plan(what, limit_is, must, aim) = plan;
         Self {
             ops: None,
             limit: None,
@@ -94,14 +190,22 @@ impl Row {
             cpu_us: None,
             p50_ms: None,
             p99_ms: None,
-            must,
-            aim,
+            must: Bounds(must),
+            aim: Bounds(aim),
             pass: None,
             first_ms: None,
-            reason: Some("left out by --only".to_owned()),
+            reason: Some(reason),
             what,
             limit_is,
         }
+    }
+
+    fn new(plan: Plan) -> Self {
+        Self::empty(plan, "left out by --only".to_owned())
+    }
+
+    fn token(plan: Plan) -> Self {
+        Self::empty(plan, "L402 is not spoken yet".to_owned())
     }
 
     /// Takes what was measured, or why it could not be.
@@ -156,84 +260,19 @@ impl Row {
 impl Report {
     /// The design's table, nothing measured yet.
     pub(crate) fn new() -> Self {
-        use Bound::{CpuUs, FirstMs, Mib, Ops, P50Ms, Ratio};
-        let row = |what, limit_is, must, aim| Row::new(what, limit_is, Bounds(must), Bounds(aim));
-        let token = |what, must, aim| {
-            let mut row = row(what, "bare hyper proxy", must, aim);
-            row.reason = Some("L402 is not spoken yet".to_owned());
-            row
-        };
         Self {
-            verify: row(
-                "/verify, 50 connections, warm payers",
-                "signatures recovered by one core",
-                &[Ops(8_000.0), CpuUs(90.0)],
-                &[Ops(12_000.0), CpuUs(66.0)],
-            ),
-            settle: row(
-                "/settle, automine, 50 connections",
-                "the node's batches of 200",
-                &[Ops(1_200.0)],
-                &[Ops(2_000.0)],
-            ),
-            settle_400: row(
-                "/settle, automine, 400 connections",
-                "the node's batches of 200",
-                &[Ops(2_500.0), Ratio(0.3)],
-                &[Ops(4_500.0), Ratio(0.3)],
-            ),
-            settle_block: row(
-                "/settle, 1 s blocks, 400 connections",
-                "in flight per block",
-                &[Ratio(0.65)],
-                &[Ratio(0.85)],
-            ),
-            paid: row(
-                "paid request end to end, 400 connections",
-                "the node's batches of 200",
-                &[Ops(2_000.0), CpuUs(350.0)],
-                &[Ops(4_000.0), CpuUs(350.0)],
-            ),
-            token: token(
-                "request paid by a token, unlimited uses",
-                &[Ratio(0.8)],
-                &[Ratio(0.95)],
-            ),
-            token_uses: token(
-                "request paid by a token, counted uses",
-                &[Ratio(0.4)],
-                &[Ratio(0.6)],
-            ),
-            challenge: row(
-                "402 challenge, 50 connections",
-                "a constant 200 of the same size, bare hyper",
-                &[Ratio(0.8)],
-                &[Ratio(0.95)],
-            ),
-            proxy: row(
-                "free route, 50 connections",
-                "bare hyper proxy",
-                &[Ratio(0.85)],
-                &[Ratio(0.97)],
-            ),
-            verify_rtt: row(
-                "/verify, node far away, 1 connection",
-                "",
-                &[P50Ms(1.0), FirstMs(55.0)],
-                &[P50Ms(0.3), FirstMs(45.0)],
-            ),
-            settle_rtt: row(
-                "/settle, node far away, 1 connection",
-                "",
-                &[P50Ms(115.0)],
-                &[P50Ms(95.0)],
-            ),
-            memory: row(
-                "MiB of the gate after its rows",
-                "",
-                &[Mib(60.0)],
-                &[Mib(25.0)],
-            ),
+            verify: Row::new(VERIFY),
+            settle: Row::new(SETTLE),
+            settle_400: Row::new(SETTLE_400),
+            settle_block: Row::new(SETTLE_BLOCK),
+            paid: Row::new(PAID),
+            token: Row::token(TOKEN),
+            token_uses: Row::token(TOKEN_USES),
+            challenge: Row::new(CHALLENGE),
+            proxy: Row::new(PROXY),
+            verify_rtt: Row::new(VERIFY_RTT),
+            settle_rtt: Row::new(SETTLE_RTT),
+            memory: Row::new(MEMORY),
         }
     }
 
