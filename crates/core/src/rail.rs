@@ -308,6 +308,12 @@ impl SentTransaction {
 /// payment, longer than the caller waits: a transaction that replaces another is written too.
 #[async_trait]
 pub trait Journal: Send + Sync {
+    /// Whether something was sent for this payment before, by this process or an earlier one. A
+    /// rail then asks the chain before it sends again.
+    fn is_again(&self) -> bool {
+        false
+    }
+
     /// Makes durable that `transaction` is about to leave. The rail must not send if this fails.
     async fn sending(&self, transaction: &SentTransaction) -> Result<(), RailError>;
 

@@ -398,6 +398,10 @@ struct LocalJournal {
 
 #[async_trait]
 impl Journal for LocalJournal {
+    fn is_again(&self) -> bool {
+        self.journal.is_again()
+    }
+
     async fn sending(&self, transaction: &SentTransaction) -> Result<(), RailError> {
         if !self.is_out.load(Ordering::Acquire) {
             self.journal.handing_over(&self.handle).await?;

@@ -12,8 +12,8 @@ use farebox_wire::evm::EvmAddress;
 use super::alarm::Alarm;
 use crate::options::GasLimits;
 
-/// Seconds of a day.
-const DAY_S: u64 = 86_400;
+/// Seconds of a day (UTC).
+pub(super) const DAY_S: u64 = 86_400;
 /// Payers, and payees, that are counted in one day: a few megabytes. Beyond it no new one is
 /// paid for, because nobody could tell what was spent for it.
 const PARTIES_MAX: usize = 100_000;
@@ -101,14 +101,14 @@ impl GasBook {
         let payer = of(&day.payers, &party.payer);
         if over(payer, self.limits.per_payer_day_wei) {
             return Err(format!(
-                "today's limit for gas of the payer {} is reached; wait until midnight UTC, or raise max_gas_per_payer_per_day",
+                "today's limit for gas of the payer {} is reached; wait until midnight UTC, or raise max_gas_per_day_payer",
                 party.payer
             ));
         }
         let payee = of(&day.payees, &party.payee);
         if over(payee, self.limits.per_payee_day_wei) {
             return Err(format!(
-                "today's limit for gas of the payee {} is reached; wait until midnight UTC, or raise max_gas_per_payee_per_day",
+                "today's limit for gas of the payee {} is reached; wait until midnight UTC, or raise max_gas_per_day_payee",
                 party.payee
             ));
         }

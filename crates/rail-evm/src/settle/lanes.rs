@@ -9,13 +9,11 @@ use farebox_wire::evm::EvmAddress;
 use serde_json::json;
 
 use super::alarm::Alarm;
+use super::gas::DAY_S;
 use super::nonces::{Epoch, Lease, Nonces};
 use super::ours;
 use crate::key::EvmKey;
 use crate::rpc::{Call, Quantity, Rpc, RpcError, decode};
-
-/// Seconds of a day.
-const DAY_S: u64 = 86_400;
 
 /// One key on one chain.
 pub(crate) struct Lane {

@@ -9,10 +9,9 @@ use farebox_core::clock::Clock;
 use farebox_core::rail::Refusal;
 use farebox_wire::evm::EvmAddress;
 
+use super::gas::DAY_S;
 use super::ours;
 
-/// Seconds of a day.
-const DAY_S: u64 = 86_400;
 /// Reverts of one payer that we pay for in one day (UTC): an honest payer loses a race once.
 const REVERTS_PER_DAY: u32 = 3;
 /// Payers that are remembered, under a megabyte; the longest known is forgotten first.

@@ -3,7 +3,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use farebox_core::rail::{CollectRail, Examined, Handle, Outcome, PayRail};
+use async_trait::async_trait;
+use farebox_core::rail::{
+    CollectRail, Examined, Handle, Journal, Outcome, PayRail, RailError, SentTransaction,
+};
 use farebox_devnet_evm::{Devnet, DevnetOptions, Fault};
 use farebox_wire::x402::reason::Reason;
 use tokio::task::JoinHandle;
@@ -330,4 +333,37 @@ async fn a_payer_who_gets_burning_code_harms_no_neighbour() {
 async fn without_a_settler_a_burning_payer_is_set_apart() {
     let net = Devnet::start(DevnetOptions::quiet()).unwrap();
     a_burning_payer_among(&Evm::on(net, |_| (), |_| ()).await).await;
+}
+
+/// The journal of a payment for which an earlier attempt has sent something.
+struct Again;
+
+#[async_trait]
+impl Journal for Again {
+    fn is_again(&self) -> bool {
+        true
+    }
+
+    async fn sending(&self, transaction: &SentTransaction) -> Result<(), RailError> {
+        panic!("{transaction:?} must not be sent")
+    }
+
+    async fn handing_over(&self, _: &Handle) -> Result<(), RailError> {
+        panic!("this rail settles by itself")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sent_before_is_looked_for_before_it_is_sent_again() {
+    let evm = Evm::start().await;
+    let (_, examined) = verified(&evm, evm.payer()).await;
+    // Another process has sent it, and this one has not heard of it.
+    let other = evm.restarted().await;
+    let first = other.settle(&examined.handle, Recorder::new(), WAIT_MS);
+    let hash = transaction(&first.await);
+    let again = evm
+        .collector()
+        .settle(&examined.handle, Arc::new(Again), WAIT_MS)
+        .await;
+    assert_eq!(transaction(&again), hash);
 }

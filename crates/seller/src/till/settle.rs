@@ -113,6 +113,7 @@ impl Settling<'_> {
                 None => self.attempt.request_body.clone(),
                 Some(_) => BodyDigest::default(),
             },
+            is_again: self.is_again(),
             // Whatever an earlier attempt has sent is still out there.
             has_sent: AtomicBool::new(self.is_again()),
         });
@@ -300,18 +301,23 @@ pub fn unsettled_receipt(
 /// The code of what is sent and not decided.
 pub(crate) const PENDING: &str = Reason::SettlementPending.code();
 
-/// Writes each transaction, and each handing over, into the ledger before the rail sends it. The rail may keep it for as
-/// long as it follows the payment.
+/// Writes each transaction, and each handing over, into the ledger before the rail sends it. The
+/// rail may keep it for as long as it follows the payment.
 struct LedgerJournal {
     ledger: Arc<dyn Ledger>,
     clock: Arc<dyn Clock>,
     payment: PaymentId,
     request_body: BodyDigest,
+    is_again: bool,
     has_sent: AtomicBool,
 }
 
 #[async_trait]
 impl Journal for LedgerJournal {
+    fn is_again(&self) -> bool {
+        self.is_again
+    }
+
     async fn sending(&self, transaction: &SentTransaction) -> Result<(), RailError> {
         self.write(Some(transaction.clone()), None).await
     }
