@@ -59,6 +59,7 @@ async fn bodies(payer: &EvmPayer, collector: &EvmCollector) -> Vec<Vec<u8>> {
         extensions: None,
     };
     let read = Offer::X402(X402Offer {
+        version: farebox_wire::x402::Version::V2,
         requirements: offer.requirements.clone(),
         raw: offer.raw.clone(),
     });

@@ -23,12 +23,19 @@ pub(crate) async fn verify(
     let amount = examined.terms.amount;
     let known = chain.payers.covers(handle.token, &handle.transfer, amount);
     let is_known = |seen: &Seen| !seen.has_code && !handle.asks_chain;
-    let seen = match known.filter(is_known) {
-        Some(seen) => seen,
+    let (seen, is_used) = match known.filter(is_known) {
+        Some(seen) => (seen, false),
         None => look(chain, handle).await?,
     };
+    // Before anything is said of the authorization: whoever cannot sign for it learns nothing.
     if handle.asks_chain {
         wallets::is_worth_asking(handle, seen.has_code, factories)?;
+    }
+    if is_used {
+        return Err(refusal(
+            Reason::NonceAlreadyUsed,
+            "the authorization was used or cancelled on chain",
+        ));
     }
     if seen.balance < amount {
         return Err(refusal(
@@ -46,8 +53,8 @@ pub(crate) async fn verify(
     Ok(Funds::Balance(seen.balance))
 }
 
-/// Asks the chain about the payer, and about an authorization that must be unused.
-async fn look(chain: &Chain, handle: &EvmHandle) -> Result<Seen, Refusal> {
+/// Asks the chain about the payer, and whether the authorization has been used.
+async fn look(chain: &Chain, handle: &EvmHandle) -> Result<(Seen, bool), Refusal> {
     let rpc = chain.rpc().map_err(|e| ours(&e.message))?;
     let told = chain.payers.ask(rpc, handle.token, &handle.transfer).await;
     match told.map_err(|e| ours(&e))? {
@@ -59,11 +66,7 @@ async fn look(chain: &Chain, handle: &EvmHandle) -> Result<Seen, Refusal> {
             Reason::Eip3009NotSupported,
             "the token does not answer authorizationState",
         )),
-        Told::Payer { is_used: true, .. } => Err(refusal(
-            Reason::NonceAlreadyUsed,
-            "the authorization was used or cancelled on chain",
-        )),
-        Told::Payer { seen, .. } => Ok(seen),
+        Told::Payer { seen, is_used } => Ok((seen, is_used)),
     }
 }
 

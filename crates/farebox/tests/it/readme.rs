@@ -48,6 +48,7 @@ impl Places {
             .replace("http://127.0.0.1:8545", &self.rpc)
             .replace("http://127.0.0.1:8402", &self.gate)
             .replace("--listen 127.0.0.1:8402", "--listen 127.0.0.1:0 --json")
+            .replace("--listen 127.0.0.1:8404", "--listen 127.0.0.1:0 --json")
             .replace("--only evm", "--only evm --evm-port 0 --json")
             .replace("0x…", PAYEE)
             .replace("/weather", "/ok");
@@ -64,7 +65,8 @@ fn every_command_of_the_readme_works() {
         rpc: String::new(),
         gate: String::new(),
     };
-    let mut running: Vec<Running> = Vec::new();
+    let mut net = None;
+    let mut seller: Option<Running> = None;
     let commands = commands();
     assert!(
         commands.len() >= 9,
@@ -78,16 +80,18 @@ fn every_command_of_the_readme_works() {
         command.env("FAREBOX_PASSPHRASE", "correct horse");
         match arguments[0] {
             "devnet" => {
-                let net = Running::of(command);
-                places.rpc = net.text("/evm/rpc");
-                running.push(net);
+                let running = Running::of(command);
+                places.rpc = running.text("/evm/rpc");
+                net = Some(running);
             }
-            "gate" => {
+            "gate" | "facilitator" => {
+                // One gas key and one ledger have one owner at a time.
+                drop(seller.take());
                 let key = std::fs::read_to_string(user.path("devnet/gas.key"));
                 command.env("GAS_KEY", key.expect("the devnet has left it"));
-                let gate = Running::of(command);
-                places.gate = gate.text("/listening");
-                running.push(gate);
+                let running = Running::of(command);
+                places.gate = running.text("/listening");
+                seller = Some(running);
             }
             _ => {
                 let ended = Ended::of(command.output().expect("farebox starts"));
@@ -96,4 +100,5 @@ fn every_command_of_the_readme_works() {
         }
     }
     assert_eq!(upstream.calls(), 1, "the fetch of the README was served");
+    assert!(net.is_some() && seller.is_some());
 }
