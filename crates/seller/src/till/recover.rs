@@ -110,7 +110,9 @@ impl Till {
                 () = &mut shutdown => return,
                 _ = ticks.tick() => {}
             }
-            let with_settled = count.is_multiple_of(FINALITY_TICKS);
+            // What was denied for the first time is asked about again at once: if it is undone, it
+            // should be sent again while it lives.
+            let with_settled = rounds.has_new_suspects || count.is_multiple_of(FINALITY_TICKS);
             count = count.wrapping_add(1);
             // Not raced against the shutdown: what was begun goes on record.
             if let Err(error) = self.watch_once(&mut rounds, with_settled).await {
@@ -139,10 +141,10 @@ impl Till {
         if !with_settled {
             return Ok(());
         }
+        rounds.has_new_suspects = false;
         for _ in 0..SETTLED_PAGES {
             let page = listed(self, Stage::NotFinal, Some(PAGE), rounds.not_final.take()).await?;
-            self.see_page_through(&page.payments, &mut rounds.suspects)
-                .await;
+            self.see_page_through(&page.payments, rounds).await;
             rounds.not_final = page.next;
             if rounds.not_final.is_none() {
                 break;
@@ -152,10 +154,10 @@ impl Till {
     }
 
     /// Asks about settled payments all together, and writes down what changed.
-    async fn see_page_through(&self, payments: &[Payment], suspects: &mut HashSet<PaymentId>) {
+    async fn see_page_through(&self, payments: &[Payment], rounds: &mut Rounds) {
         let mut events = Vec::new();
         for (payment, finding) in findings(self, payments).await {
-            if let Some(event) = see_through(self, payment, finding, suspects) {
+            if let Some(event) = see_through(self, payment, finding, rounds) {
                 events.push(apply(self, payment, event));
             }
         }
@@ -173,6 +175,17 @@ struct Rounds {
     not_final: Option<PaymentId>,
     /// Settled payments that a chain has denied once.
     suspects: HashSet<PaymentId>,
+    /// Whether the last look at settled payments has added some.
+    has_new_suspects: bool,
+}
+
+impl Rounds {
+    /// Whether the chain denies this payment for the first time.
+    fn is_new_suspect(&mut self, id: &PaymentId) -> bool {
+        let is_new = self.suspects.insert(id.clone());
+        self.has_new_suspects |= is_new;
+        is_new
+    }
 }
 
 /// Payments that are looked at together.
@@ -327,25 +340,25 @@ fn see_through(
     till: &Till,
     payment: &Payment,
     finding: Finding,
-    suspects: &mut HashSet<PaymentId>,
+    rounds: &mut Rounds,
 ) -> Option<Event> {
     if payment.state.phase == Phase::Unknown {
         return late_word(finding);
     }
     let event = match finding {
         Finding::Settled { is_final, .. } => {
-            suspects.remove(&payment.id);
+            rounds.suspects.remove(&payment.id);
             return is_final.then_some(Event::Finalised);
         }
         Finding::Unanswered { .. } | Finding::CannotTell { .. } => return None,
         // A node that lags behind says the same: believe it only when it says so twice.
-        Finding::Open | Finding::NeverWill if suspects.insert(payment.id.clone()) => return None,
+        Finding::Open | Finding::NeverWill if rounds.is_new_suspect(&payment.id) => return None,
         Finding::Open => Event::Undone {
             resendable: is_valid(till, payment),
         },
         Finding::NeverWill => Event::Undone { resendable: false },
     };
-    suspects.remove(&payment.id);
+    rounds.suspects.remove(&payment.id);
     tracing::error!(payment = %payment.id, "the chain has undone a settlement");
     Some(event)
 }

@@ -139,6 +139,31 @@ async fn a_reorg_is_settled_again_while_the_credential_lives() {
 }
 
 #[tokio::test]
+async fn what_the_chain_denies_once_is_asked_about_again_at_the_next_look() {
+    let world = World::new();
+    world.buy("/weather/x", "1").await.assert_served();
+    // An undecided payment is asked about at every look.
+    world.rail.plan(Plan::GoSilent);
+    world.buy("/weather/x", "2").await;
+    world.rail.chain_says("1", Finding::Open);
+    let about = |nonce: &'static str| {
+        let asked = world.rail.asked().into_iter().enumerate();
+        asked
+            .filter(move |(_, about)| about == nonce)
+            .map(|(at, _)| at)
+            .collect::<Vec<_>>()
+    };
+    watch_until(&world, || async { about("1").len() >= 2 }).await;
+    let [first, second, ..] = about("1")[..] else {
+        panic!("asked twice");
+    };
+    let looks = about("2")
+        .into_iter()
+        .filter(|at| (first..second).contains(at));
+    assert_eq!(looks.count(), 1);
+}
+
+#[tokio::test]
 async fn a_reorg_after_expiry_is_lost_and_written_off() {
     let world = World::new();
     world.buy("/weather/x", "1").await.assert_served();

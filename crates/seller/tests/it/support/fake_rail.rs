@@ -41,6 +41,8 @@ pub(crate) struct FakeRail {
     balance: Mutex<u128>,
     /// Identity to what the chain says of it.
     chain: Mutex<HashMap<String, Finding>>,
+    /// About which nonces the chain was asked, in this order.
+    asked: Mutex<Vec<String>>,
     /// Whether nobody knows how much the payer has.
     is_blind: Mutex<bool>,
     /// Whether verifying fails because of us.
@@ -65,6 +67,7 @@ impl FakeRail {
             plan: Mutex::new(Plan::Settle),
             balance: Mutex::new(1_000_000),
             chain: Mutex::default(),
+            asked: Mutex::default(),
             is_blind: Mutex::new(false),
             is_away: Mutex::new(false),
             wallet_gate: Semaphore::new(OPEN_GATE),
@@ -96,6 +99,11 @@ impl FakeRail {
             .lock()
             .expect("lock")
             .insert(nonce.to_owned(), finding);
+    }
+
+    /// About which payments the chain was asked, in this order.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.asked.lock().expect("lock").clone()
     }
 
     /// Holds every settlement until [`FakeRail::open_gate`].
@@ -308,6 +316,7 @@ impl CollectRail for FakeRail {
     }
 
     async fn check(&self, handle: &Handle) -> Finding {
+        self.asked.lock().expect("lock").push(handle.0.clone());
         let chain = self.chain.lock().expect("lock");
         chain
             .get(&handle.0)
