@@ -346,9 +346,20 @@ fn see_through(
         return late_word(finding);
     }
     let event = match finding {
-        Finding::Settled { is_final, .. } => {
+        Finding::Settled {
+            transaction,
+            is_final,
+        } => {
             rounds.suspects.remove(&payment.id);
-            return is_final.then_some(Event::Finalised);
+            let is_as_told = payment.state.transaction.as_ref() == Some(&transaction);
+            return is_final.then_some(match is_as_told {
+                true => Event::Finalised,
+                // A reorganisation has let another transaction pay in its place.
+                false => Event::Settled {
+                    transaction,
+                    is_final,
+                },
+            });
         }
         Finding::Unanswered { .. } | Finding::CannotTell { .. } => return None,
         // A node that lags behind says the same: believe it only when it says so twice.

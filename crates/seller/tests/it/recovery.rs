@@ -320,3 +320,22 @@ async fn leave_unknown(world: &World, n: usize) {
         .await;
     applied.expect("legal events");
 }
+
+#[tokio::test]
+async fn what_becomes_final_in_another_transaction_is_on_record_under_that_one() {
+    let world = World::new();
+    world.buy("/weather/x", "1").await.assert_served();
+    let other = hash_of("the one that the chain kept");
+    let kept = Finding::Settled {
+        transaction: other.clone(),
+        is_final: true,
+    };
+    world.rail.chain_says("1", kept);
+    watch_until(&world, || async { world.payment().await.state.is_final }).await;
+    let payment = world.payment().await;
+    assert_eq!(payment.state.transaction.as_ref(), Some(&other));
+    assert!(payment.receipt.is_some_and(|json| json.contains(&other)));
+    let repeat = world.buy("/weather/x", "1").await;
+    assert_eq!(repeat.status, StatusCode::CONFLICT, "served once");
+    world.ledger.verify(true).await.expect("sound books");
+}
