@@ -96,7 +96,9 @@ impl Server {
         let log = folder.join(format!("{name}.log"));
         let (process, line) = Process::start(name, command, &log)?;
         let ready: Value = serde_json::from_str(&line)?;
-        let url = ready["listening"].as_str().ok_or("it listens nowhere")?;
+        let url = ready["listening"]
+            .as_str()
+            .ok_or_else(|| format!("{name} did not start: {}", line.trim()))?;
         Ok(Self {
             process,
             address: address_of(url)?,
