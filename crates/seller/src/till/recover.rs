@@ -364,9 +364,10 @@ fn see_through(
         Finding::Unanswered { .. } | Finding::CannotTell { .. } => return None,
         // A node that lags behind says the same: believe it only when it says so twice.
         Finding::Open | Finding::NeverWill if rounds.is_new_suspect(&payment.id) => return None,
-        Finding::Open => Event::Undone {
-            resendable: is_valid(till, payment),
-        },
+        Finding::Open if is_valid(till, payment) => Event::Undone { resendable: true },
+        // It cannot be sent again, and this may be a node that lags behind or a payment that is
+        // not deep enough yet. Nobody looks again at what is lost, so only the last word is enough.
+        Finding::Open => return None,
         Finding::NeverWill => Event::Undone { resendable: false },
     };
     rounds.suspects.remove(&payment.id);

@@ -174,6 +174,22 @@ async fn a_reorg_after_expiry_is_lost_and_written_off() {
 }
 
 #[tokio::test]
+async fn a_node_that_lags_behind_after_expiry_loses_no_payment() {
+    let world = World::new();
+    world.buy("/weather/x", "1").await.assert_served();
+    world.clock.advance_s(61);
+    world.rail.chain_says("1", Finding::Open);
+    watch_until(&world, || async { world.rail.asked().len() >= 4 }).await;
+    assert_eq!(world.phase().await, Phase::Settled);
+    // It catches up.
+    world.rail.chain_says("1", settled("1", true));
+    watch_until(&world, || async { world.payment().await.state.is_final }).await;
+    assert_eq!(world.phase().await, Phase::Settled);
+    assert_eq!(world.rail.settlements(), 1);
+    world.ledger.verify(true).await.expect("sound books");
+}
+
+#[tokio::test]
 async fn the_watch_leaves_requests_alone_that_are_being_served() {
     let world = Arc::new(World::new());
     world.rail.close_gate();
