@@ -4,7 +4,6 @@
 //! first may have it, and never call a payment settled that the chain denies.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,12 +13,14 @@ use farebox_core::rail::{
 use farebox_wire::x402::reason::Reason;
 use farebox_wire::x402::types::SettleResponse;
 use farebox_wire::x402::verdict::Verdict;
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::answer;
 use crate::collector::{RemoteCollector, Station};
 use crate::facilitator::Facilitator;
 use crate::lent::Lent;
+use crate::options::LOCAL;
 use crate::transport::NoAnswer;
 
 /// How often one wait asks one facilitator: it answers, or the next wait asks it.
@@ -138,11 +139,15 @@ impl<'a> Settling<'a> {
     async fn locally(&mut self) -> Tried {
         let journal = Arc::new(LocalJournal {
             journal: Arc::clone(&self.journal),
-            handle: match self.handed_to(crate::options::LOCAL) {
+            handle: match self.handed_to(LOCAL) {
                 Ok(handle) => handle,
                 Err(refusal) => return Tried::Ended(Outcome::Rejected(refusal)),
             },
-            is_out: AtomicBool::new(self.is_out),
+            // Handing over to somebody else, who did not get it, says nothing of this one.
+            state: Mutex::new(match self.lent.asked.as_deref() == Some(LOCAL) {
+                true => Local::HasIt,
+                false => Local::NotYet,
+            }),
         });
         let left = self.left();
         let wait_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
@@ -151,13 +156,13 @@ impl<'a> Settling<'a> {
             .inner
             .settle(self.handle, journal.clone(), wait_ms);
         let outcome = settling.await;
-        let is_out = journal.is_out.load(Ordering::Acquire);
-        self.is_out = is_out;
+        let has_it = journal.close().await;
+        self.is_out |= has_it;
         match outcome {
-            Outcome::Rejected(refusal) if refusal.is_ours && !is_out => {
+            Outcome::Rejected(refusal) if refusal.is_ours && !has_it => {
                 Tried::NotSent(refusal.message)
             }
-            Outcome::Unknown { reason } if !is_out => Tried::NotSent(reason),
+            Outcome::Unknown { reason } if !has_it => Tried::NotSent(reason),
             outcome => Tried::Ended(outcome),
         }
     }
@@ -393,7 +398,45 @@ impl<'a> Settling<'a> {
 struct LocalJournal {
     journal: Arc<dyn Journal>,
     handle: Handle,
-    is_out: AtomicBool,
+    state: Mutex<Local>,
+}
+
+/// Whether the local rail has the payment, as the books know it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Local {
+    NotYet,
+    HasIt,
+    /// It did not send in time, and others may be asked: now it must not.
+    GivenUp,
+}
+
+impl LocalJournal {
+    /// Whether the local rail has sent. If not, it never will through this journal, although it
+    /// may keep that.
+    async fn close(&self) -> bool {
+        let mut state = self.state.lock().await;
+        if *state == Local::NotYet {
+            *state = Local::GivenUp;
+        }
+        *state == Local::HasIt
+    }
+
+    async fn has_it(&self) -> Result<(), RailError> {
+        // Held until the line is written, so that nobody gives up in between.
+        let mut state = self.state.lock().await;
+        match *state {
+            Local::HasIt => Ok(()),
+            Local::NotYet => {
+                self.journal.handing_over(&self.handle).await?;
+                *state = Local::HasIt;
+                Ok(())
+            }
+            Local::GivenUp => Err(RailError {
+                code: "given_up",
+                message: "the payment was given up before it was sent".to_owned(),
+            }),
+        }
+    }
 }
 
 #[async_trait]
@@ -403,10 +446,7 @@ impl Journal for LocalJournal {
     }
 
     async fn sending(&self, transaction: &SentTransaction) -> Result<(), RailError> {
-        if !self.is_out.load(Ordering::Acquire) {
-            self.journal.handing_over(&self.handle).await?;
-            self.is_out.store(true, Ordering::Release);
-        }
+        self.has_it().await?;
         self.journal.sending(transaction).await
     }
 
@@ -442,3 +482,7 @@ fn hash(text: &str) -> String {
     let shown = text.chars().filter(char::is_ascii_graphic);
     shown.take(HASH_CHARS_MAX).collect()
 }
+
+#[cfg(test)]
+#[path = "settle_tests.rs"]
+mod tests;

@@ -148,3 +148,52 @@ async fn the_local_engine_may_stand_among_them_and_is_recorded_like_them() {
     assert_eq!((lines.handles().len(), lines.hashes().len()), (1, 1));
     assert_eq!(town.revenue(), PRICE);
 }
+
+#[tokio::test]
+async fn the_local_engine_is_recorded_after_one_that_did_not_get_the_payment() {
+    let town = Town::new();
+    let away = Peer::puppet().await;
+    away.hangs_up_after_supported();
+    let collector = town.collector(true, &[&away.url(), "local"]).await;
+    // It was heard lately, so nobody knocks, and its name is written down.
+    away.leave().await;
+    town.devnet.set_automine(false);
+    let examined = town.signed(&collector).await;
+    let lines = Lines::new();
+    unknown(settle(&collector, &examined, &lines, SHORT_MS).await);
+    assert_eq!(lines.hashes().len(), 1, "the local engine has sent");
+    assert_eq!(
+        lines.asked(),
+        [format!("{}/", away.url()), "local".to_owned()]
+    );
+
+    // The watch: the first is back, and must not get what the local engine has sent.
+    away.come_back().await;
+    town.devnet.set_automine(true);
+    town.devnet.mine();
+    let again = lines.handles().pop().expect("a line");
+    let outcome = collector.settle(&again, Lines::new(), WAIT_MS).await;
+    assert!(matches!(outcome, Outcome::Settled { .. }), "{outcome:?}");
+    assert_eq!(away.came("/settle").len(), 0);
+    assert_eq!(town.revenue(), PRICE);
+}
+
+#[tokio::test]
+async fn a_third_is_asked_where_neither_the_first_nor_the_local_engine_sent() {
+    let town = Town::new();
+    let (away, good) = (Peer::puppet().await, town.facilitator().await);
+    away.hangs_up_after_supported();
+    let urls = [away.url(), "local".to_owned(), good.url()];
+    let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+    let collector = town.collector(true, &urls).await;
+    away.leave().await;
+    let local = town.devnet.accounts()[8].address;
+    town.devnet.set_ether_balance(local, Default::default());
+    let examined = town.signed(&collector).await;
+    let lines = Lines::new();
+    let outcome = settle(&collector, &examined, &lines, WAIT_MS).await;
+    assert!(matches!(outcome, Outcome::Settled { .. }), "{outcome:?}");
+    assert_eq!(good.came("/settle").len(), 1);
+    let names = [&away, &good].map(|peer| format!("{}/", peer.url()));
+    assert_eq!(lines.asked(), names);
+}

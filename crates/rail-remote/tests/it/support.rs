@@ -27,6 +27,7 @@ use farebox_wire::x402::header;
 use farebox_wire::x402::types::{FacilitatorRequest, PaymentPayload};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 pub(crate) const CHAIN: u64 = 84532;
 /// Longer than any settlement on a local chain takes.
@@ -45,6 +46,8 @@ pub(crate) enum Say {
     Words(u16, String),
     /// The same, with a header.
     Header(u16, &'static str, String, String),
+    /// Does the work, then breaks off in its answer.
+    WorkThenCut,
     /// Does the work, then nothing ever again.
     WorkThenHang,
     /// Nothing, ever.
@@ -66,6 +69,7 @@ pub(crate) struct Came {
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
     heart: Arc<Heart>,
+    door: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 struct Heart {
@@ -83,11 +87,45 @@ impl Peer {
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
+        let peer = Self {
+            address,
+            heart,
+            door: Arc::default(),
+        };
+        peer.open(listener);
+        peer
+    }
+
+    fn open(&self, listener: TcpListener) {
         let router = Router::new()
             .fallback(answer)
-            .with_state(Arc::clone(&heart));
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { address, heart }
+            .with_state(Arc::clone(&self.heart));
+        let serving = tokio::spawn(async move {
+            axum::serve(listener, router).await.expect("it serves");
+        });
+        *self.door.lock().expect("lock") = Some(serving);
+    }
+
+    /// Says what it supports on a connection that is not used again, which the next question is.
+    pub(crate) fn hangs_up_after_supported(&self) {
+        let close = "close".to_owned();
+        self.say(
+            "/supported",
+            Say::Header(200, "connection", close, supported()),
+        );
+    }
+
+    /// Refuses connections from now on.
+    pub(crate) async fn leave(&self) {
+        let serving = self.door.lock().expect("lock").take();
+        let serving = serving.expect("it is open");
+        serving.abort();
+        assert!(serving.await.expect_err("it was ended").is_cancelled());
+    }
+
+    /// Listens again where it did.
+    pub(crate) async fn come_back(&self) {
+        self.open(TcpListener::bind(self.address).await.expect("its port"));
     }
 
     /// One that knows nothing and only says what it is told.
@@ -150,6 +188,11 @@ async fn answer(
             response.headers_mut().insert(name, value);
             response
         }
+        Say::WorkThenCut => {
+            truth(&heart, &path, &body).await;
+            let cut = Err::<Bytes, _>(std::io::Error::other("cut"));
+            Response::new(Body::from_stream(futures_util::stream::iter([cut])))
+        }
         Say::WorkThenHang => {
             truth(&heart, &path, &body).await;
             std::future::pending().await
@@ -157,16 +200,11 @@ async fn answer(
         Say::Hang => std::future::pending().await,
         Say::Endless => {
             let chunk = Bytes::from(vec![b' '; 64 * 1024]);
-            let chunks = futures_stream(chunk);
+            let chunk = move || Ok::<_, std::convert::Infallible>(chunk.clone());
+            let chunks = futures_util::stream::repeat_with(chunk);
             Response::new(Body::from_stream(chunks))
         }
     }
-}
-
-fn futures_stream(
-    chunk: Bytes,
-) -> impl futures_util::Stream<Item = Result<Bytes, std::convert::Infallible>> {
-    futures_util::stream::repeat_with(move || Ok(chunk.clone()))
 }
 
 fn words(status: u16, text: impl Into<Body>) -> Response<Body> {
@@ -175,11 +213,15 @@ fn words(status: u16, text: impl Into<Body>) -> Response<Body> {
     response
 }
 
+fn supported() -> String {
+    json!({"kinds": [{"x402Version": 2, "scheme": "exact", "network": format!("eip155:{CHAIN}")}]})
+        .to_string()
+}
+
 /// What an honest facilitator does.
 async fn truth(heart: &Heart, path: &str, body: &[u8]) -> String {
-    let supported = json!({"kinds": [{"x402Version": 2, "scheme": "exact", "network": format!("eip155:{CHAIN}")}]});
     let Some(rail) = heart.rail.as_ref().filter(|_| path != "/supported") else {
-        return supported.to_string();
+        return supported();
     };
     let request: FacilitatorRequest = header::from_json(body).expect("a request");
     let offer = rail
@@ -246,6 +288,18 @@ impl Lines {
     /// Handles that were written before something was handed over.
     pub(crate) fn handles(&self) -> Vec<Handle> {
         self.handles.lock().expect("lock").clone()
+    }
+
+    /// Who has the payment as those lines have it, in their order.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        let asked = |handle: &Handle| {
+            let fields = json_of(handle.0.as_bytes());
+            fields["remote"]["asked"]
+                .as_str()
+                .expect("a name")
+                .to_owned()
+        };
+        self.handles().iter().map(asked).collect()
     }
 
     fn allow(&self) -> Result<(), RailError> {
