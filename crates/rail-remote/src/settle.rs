@@ -176,15 +176,15 @@ impl<'a> Settling<'a> {
                 _ => Tried::NotSent(why),
             };
         }
+        let mut may_have_it = self.lent.asked.as_deref() == Some(facilitator.url());
         if let Err(refusal) = self.hand_over(facilitator).await {
             return Tried::Ended(Outcome::Rejected(refusal));
         }
-        let mut may_have_it = was_out && self.lent.asked.as_deref() == Some(facilitator.url());
         let mut pause = ASK_AGAIN;
         let mut last = String::new();
         let mut answered = 0_u32;
         for _ in 0..ASKS_MAX {
-            let why = match self.ask(facilitator).await {
+            let why = match self.ask(facilitator, may_have_it).await {
                 Ok(Next::Ended(outcome)) => return Tried::Ended(outcome),
                 Ok(Next::Again(code)) => {
                     may_have_it = true;
@@ -239,7 +239,7 @@ impl<'a> Settling<'a> {
     }
 
     /// Asks once; the chain is watched beside, because a facilitator may settle and then hang.
-    async fn ask(&self, facilitator: &Facilitator) -> Result<Next, NoAnswer> {
+    async fn ask(&self, facilitator: &Facilitator, is_again: bool) -> Result<Next, NoAnswer> {
         let left = self.left();
         let answer = tokio::select! {
             answer = facilitator.settle(&self.lent, left) => answer?,
@@ -247,13 +247,14 @@ impl<'a> Settling<'a> {
                 return Ok(Next::Ended(settled));
             }
         };
-        self.judge(facilitator, &answer).await
+        self.judge(facilitator, &answer, is_again).await
     }
 
     async fn judge(
         &self,
         facilitator: &Facilitator,
         answer: &SettleResponse,
+        is_again: bool,
     ) -> Result<Next, NoAnswer> {
         match answer.verdict() {
             Verdict::Settled { transaction } => {
@@ -269,13 +270,14 @@ impl<'a> Settling<'a> {
                 reason,
                 transaction,
             } => {
+                let may_be_paid = is_again || transaction.is_some();
                 if let Some(transaction) = transaction {
                     self.note(&hash(transaction)).await;
                 }
                 let code = answer::code(reason);
                 let said = answer::plain(answer.error_message.as_deref().unwrap_or_default());
                 tracing::info!(facilitator = facilitator.host(), code, said, "not settled");
-                Ok(self.refused(&code).await)
+                Ok(self.refused(&code, may_be_paid).await)
             }
         }
     }
@@ -302,10 +304,12 @@ impl<'a> Settling<'a> {
     }
 
     /// It says no. Whether that ends the payment is for the chain to say, where there is one.
-    async fn refused(&self, code: &str) -> Next {
+    /// Without a chain nobody is believed who may have moved the money himself: asked again, one
+    /// that keeps no books finds the payer without it.
+    async fn refused(&self, code: &str, may_be_paid: bool) -> Next {
         let is_pending = code == Reason::SettlementPending.code();
         if !self.has_chain {
-            return match answer::fault_of_buyer(code) {
+            return match answer::fault_of_buyer(code).filter(|_| !may_be_paid) {
                 Some(reason) => Next::Ended(Outcome::Rejected(Refusal {
                     reason,
                     message: format!("the facilitator refuses the payment: {code}"),

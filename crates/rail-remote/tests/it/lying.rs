@@ -147,3 +147,67 @@ async fn what_is_pending_is_asked_about_once_more_with_the_same_bytes() {
     assert_eq!(came[0].body, came[1].body);
     assert!(lines.hashes().iter().all(|hash| hash == LIE));
 }
+
+#[tokio::test]
+async fn without_an_rpc_a_refusal_is_not_believed_where_an_earlier_ask_may_have_paid() {
+    let pending = naming(LIE, &refusal("settlement_pending"));
+    for first in [Say::WorkThenCut, Say::WorkThen(200, pending)] {
+        let town = Town::new();
+        // It keeps no books: asked again, it finds the payer without the money that it has moved.
+        let forgetful = town.facilitator().await;
+        let collector = town.collector(false, &[&forgetful.url()]).await;
+        let poor = refusal("invalid_exact_evm_insufficient_balance");
+        forgetful.say("/settle", first);
+        forgetful.say("/settle", Say::Words(200, poor.clone()));
+        forgetful.say("/settle", Say::Words(200, poor.clone()));
+        let examined = town.signed(&collector).await;
+        let lines = Lines::new();
+        let reason = unknown(settle(&collector, &examined, &lines, WAIT_MS).await);
+        assert_eq!(reason, "invalid_exact_evm_insufficient_balance");
+        assert_eq!(town.revenue(), PRICE);
+        // The watch, in the next process too.
+        forgetful.forget();
+        forgetful.say("/settle", Say::Words(200, poor.clone()));
+        forgetful.say("/settle", Say::Words(200, poor));
+        let again = lines.handles().pop().expect("a line");
+        unknown(collector.settle(&again, Lines::new(), WAIT_MS).await);
+    }
+}
+
+#[tokio::test]
+async fn without_an_rpc_a_refusal_that_names_a_transaction_is_not_believed() {
+    let town = Town::new();
+    let peer = Peer::puppet().await;
+    let collector = town.collector(false, &[&peer.url()]).await;
+    let poor = naming(LIE, &refusal("invalid_exact_evm_insufficient_balance"));
+    peer.say("/settle", Say::Words(200, poor.clone()));
+    peer.say("/settle", Say::Words(200, poor));
+    let examined = town.signed(&collector).await;
+    let lines = Lines::new();
+    unknown(settle(&collector, &examined, &lines, WAIT_MS).await);
+    assert!(lines.hashes().iter().all(|hash| hash == LIE));
+}
+
+#[tokio::test]
+async fn without_an_rpc_a_refusal_is_believed_after_another_that_did_not_get_the_payment() {
+    let town = Town::new();
+    let (away, peer) = (Peer::puppet().await, Peer::puppet().await);
+    away.hangs_up_after_supported();
+    let urls = [away.url(), peer.url()];
+    let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+    let collector = town.collector(false, &urls).await;
+    away.leave().await;
+    let poor = refusal("invalid_exact_evm_insufficient_balance");
+    peer.say("/settle", Say::Words(200, poor));
+    let examined = town.signed(&collector).await;
+    let outcome = settle(&collector, &examined, &Lines::new(), WAIT_MS).await;
+    assert!(matches!(&outcome, Outcome::Rejected(_)), "{outcome:?}");
+}
+
+/// An answer that names a transaction.
+fn naming(transaction: &str, answer: &str) -> String {
+    answer.replace(
+        r#""transaction":"""#,
+        &format!(r#""transaction":"{transaction}""#),
+    )
+}
