@@ -381,8 +381,10 @@ pub trait CollectRail: Send + Sync {
 pub struct Asked<'a> {
     /// For the rail.
     pub handle: &'a Handle,
-    /// Hash of the transaction that is on record as having settled it.
+    /// Hash of the transaction that is on record as having settled it, or as sent last for it.
     pub transaction: Option<&'a str>,
+    /// Whether the books have counted it as settled; where not, they are about to.
+    pub is_counted: bool,
 }
 
 /// How a network does, for `/health` and for the log.

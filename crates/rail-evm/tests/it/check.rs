@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-use farebox_core::rail::{Asked, Finding, Handle};
-use farebox_devnet_evm::DevnetOptions;
+use farebox_core::rail::{Asked, CollectRail, Finding, Funds, Handle};
+use farebox_devnet_evm::{ANY_METHOD, DevnetOptions, Fault};
 use farebox_rail_evm::Finality;
 use serde_json::{Value, json};
 
 use crate::conformance::{Fixture, Recorder, WAIT_MS, signed, transaction};
 use crate::evm::Evm;
+use crate::settle::stranger;
+
+/// How the token is asked.
+const CALL: &str = "eth_call";
 
 /// The same handle with something else in it.
 fn changed(handle: &Handle, change: impl FnOnce(&mut Value)) -> Handle {
@@ -155,6 +159,7 @@ async fn check_all(evm: &Evm, payments: &[(Handle, String)]) -> Vec<Finding> {
         .map(|(handle, hash)| Asked {
             handle,
             transaction: Some(hash),
+            is_counted: true,
         })
         .collect();
     evm.collector().check_all(&asked).await
@@ -198,4 +203,48 @@ async fn a_hash_that_is_another_payments_confirms_nothing() {
     let findings = check_all(&evm, &payments).await;
     assert!(matches!(findings[0], Finding::Settled { .. }));
     assert_eq!(findings[1], Finding::Open);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_does_not_answer_is_not_asked_about_each_of_many() {
+    let evm = Evm::start().await;
+    let payments = settled(&evm, 7).await;
+    for away in [ANY_METHOD, "eth_getTransactionReceipt"] {
+        evm.net.faults().set(away, Fault::Disconnect);
+        let before = evm.net.faults().calls(CALL);
+        let findings = check_all(&evm, &payments).await;
+        for finding in &findings {
+            assert!(matches!(finding, Finding::Unanswered { .. }), "{finding:?}");
+        }
+        assert_eq!(findings.len(), payments.len());
+        // Nobody asked the token about one of them.
+        assert_eq!(evm.net.faults().calls(CALL), before);
+        evm.net.faults().clear();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_many_checks_find_settled_is_gone_at_once() {
+    let evm = Evm::start().await;
+    let (_, payment) = signed(evm.payer(), &*evm.collector()).await;
+    let balance = |funds| match funds {
+        Funds::Balance(balance) => balance.atomic(),
+        Funds::EnoughForOne => panic!("the chain tells balances"),
+    };
+    let before = balance(evm.collector().verify(&payment).await.unwrap());
+    let theirs = stranger(&evm).await;
+    let outcome = theirs
+        .settle(&payment.handle, Recorder::new(), WAIT_MS)
+        .await;
+    let hash = transaction(&outcome);
+    let asked = Asked {
+        handle: &payment.handle,
+        transaction: Some(&hash),
+        is_counted: false,
+    };
+    let findings = evm.collector().check_all(&[asked]).await;
+    assert!(matches!(findings[..], [Finding::Settled { .. }]));
+    let (_, next) = signed(evm.payer(), &*evm.collector()).await;
+    let after = balance(evm.collector().verify(&next).await.unwrap());
+    assert_eq!(after, before - payment.terms.amount.atomic());
 }

@@ -11,6 +11,7 @@ use farebox_core::ledger::{Applied, Attach, Filter, LedgerError, Payment, Paymen
 use farebox_core::payment::{Event, Phase};
 use farebox_core::rail::{Asked, CollectRail, Finding, Handle, Proof};
 use futures_util::StreamExt;
+use tokio_util::sync::CancellationToken;
 
 use super::Till;
 use super::claimed::{CLAIMS_MAX, MARGIN_S};
@@ -30,8 +31,9 @@ const UNDECIDED_PAGES: usize = 8;
 const SETTLED_PAGES: usize = 200;
 /// How long the watch waits for one settlement: no buyer waits, and the next look is soon.
 const SETTLE_AGAIN_WAIT_MS: u64 = 2_000;
-/// Payments that the rails are asked about one by one at the same time.
-const PARALLEL: usize = 16;
+/// Settlements that are tried again at the same time: most of them only wait for one that is still
+/// under way.
+const SETTLES_PARALLEL: usize = 64;
 /// Findings that are written at the same time: the ledger commits them together.
 const WRITES_PARALLEL: usize = 256;
 
@@ -69,16 +71,19 @@ impl Till {
                 open.push(payment);
             }
         }
-        let asked = open
-            .iter()
-            .map(|payment| resolve(till, payment, IfOpen::Leave));
-        let mut results = at_once(PARALLEL, asked.collect());
+        recovered.undecided = open.len();
+        let decided = findings(till, open.iter()).await;
+        let decided = decided
+            .into_iter()
+            .map(|(payment, finding)| decide(till, payment, finding, IfOpen::Leave));
+        let mut results = at_once(WRITES_PARALLEL, decided.collect());
         while let Some(phase) = results.next().await {
             match phase? {
                 Phase::Settled => recovered.settled += 1,
                 Phase::Released => recovered.released += 1,
-                _ => recovered.undecided += 1,
+                _ => continue,
             }
+            recovered.undecided = recovered.undecided.saturating_sub(1);
         }
         Ok(recovered)
     }
@@ -98,40 +103,47 @@ impl Till {
     }
 
     /// Watches until `shutdown`: settles again what has not arrived while its credential lives,
-    /// gives back what never will, and sees settlements through to finality.
+    /// gives back what never will, and sees settlements through to finality. At the shutdown a
+    /// question to a rail is dropped, and what was begun goes on record.
     pub async fn watch(&self, shutdown: impl Future<Output = ()>) {
-        let mut shutdown = std::pin::pin!(shutdown);
+        let stop = CancellationToken::new();
+        let looking = self.look_until(&stop);
+        let mut looking = std::pin::pin!(looking);
+        tokio::select! {
+            () = &mut looking => return,
+            () = shutdown => stop.cancel(),
+        }
+        looking.await;
+    }
+
+    /// Looks again and again until `stop`.
+    async fn look_until(&self, stop: &CancellationToken) {
         let mut rounds = Rounds::default();
         let mut ticks = tokio::time::interval(self.watch_every);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut count: u32 = 0;
-        loop {
-            tokio::select! {
-                () = &mut shutdown => return,
-                _ = ticks.tick() => {}
-            }
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             // What was denied for the first time is asked about again at once: if it is undone, it
             // should be sent again while it lives.
             let with_settled = rounds.has_new_suspects || count.is_multiple_of(FINALITY_TICKS);
             count = count.wrapping_add(1);
-            // Not raced against the shutdown: what was begun goes on record.
-            if let Err(error) = self.watch_once(&mut rounds, with_settled).await {
+            if let Err(error) = self.watch_once(&mut rounds, with_settled, stop).await {
                 tracing::error!(%error, "the watch cannot use the ledger");
             }
         }
     }
 
     /// One look at what is open, going on where the last one ended.
-    async fn watch_once(&self, rounds: &mut Rounds, with_settled: bool) -> Result<(), LedgerError> {
+    async fn watch_once(
+        &self,
+        rounds: &mut Rounds,
+        with_settled: bool,
+        stop: &CancellationToken,
+    ) -> Result<(), LedgerError> {
         for _ in 0..UNDECIDED_PAGES {
             let page = listed(self, Stage::Undecided, Some(PAGE), rounds.undecided.take()).await?;
-            let asked = page
-                .payments
-                .iter()
-                .map(|payment| resolve(self, payment, IfOpen::SettleAgain));
-            let mut results = at_once(PARALLEL, asked.collect());
-            while let Some(phase) = results.next().await {
-                log_failure(phase);
+            if self.resolve_page(&page.payments, stop).await.is_none() {
+                return Ok(());
             }
             rounds.undecided = page.next;
             if rounds.undecided.is_none() {
@@ -144,7 +156,11 @@ impl Till {
         rounds.has_new_suspects = false;
         for _ in 0..SETTLED_PAGES {
             let page = listed(self, Stage::NotFinal, Some(PAGE), rounds.not_final.take()).await?;
-            self.see_page_through(&page.payments, rounds).await;
+            let asked = findings(self, page.payments.iter());
+            let Some(found) = stop.run_until_cancelled(asked).await else {
+                return Ok(());
+            };
+            self.see_page_through(found, rounds).await;
             rounds.not_final = page.next;
             if rounds.not_final.is_none() {
                 break;
@@ -153,10 +169,32 @@ impl Till {
         Ok(())
     }
 
-    /// Asks about settled payments all together, and writes down what changed.
-    async fn see_page_through(&self, payments: &[Payment], rounds: &mut Rounds) {
+    /// Asks about undecided payments all together, and acts on what is said; `None` where the end
+    /// of the watch came first.
+    async fn resolve_page(&self, payments: &[Payment], stop: &CancellationToken) -> Option<()> {
+        let is_reserved = |payment: &&Payment| payment.state.phase == Phase::Reserved;
+        let (reserved, sent): (Vec<_>, Vec<_>) = payments.iter().partition(is_reserved);
+        let died = reserved.into_iter().map(|payment| give_back(self, payment));
+        let mut given_back = at_once(WRITES_PARALLEL, died.collect());
+        while let Some(phase) = given_back.next().await {
+            log_failure(phase);
+        }
+        let asked = findings(self, sent.into_iter());
+        let found = stop.run_until_cancelled(asked).await?;
+        let decided = found
+            .into_iter()
+            .map(|(payment, finding)| decide(self, payment, finding, IfOpen::SettleAgain(stop)));
+        let mut results = at_once(SETTLES_PARALLEL, decided.collect());
+        while let Some(phase) = results.next().await {
+            log_failure(phase);
+        }
+        (!stop.is_cancelled()).then_some(())
+    }
+
+    /// Writes down what has changed for settled payments.
+    async fn see_page_through(&self, found: Vec<(&Payment, Finding)>, rounds: &mut Rounds) {
         let mut events = Vec::new();
-        for (payment, finding) in findings(self, payments).await {
+        for (payment, finding) in found {
             if let Some(event) = see_through(self, payment, finding, rounds) {
                 events.push(apply(self, payment, event));
             }
@@ -196,10 +234,11 @@ struct Page {
 }
 
 /// What to do with a payment that has not moved the money and still may.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum IfOpen {
+#[derive(Clone, Copy)]
+enum IfOpen<'a> {
     Leave,
-    SettleAgain,
+    /// Unless the watch is about to end.
+    SettleAgain(&'a CancellationToken),
 }
 
 /// Runs so many at a time. The futures are collected first: a stream that maps borrowed payments
@@ -249,20 +288,23 @@ fn is_served(till: &Till, payment: &Payment) -> bool {
         .is_some_and(|identity| till.in_flight.contains(identity))
 }
 
-/// Asks the rail about a payment that is not settled, and writes down what it says.
-async fn resolve(till: &Till, payment: &Payment, if_open: IfOpen) -> Result<Phase, LedgerError> {
-    if payment.state.phase == Phase::Reserved {
-        // Its request has died without a word, and nothing was sent for it; unless the same
-        // credential has come again since the list was read.
-        return match is_served(till, payment) {
-            true => Ok(payment.state.phase),
-            false => apply(till, payment, abandoned()).await,
-        };
+/// Gives back a claim whose request has died without a word: nothing was sent for it; unless the
+/// same credential has come again since the list was read.
+async fn give_back(till: &Till, payment: &Payment) -> Result<Phase, LedgerError> {
+    match is_served(till, payment) {
+        true => Ok(payment.state.phase),
+        false => apply(till, payment, abandoned()).await,
     }
-    let Some((rail, handle)) = on_rail(till, payment) else {
-        return Ok(payment.state.phase);
-    };
-    match rail.check(handle).await {
+}
+
+/// Acts on what the rail says of a payment that is not settled, and writes it down.
+async fn decide(
+    till: &Till,
+    payment: &Payment,
+    finding: Finding,
+    if_open: IfOpen<'_>,
+) -> Result<Phase, LedgerError> {
+    match finding {
         Finding::Settled {
             transaction,
             is_final,
@@ -274,10 +316,14 @@ async fn resolve(till: &Till, payment: &Payment, if_open: IfOpen) -> Result<Phas
             apply(till, payment, event).await
         }
         Finding::NeverWill => apply(till, payment, Event::Expired).await,
-        Finding::Open if if_open == IfOpen::SettleAgain && is_valid(till, payment) => {
-            settle_again(till, rail, payment, handle).await
-        }
-        Finding::Open => Ok(payment.state.phase),
+        Finding::Open => match (if_open, on_rail(till, payment)) {
+            (IfOpen::SettleAgain(stop), Some((rail, handle)))
+                if is_valid(till, payment) && !stop.is_cancelled() =>
+            {
+                settle_again(till, rail, payment, handle).await
+            }
+            _ => Ok(payment.state.phase),
+        },
         // Law 3: without a way to ask, what was held counts as spent when it can no longer move.
         Finding::CannotTell { why } if is_over(till, payment) => {
             tracing::error!(payment = %payment.id, why, "nobody can tell whether an expired payment was made");
@@ -312,12 +358,17 @@ async fn settle_again(
     Ok(now.map_or(payment.state.phase, |payment| payment.state.phase))
 }
 
-/// What the rails say about settled payments.
-async fn findings<'a>(till: &Till, payments: &'a [Payment]) -> Vec<(&'a Payment, Finding)> {
+/// What the rails say about payments, those of one transaction together.
+async fn findings<'a>(
+    till: &Till,
+    payments: impl Iterator<Item = &'a Payment>,
+) -> Vec<(&'a Payment, Finding)> {
+    let payments: Vec<&Payment> = payments.collect();
     let mut found = Vec::with_capacity(payments.len());
     for rail in &till.rails {
         let of_rail: Vec<_> = payments
             .iter()
+            .copied()
             .filter(|payment| payment.terms.rail == rail.rail())
             .filter_map(|payment| Some((payment, payment.handle.as_ref()?)))
             .collect();
@@ -325,7 +376,8 @@ async fn findings<'a>(till: &Till, payments: &'a [Payment]) -> Vec<(&'a Payment,
             .iter()
             .map(|(payment, handle)| Asked {
                 handle,
-                transaction: payment.state.transaction.as_deref(),
+                transaction: on_record(payment),
+                is_counted: payment.state.phase == Phase::Settled,
             })
             .collect();
         let payments = of_rail.iter().map(|(payment, _)| *payment);
@@ -389,6 +441,12 @@ fn late_word(finding: Finding) -> Option<Event> {
         Finding::NeverWill => Some(Event::Expired),
         Finding::Open | Finding::Unanswered { .. } | Finding::CannotTell { .. } => None,
     }
+}
+
+/// The transaction that has settled the payment, or the last one that was sent for it.
+fn on_record(payment: &Payment) -> Option<&str> {
+    let settled = payment.state.transaction.as_deref();
+    settled.or_else(|| payment.hashes().next_back().map(String::as_str))
 }
 
 fn on_rail<'a>(till: &'a Till, payment: &'a Payment) -> Option<(&'a dyn CollectRail, &'a Handle)> {

@@ -355,3 +355,18 @@ async fn what_becomes_final_in_another_transaction_is_on_record_under_that_one()
     assert_eq!(repeat.status, StatusCode::CONFLICT, "served once");
     world.ledger.verify(true).await.expect("sound books");
 }
+
+#[tokio::test]
+async fn a_chain_that_hangs_does_not_keep_the_watch_from_ending() {
+    for plan in [Plan::GoSilent, Plan::Settle] {
+        let world = World::new();
+        world.rail.plan(plan);
+        world.buy("/weather/x", "1").await;
+        world.buy("/weather/x", "2").await;
+        world.rail.hang_chain();
+        let asked = || async { !world.rail.asked().is_empty() };
+        // Ends by itself as soon as it is told, though no answer has come.
+        world.seller.clone().watch(eventually(asked)).await;
+        assert_eq!(world.rail.asked().len(), 1);
+    }
+}

@@ -54,6 +54,8 @@ pub(crate) struct FakeRail {
     pub(crate) settled: AtomicUsize,
     /// Settlements wait here; full of permits unless a test takes them.
     pub(crate) gate: Semaphore,
+    /// Questions to the chain wait here; full of permits unless a test takes them.
+    pub(crate) chain_gate: Semaphore,
 }
 
 const OPEN_GATE: usize = 1_000_000;
@@ -74,6 +76,7 @@ impl FakeRail {
             verified: AtomicUsize::new(0),
             settled: AtomicUsize::new(0),
             gate: Semaphore::new(OPEN_GATE),
+            chain_gate: Semaphore::new(OPEN_GATE),
         })
     }
 
@@ -104,6 +107,11 @@ impl FakeRail {
     /// About which payments the chain was asked, in this order.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().expect("lock").clone()
+    }
+
+    /// Lets no question to the chain be answered.
+    pub(crate) fn hang_chain(&self) {
+        self.chain_gate.forget_permits(OPEN_GATE);
     }
 
     /// Holds every settlement until [`FakeRail::open_gate`].
@@ -317,6 +325,8 @@ impl CollectRail for FakeRail {
 
     async fn check(&self, handle: &Handle) -> Finding {
         self.asked.lock().expect("lock").push(handle.0.clone());
+        self.chain_gate.acquire().await.expect("open").forget();
+        self.chain_gate.add_permits(1);
         let chain = self.chain.lock().expect("lock");
         chain
             .get(&handle.0)
