@@ -74,7 +74,7 @@ impl Desk {
             supported: serde_json::to_vec(&supported).unwrap_or_default().into(),
             health: Health::default(),
             limits: Limits::new(in_vain, Arc::clone(till.clock())),
-            unheard: Arc::new(Memory::new(UNHEARD_MAX)),
+            unheard: Arc::new(Unheard::new(UNHEARD_MAX)),
             keys: Memory::new(KEYS_MAX),
             till,
             access,

@@ -264,14 +264,14 @@ impl Settling {
         let side = payment.seller.as_ref();
         let same_key = self.key.is_some() && side.map(|side| side.request_digest) == self.key;
         let identity = &self.case.examined.identity;
-        let is_unheard = self.desk.unheard.take(identity).is_some();
         if same_key {
+            self.desk.unheard.told_again(identity);
             return Settled::Yes {
                 transaction: hash(payment),
                 owed: None,
             };
         }
-        if !is_unheard {
+        if !self.desk.unheard.take(identity) {
             return Settled::No {
                 reason: Reason::NonceAlreadyUsed.code().to_owned(),
                 message: "this payment was settled for an earlier request".to_owned(),

@@ -83,7 +83,7 @@ fn again(desk: &Desk, case: &Case, payment: &Payment) -> Verified {
     let used = "this authorization was used; sign a new one";
     match repeat(case, payment) {
         Repeat::UsedElsewhere => invalid(Reason::AlreadyUsed, used),
-        Repeat::Delivered if desk.unheard.get(&case.examined.identity).is_none() => {
+        Repeat::Delivered if !desk.unheard.has(&case.examined.identity) => {
             invalid(Reason::NonceAlreadyUsed, used)
         }
         Repeat::Rejected => Verified::Invalid {
