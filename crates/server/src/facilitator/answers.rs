@@ -2,8 +2,8 @@
 //!
 //! Business failures are 200; our own trouble is 200 too and names itself
 //! (`unexpected_verify_error`, `unexpected_settle_error`), because clients of the SDKs read the
-//! body and not the status. Only where the books cannot be used the status is 503, with the same
-//! body: then nothing at all is served here.
+//! body and not the status. Only where the books cannot be used the status is 503, and where the
+//! caller has to wait it is 429, with the same body: then nothing was looked at.
 
 use axum::body::Body;
 use farebox_core::ledger::LedgerError;
@@ -21,6 +21,10 @@ use super::question::Speech;
 /// Where the books cannot be used.
 const NO_BOOKS: &str =
     "the facilitator's books cannot be used; nothing was settled, try again later";
+
+/// Where a caller has used up what he may have us do in vain.
+const TOO_MUCH: &str =
+    "too many of your payments were invalid or not funded; wait as long as Retry-After says";
 
 /// Answer of `/verify`.
 pub(super) enum Verified {
@@ -53,33 +57,40 @@ impl Verified {
     }
 
     pub(super) fn into_response(self, speech: &Speech) -> Response<Body> {
-        let status = match self {
-            Self::NoBooks => StatusCode::SERVICE_UNAVAILABLE,
-            _ => StatusCode::OK,
+        let mut body = VerifyResponse {
+            is_valid: false,
+            invalid_reason: None,
+            invalid_message: None,
+            payer: None,
+            extensions: None,
+            extra: None,
         };
-        let (is_valid, invalid_reason, invalid_message, payer) = match self {
-            Self::Valid { payer } => (true, None, None, payer),
+        let mut status = StatusCode::OK;
+        match self {
+            Self::Valid { payer } => {
+                body.is_valid = true;
+                body.payer = payer;
+            }
             Self::Invalid {
                 reason,
                 message,
                 payer,
-            } => (false, Some(speech.code(reason)), Some(message), payer),
-            Self::TooMuch(after) => return too_much(after),
-            Self::NoBooks => (
-                false,
-                Some(Reason::UnexpectedVerify.code().to_owned()),
-                Some(NO_BOOKS.to_owned()),
-                None,
-            ),
-        };
-        let body = VerifyResponse {
-            is_valid,
-            invalid_reason,
-            invalid_message,
-            payer,
-            extensions: None,
-            extra: None,
-        };
+            } => {
+                body.invalid_reason = Some(speech.code(reason));
+                body.invalid_message = Some(message);
+                body.payer = payer;
+            }
+            Self::TooMuch(after) => {
+                body.invalid_reason = Some(Reason::UnexpectedVerify.code().to_owned());
+                body.invalid_message = Some(TOO_MUCH.to_owned());
+                return too_much(after, &body);
+            }
+            Self::NoBooks => {
+                status = StatusCode::SERVICE_UNAVAILABLE;
+                body.invalid_reason = Some(Reason::UnexpectedVerify.code().to_owned());
+                body.invalid_message = Some(NO_BOOKS.to_owned());
+            }
+        }
         with_retry(json_answer(status, written(&body)))
     }
 }
@@ -170,7 +181,11 @@ impl Settled {
                 body.error_reason = Some(Reason::UnexpectedSettle.code().to_owned());
                 body.error_message = Some(NO_BOOKS.to_owned());
             }
-            Self::TooMuch(after) => return too_much(after),
+            Self::TooMuch(after) => {
+                body.error_reason = Some(Reason::UnexpectedSettle.code().to_owned());
+                body.error_message = Some(TOO_MUCH.to_owned());
+                return too_much(after, &body);
+            }
             Self::KeyReused => {
                 return problem(
                     StatusCode::CONFLICT,
@@ -183,13 +198,17 @@ impl Settled {
     }
 }
 
-/// 429, with the time to wait.
-pub(super) fn too_much(RetryAfterS(after_s): RetryAfterS) -> Response<Body> {
-    let mut answer = problem(
-        StatusCode::TOO_MANY_REQUESTS,
-        "too_many_requests",
-        "too many of your payments were invalid or not funded; wait as long as Retry-After says",
-    );
+/// 429, with the time to wait. It is a verdict, for clients that read nothing else, and a problem.
+/// The verdict's reason is our own trouble: the payment may be good, and another facilitator may
+/// be asked.
+fn too_much(RetryAfterS(after_s): RetryAfterS, verdict: &impl serde::Serialize) -> Response<Body> {
+    // Our own types always have a JSON form.
+    let mut fields = serde_json::to_value(verdict).unwrap_or_default();
+    if let Some(fields) = fields.as_object_mut() {
+        fields.insert("error".to_owned(), "too_many_requests".into());
+        fields.insert("message".to_owned(), TOO_MUCH.into());
+    }
+    let mut answer = json_answer(StatusCode::TOO_MANY_REQUESTS, fields.to_string());
     answer.headers_mut().insert(RETRY_AFTER, after_s.into());
     answer
 }

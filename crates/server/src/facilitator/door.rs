@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
 use super::access::AccessToken;
-use super::answers::{Settled, Verified, malformed, too_much};
+use super::answers::{Settled, Verified, malformed};
 use super::desk::Desk;
 use super::limits::{Allowance, Caller, Cost};
 use super::question::{self, BODY_BYTES_MAX, Unread};
@@ -155,7 +155,7 @@ async fn settle(
         }
     };
     if let Err(after) = allowance.may(Cost::BadSignature) {
-        return Err(too_much(after));
+        return Ok(Settled::TooMuch(after).into_response(&speech, None));
     }
     let case = match desk.examine(&question).await {
         Ok(case) => case,

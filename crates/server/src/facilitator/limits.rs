@@ -17,6 +17,11 @@ use super::access::AccessToken;
 /// Bits of an IPv6 address that name one customer of a network; the rest is his to choose.
 const IPV6_PREFIX_BITS: u32 = 64;
 
+/// How much more than a client a token may cause in vain: it stands for a seller with buyers of
+/// his own, and five poor ones in a second must not silence him for the others. A hundred
+/// lookups in a second are still what a node takes from one caller.
+const TOKEN_FACTOR: u32 = 20;
+
 /// Who asks.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Caller {
@@ -45,7 +50,9 @@ impl Caller {
 
 /// The buckets of all callers.
 pub(super) struct Limits {
-    buckets: Buckets<Caller>,
+    /// Of those who come without a token.
+    clients: Buckets<Caller>,
+    tokens: Buckets<Caller>,
     /// Whether callers on this machine are limited too.
     on_loopback: bool,
     clock: Arc<dyn Clock>,
@@ -59,10 +66,11 @@ pub(super) struct Allowance {
 }
 
 impl Limits {
-    /// The usual limits where none are configured.
+    /// The usual limits where none are configured; those that are count for everybody as written.
     pub(super) fn new(configured: Option<BucketLimits>, clock: Arc<dyn Clock>) -> Arc<Self> {
         Arc::new(Self {
-            buckets: Buckets::new(configured.unwrap_or_default()),
+            clients: Buckets::new(configured.unwrap_or_default()),
+            tokens: Buckets::new(configured.unwrap_or_else(of_tokens)),
             on_loopback: configured.is_some(),
             clock,
         })
@@ -75,6 +83,13 @@ impl Limits {
             caller: is_limited.then_some(caller),
         }
     }
+
+    const fn buckets(&self, caller: &Caller) -> &Buckets<Caller> {
+        match caller {
+            Caller::Token(_) => &self.tokens,
+            Caller::Client(_) => &self.clients,
+        }
+    }
 }
 
 impl Allowance {
@@ -83,7 +98,9 @@ impl Allowance {
         let limits = &self.limits;
         match &self.caller {
             None => Ok(()),
-            Some(caller) => limits.buckets.may(caller, cost, limits.clock.now_ms()),
+            Some(caller) => limits
+                .buckets(caller)
+                .may(caller, cost, limits.clock.now_ms()),
         }
     }
 
@@ -91,7 +108,8 @@ impl Allowance {
     pub(super) fn charge(&self, cost: Cost) {
         let limits = &self.limits;
         if let Some(caller) = &self.caller {
-            limits.buckets.charge(caller, cost, limits.clock.now_ms());
+            let buckets = limits.buckets(caller);
+            buckets.charge(caller, cost, limits.clock.now_ms());
         }
     }
 
@@ -107,6 +125,16 @@ impl Allowance {
     }
 }
 
+fn of_tokens() -> BucketLimits {
+    let of_clients = BucketLimits::default();
+    let more = |limit: u32| limit.saturating_mul(TOKEN_FACTOR);
+    BucketLimits {
+        bad_signatures_per_s: more(of_clients.bad_signatures_per_s),
+        first_sight_per_s: more(of_clients.first_sight_per_s),
+        simulations_per_s: more(of_clients.simulations_per_s),
+    }
+}
+
 /// Clients are told apart as far as they cannot choose.
 fn prefix(ip: IpAddr) -> IpAddr {
     match ip {
@@ -117,3 +145,7 @@ fn prefix(ip: IpAddr) -> IpAddr {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "limits_tests.rs"]
+mod tests;

@@ -171,6 +171,8 @@ async fn invalid_signatures_in_a_row_are_429_and_the_till_stays_closed() {
             let after = seen.headers["retry-after"].to_str().expect("a number");
             assert!(after.parse::<u64>().expect("seconds") >= 1);
             assert_eq!(seen.code(), "too_many_requests");
+            assert_eq!(seen.json()["success"], false);
+            assert_eq!(seen.json()["errorReason"], "unexpected_settle_error");
             refused += 1;
         } else {
             assert_eq!(seen.json()["errorReason"], "invalid_exact_evm_signature");
@@ -203,7 +205,12 @@ async fn payers_without_money_are_looked_up_within_limits() {
         let poor = station.payment();
         let poor = poor.changed(payer, |t| t.value = U256::from(u64::MAX));
         let seen = station.send("POST", "/verify", &[], poor.body()).await;
-        refused += usize::from(seen.status == StatusCode::TOO_MANY_REQUESTS);
+        if seen.status == StatusCode::TOO_MANY_REQUESTS {
+            assert_eq!(seen.code(), "too_many_requests");
+            assert_eq!(seen.json()["isValid"], false);
+            assert_eq!(seen.json()["invalidReason"], "unexpected_verify_error");
+            refused += 1;
+        }
     }
     assert!(refused > 0, "one in a second is not twenty at once");
     let station = &station;
