@@ -22,6 +22,10 @@ const HISTORY_BLOCKS: &str = "0x5";
 /// Share of a base fee of zero or a tip of zero: one wei keeps fee-less test chains content.
 const TIP_MIN_WEI: u128 = 1;
 
+/// Part of the maximum that a tip begins with where an unknown transaction has to be outbid: tips
+/// differ by orders of magnitude, so that small steps would meet the cap of the maximum first.
+const OUTBID_TIP_PART: u128 = 16;
+
 /// Fees of an EIP-1559 transaction, in wei for each unit of gas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fee {
@@ -108,6 +112,15 @@ impl Fees {
             max: fee.max.min(self.cap),
             tip: fee.tip.min(self.cap),
         })
+    }
+
+    /// More than `old`, which was not enough to replace a transaction that nobody knows; `None`
+    /// where that is above the cap.
+    pub(crate) fn to_outbid(&self, old: Fee) -> Option<Fee> {
+        let fee = self.to_replace(old, Fee { max: 0, tip: 0 })?;
+        let tip = fee.tip.max(old.tip.saturating_mul(2));
+        let tip = tip.max(fee.max / OUTBID_TIP_PART).min(fee.max);
+        Some(Fee { tip, ..fee })
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Known>> {

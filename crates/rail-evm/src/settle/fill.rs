@@ -1,5 +1,5 @@
 //! Uses up nonces that no payment will use, because everything above them waits: gaps left by
-//! transactions that were refused.
+//! transactions that were refused, and orphans that nobody follows.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -8,6 +8,7 @@ use farebox_core::rail::Outcome;
 
 use super::lanes::Lane;
 use super::nonces::Lease;
+use super::refusal::NotTaken;
 use super::trip::{Trip, Way};
 use super::{Settler, ours};
 
@@ -31,6 +32,7 @@ pub(super) async fn fill_gaps(lane: Arc<Lane>, settler: Weak<Settler>) {
                 return;
             };
             let nonce = lease.nonce();
+            tracing::info!(nonce, "using up a nonce that holds up what is above it");
             let used = settler.use_up(Arc::clone(&lane), lease).await;
             drop(settler);
             if let Err(why) = used {
@@ -62,14 +64,32 @@ impl Settler {
             stuck: None,
         };
         let nobody = |error| Outcome::Rejected(ours(&error));
-        let Some(tx) = self.sign(&mut trip, fee, nobody).await else {
-            return Ok(());
-        };
-        let (nonces, nonce) = (Arc::clone(&trip.lane.nonces), trip.lease.nonce());
-        self.hand_over(trip, tx).await;
-        match nonces.is_gap(nonce) {
-            true => Err("the node did not take it".to_owned()),
-            false => Ok(()),
+        loop {
+            let fee = trip.fee;
+            let Some(tx) = self.sign(&mut trip, fee, nobody).await else {
+                return Ok(());
+            };
+            let Some(untaken) = self.give(trip, tx).await else {
+                return Ok(());
+            };
+            trip = untaken.trip;
+            match untaken.why {
+                NotTaken::NonceUsed => {
+                    self.skip(NotTaken::NonceUsed, &mut trip).await;
+                    let is_settled = trip.lease.is_used();
+                    return is_settled.then_some(()).ok_or(untaken.message);
+                }
+                // What waits there pays more, though nobody knows how much.
+                NotTaken::Occupied => {
+                    let fee = self.fees.to_outbid(trip.fee);
+                    trip.fee = fee.ok_or("the next fee is above the cap; wait, or raise it")?;
+                }
+                NotTaken::Underpriced => {
+                    self.fees.forget();
+                    return Err(untaken.message);
+                }
+                _ => return Err(untaken.message),
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use super::refusal::NotTaken;
 use super::trip::{Trip, Way};
 use super::watcher::{News, Watched};
 use super::{Settler, pending};
+use crate::rpc::Quantity;
 
 /// A transaction whose fee covers the base fee waits this long before it pays more: blocks may be
 /// full for a moment, and every replacement is a line in each journal.
@@ -70,6 +71,7 @@ impl Settler {
                 trip.own()
             ));
         }
+        self.adopt_orphans(trip).await;
         let (live, expired): (Vec<_>, Vec<_>) = std::mem::take(&mut trip.payments)
             .into_iter()
             .partition(|p| is_live(p.handle.transfer.valid_before));
@@ -98,6 +100,30 @@ impl Settler {
         }
         let _ = self.fees.refresh(&self.rpc).await;
         self.fees.base().is_some_and(|base| trip.fee.max < base)
+    }
+
+    /// Where the lowest transaction that we know of waits for one that we do not know of, the
+    /// filler takes that one's nonce: nobody else sends it again or pays more for it.
+    async fn adopt_orphans(&self, trip: &Trip) {
+        let nonces = &trip.lane.nonces;
+        let nonce = trip.lease.nonce();
+        if nonces.lowest() != Some(nonce) {
+            return;
+        }
+        let mined = self.rpc.one::<Quantity>(trip.lane.mined_call()).await;
+        // Without an answer it is asked again when more blocks have gone by.
+        let Some(mined) = mined.ok().and_then(|count| u64::try_from(count.0).ok()) else {
+            return;
+        };
+        let adopted = nonces.adopt_orphans(mined, nonce);
+        if adopted > 0 {
+            tracing::warn!(
+                nonce,
+                mined,
+                adopted,
+                "nobody follows nonces below this one"
+            );
+        }
     }
 
     async fn replace(&self, trip: &mut Trip, id: Watched) -> Result<(), String> {

@@ -97,6 +97,12 @@ impl Lane {
         Call::new("eth_getTransactionCount", call)
     }
 
+    /// Asks how many of its transactions are in blocks.
+    pub(super) fn mined_call(&self) -> Call {
+        let call = json!([self.address(), "latest"]);
+        Call::new("eth_getTransactionCount", call)
+    }
+
     pub(super) fn money_call(&self) -> Call {
         Call::new("eth_getBalance", json!([self.address(), "latest"]))
     }

@@ -4,6 +4,9 @@
 //! A nonce whose transaction never left comes back when its lease is dropped: to the top where it
 //! was the highest, else as a gap, which the next payment or a filler takes, because everything
 //! above a gap waits. One allocator per signer and chain; two would hand out the same nonce twice.
+//!
+//! A nonce below all leases that is neither mined nor leased is an orphan: an earlier process, or a
+//! count that was too high, has left it. What may wait there is unknown, so only a filler takes it.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +17,10 @@ use tokio::sync::Notify;
 /// How long nothing must have been in flight before a lower count than ours is believed: nodes
 /// behind one address may be a few blocks apart.
 const QUIET: Duration = Duration::from_secs(2);
+
+/// Orphans that are looked after at a time: each costs a transfer of nothing, and a node that told
+/// a count far too high must not have us pay for all of them at once.
+const ORPHANS_MAX: usize = 64;
 
 /// The allocator.
 #[derive(Default)]
@@ -28,7 +35,9 @@ struct State {
     next: Option<u64>,
     /// Given back below `next`.
     gaps: BTreeSet<u64>,
-    in_flight: usize,
+    /// Left by somebody below every lease; never in `gaps`.
+    orphans: BTreeSet<u64>,
+    leased: BTreeSet<u64>,
     /// Leases ever given, to tell whether an observation is older than a lease.
     leases: u64,
     last_return: Option<Instant>,
@@ -42,6 +51,7 @@ pub(crate) struct Epoch(u64);
 pub(crate) struct Lease {
     nonces: Arc<Nonces>,
     nonce: u64,
+    is_orphan: bool,
     is_used: bool,
 }
 
@@ -54,7 +64,7 @@ impl Nonces {
     /// Takes note of the chain's count of transactions, waiting ones included.
     pub(crate) fn observe(&self, count: u64, asked: Epoch) {
         let mut state = self.lock();
-        let is_quiet = state.in_flight == 0
+        let is_quiet = state.leased.is_empty()
             && state.leases == asked.0
             && state.last_return.is_none_or(|at| at.elapsed() >= QUIET);
         match state.next {
@@ -64,8 +74,15 @@ impl Nonces {
             _ => {
                 state.next = Some(count);
                 state.gaps.retain(|nonce| *nonce >= count);
-                let State { next, gaps, .. } = &mut *state;
-                gaps.retain(|nonce| next.is_some_and(|next| *nonce < next));
+                let State {
+                    next,
+                    gaps,
+                    orphans,
+                    ..
+                } = &mut *state;
+                let is_below = |nonce: &u64| next.is_some_and(|next| *nonce < next);
+                gaps.retain(is_below);
+                orphans.retain(is_below);
             }
         }
     }
@@ -80,6 +97,33 @@ impl Nonces {
         state.gaps.retain(|nonce| *nonce >= least);
     }
 
+    /// The lowest nonce that a lease holds.
+    pub(crate) fn lowest(&self) -> Option<u64> {
+        self.lock().leased.first().copied()
+    }
+
+    /// Has the filler use up what lies between `mined`, the chain's count of transactions in
+    /// blocks, and `lowest`, the lowest lease when that was asked for. A count that is too low
+    /// does no harm: the filler is told that the nonce is used.
+    pub(crate) fn adopt_orphans(&self, mined: u64, lowest: u64) -> usize {
+        let mut state = self.lock();
+        let end = state
+            .leased
+            .first()
+            .map_or(lowest, |first| lowest.min(*first));
+        let room = ORPHANS_MAX.saturating_sub(state.orphans.len());
+        let State { gaps, orphans, .. } = &mut *state;
+        let adopted: Vec<u64> = (mined..end)
+            .filter(|nonce| !gaps.contains(nonce) && !orphans.contains(nonce))
+            .take(room)
+            .collect();
+        orphans.extend(&adopted);
+        if !orphans.is_empty() {
+            self.gap.notify_one();
+        }
+        adopted.len()
+    }
+
     /// The lowest nonce that is free; `None` before the chain has been observed.
     pub(crate) fn lease(self: &Arc<Self>) -> Option<Lease> {
         let mut state = self.lock();
@@ -88,24 +132,24 @@ impl Nonces {
         if nonce == next {
             state.next = Some(next.checked_add(1)?);
         }
-        Some(self.leased(&mut state, nonce))
+        Some(self.leased(&mut state, nonce, false))
     }
 
-    /// A gap, if there is one and something above it waits.
+    /// The lowest gap or orphan, if there is one and something above it waits.
     pub(crate) fn lease_gap(self: &Arc<Self>) -> Option<Lease> {
         let mut state = self.lock();
-        let nonce = state.gaps.pop_first()?;
-        Some(self.leased(&mut state, nonce))
+        let (gap, orphan) = (state.gaps.first(), state.orphans.first());
+        let is_orphan = orphan.is_some_and(|orphan| gap.is_none_or(|gap| orphan < gap));
+        let nonce = match is_orphan {
+            true => state.orphans.pop_first()?,
+            false => state.gaps.pop_first()?,
+        };
+        Some(self.leased(&mut state, nonce, is_orphan))
     }
 
     /// Leases that are out.
     pub(crate) fn in_flight(&self) -> usize {
-        self.lock().in_flight
-    }
-
-    /// Whether this one was given back and waits for somebody to use it.
-    pub(crate) fn is_gap(&self, nonce: u64) -> bool {
-        self.lock().gaps.contains(&nonce)
+        self.lock().leased.len()
     }
 
     /// Resolves when a gap has come up.
@@ -113,21 +157,26 @@ impl Nonces {
         self.gap.notified().await;
     }
 
-    fn leased(self: &Arc<Self>, state: &mut State, nonce: u64) -> Lease {
-        state.in_flight = state.in_flight.saturating_add(1);
+    fn leased(self: &Arc<Self>, state: &mut State, nonce: u64, is_orphan: bool) -> Lease {
+        state.leased.insert(nonce);
         state.leases = state.leases.wrapping_add(1);
         Lease {
             nonces: Arc::clone(self),
             nonce,
+            is_orphan,
             is_used: false,
         }
     }
 
-    fn give_back(&self, nonce: u64) {
+    fn give_back(&self, nonce: u64, is_orphan: bool) {
         let mut state = self.lock();
         let Some(mut next) = state.next else { return };
         if nonce >= next {
             return;
+        }
+        if is_orphan {
+            state.orphans.insert(nonce);
+            return self.gap.notify_one();
         }
         state.gaps.insert(nonce);
         // Gaps at the top are no gaps: nothing waits for them.
@@ -153,6 +202,10 @@ impl Lease {
         self.nonce
     }
 
+    pub(crate) const fn is_used(&self) -> bool {
+        self.is_used
+    }
+
     /// A transaction with this nonce may have left, or the chain says that it is taken.
     pub(crate) const fn mark_used(&mut self) {
         self.is_used = true;
@@ -163,11 +216,11 @@ impl Drop for Lease {
     fn drop(&mut self) {
         {
             let mut state = self.nonces.lock();
-            state.in_flight = state.in_flight.saturating_sub(1);
+            state.leased.remove(&self.nonce);
             state.last_return = Some(Instant::now());
         }
         if !self.is_used {
-            self.nonces.give_back(self.nonce);
+            self.nonces.give_back(self.nonce, self.is_orphan);
         }
     }
 }

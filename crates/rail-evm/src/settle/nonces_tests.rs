@@ -99,6 +99,36 @@ fn what_the_chain_calls_taken_is_skipped() {
     assert_eq!(nonce(&nonces), 13);
 }
 
+#[test]
+fn what_nobody_follows_below_every_lease_is_for_the_filler_only() {
+    let nonces = known(10);
+    let lease = nonces.lease().unwrap();
+    assert_eq!(nonces.lowest(), Some(10));
+    assert_eq!(nonces.adopt_orphans(7, 10), 3);
+    assert_eq!(nonces.adopt_orphans(7, 10), 0);
+    assert_eq!(nonce(&nonces), 11);
+    let mut first = nonces.lease_gap().unwrap();
+    first.mark_used();
+    assert_eq!(first.nonce(), 7);
+    // One that was not used up is still nobody's but the filler's.
+    drop(nonces.lease_gap().unwrap());
+    assert_eq!(nonce(&nonces), 12);
+    let rest: Vec<Lease> = std::iter::from_fn(|| nonces.lease_gap()).collect();
+    let left: Vec<u64> = rest.iter().map(Lease::nonce).collect();
+    assert_eq!(left, [8, 9]);
+    // What a lease holds is followed, whatever the chain counts.
+    assert_eq!(nonces.adopt_orphans(7, 10), 0);
+    drop((first, rest, lease));
+}
+
+#[test]
+fn a_count_far_too_high_costs_a_bounded_number_of_transfers() {
+    let nonces = known(u64::MAX / 2);
+    let _lease = nonces.lease().unwrap();
+    assert_eq!(nonces.adopt_orphans(0, u64::MAX / 2), ORPHANS_MAX);
+    assert_eq!(nonces.adopt_orphans(0, u64::MAX / 2), 0);
+}
+
 proptest::proptest! {
     #[test]
     fn no_two_live_leases_share_a_nonce(steps: Vec<(u8, u8)>) {

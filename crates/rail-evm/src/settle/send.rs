@@ -21,6 +21,13 @@ use crate::rpc::{Quantity, SendError};
 /// Tries to hand payments over; each costs a new signature and a line in each journal.
 const SEND_TRIES: u32 = 5;
 
+/// A trip whose transaction no node has.
+pub(super) struct Untaken {
+    pub(super) trip: Trip,
+    pub(super) why: NotTaken,
+    pub(super) message: String,
+}
+
 impl Settler {
     /// Sends payments as one transaction. Their callers may take them back until one is signed.
     pub(super) fn launch(
@@ -134,16 +141,20 @@ impl Settler {
     }
 
     /// Gives the transaction to the chain and has it followed. Returns what has to be tried again.
-    pub(super) async fn hand_over(
-        self: &Arc<Self>,
-        mut trip: Trip,
-        tx: SignedTx,
-    ) -> Vec<Arc<Ticket>> {
+    pub(super) async fn hand_over(self: &Arc<Self>, trip: Trip, tx: SignedTx) -> Vec<Arc<Ticket>> {
+        match self.give(trip, tx).await {
+            None => Vec::new(),
+            Some(Untaken { trip, why, message }) => self.not_taken(why, &message, trip).await,
+        }
+    }
+
+    /// Gives the transaction to the chain and has it followed, or returns the trip.
+    pub(super) async fn give(self: &Arc<Self>, mut trip: Trip, tx: SignedTx) -> Option<Untaken> {
         let expires_s = trip.expires_s();
         let (id, news) = self.watcher.register(&tx, trip.payments.len(), expires_s);
         if let Err((why, message)) = self.broadcast(&tx).await {
             self.watcher.forget(id);
-            return self.not_taken(why, &message, trip).await;
+            return Some(Untaken { trip, why, message });
         }
         trip.lease.mark_used();
         for payment in &mut trip.payments {
@@ -154,7 +165,7 @@ impl Settler {
         tracing::info!(hash = %tx.hash, nonce = trip.lease.nonce(), payments = trip.payments.len(), "sent");
         self.watcher.sent(id, &tx, expires_s);
         tokio::spawn(Arc::clone(self).follow(trip, id, news));
-        Vec::new()
+        None
     }
 
     /// Gives a transaction to the chain. `Ok` means that a node has it or may have it: a lost
@@ -197,7 +208,7 @@ impl Settler {
     }
 
     /// Skips a nonce that is said to be taken, where the node's count agrees.
-    async fn skip(&self, why: NotTaken, trip: &mut Trip) {
+    pub(super) async fn skip(&self, why: NotTaken, trip: &mut Trip) {
         let count = self.rpc.one::<Quantity>(trip.lane.count_call()).await;
         let count = count.ok().and_then(|q| u64::try_from(q.0).ok());
         // A node whose count says otherwise is not believed: skipping a free nonce would hold up
