@@ -225,10 +225,11 @@ impl Watcher {
             true => read.and(self.collect(self.all(), number).await),
             false => read,
         };
-        // Whatever is wrong with one receipt, the others are sent again when it is time.
-        self.resend(number).await?;
-        collected?;
+        // Whatever is wrong with one receipt, the others are sent again when it is time, and
+        // replaced where blocks pass them by.
+        let resent = self.resend(number).await;
         self.tell_of_blocks(number);
+        collected.and(resent)?;
         Ok(has_changed)
     }
 
@@ -307,7 +308,9 @@ impl Watcher {
     }
 
     fn mined(&self, receipt: Receipt, head: u64) {
-        let depth = head.saturating_sub(receipt.block_number).saturating_add(1);
+        // A block above the newest one that we were told of is not to be counted on yet.
+        let above = head.checked_sub(receipt.block_number);
+        let depth = above.map_or(0, |above| above.saturating_add(1));
         let mut state = self.lock();
         let Some(id) = state.by_hash.get(&receipt.transaction_hash).copied() else {
             return;

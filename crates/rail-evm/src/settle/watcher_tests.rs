@@ -1,4 +1,4 @@
-//! One bad answer among many.
+//! Bad answers among many.
 
 use farebox_core::clock::SystemClock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -9,6 +9,10 @@ use super::*;
 
 const BAD: Word = Word([0xbb; 32]);
 const GOOD: Word = Word([0xaa; 32]);
+/// In no block.
+const WAITS: Word = Word([0xcc; 32]);
+/// In a block that the node itself does not count yet.
+const AHEAD: Word = Word([0xdd; 32]);
 
 /// What a node says whose receipt of [`BAD`] nobody can read.
 fn answer(call: &Value) -> Value {
@@ -16,9 +20,10 @@ fn answer(call: &Value) -> Value {
         "eth_chainId" => json!("0x1"),
         "eth_blockNumber" => json!("0x5"),
         _ if call["params"][0] == json!(BAD) => json!({"blockNumber": null}),
+        _ if call["params"][0] == json!(WAITS) => Value::Null,
         _ => json!({
             "transactionHash": call["params"][0],
-            "blockNumber": "0x5",
+            "blockNumber": if call["params"][0] == json!(AHEAD) { "0x6" } else { "0x5" },
             "status": "0x1",
             "logs": [],
         }),
@@ -51,8 +56,8 @@ async fn serve(mut stream: TcpStream) {
     stream.write_all(answer.as_bytes()).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_receipt_that_nobody_can_read_keeps_no_other_waiting() {
+/// A watcher of such a node, whose blocks count as deep from the first on.
+async fn watcher() -> Watcher {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
@@ -62,13 +67,18 @@ async fn a_receipt_that_nobody_can_read_keeps_no_other_waiting() {
         }
     });
     let rpc = Arc::new(Rpc::new(&[url], 1).unwrap());
-    let watcher = Arc::new(Watcher::new(rpc, Arc::new(SystemClock), 1));
-    let register = |hash| {
-        let (raw, fee) = (vec![], Fee { max: 1, tip: 1 });
-        watcher
-            .register(&SignedTx { hash, raw, fee }, 1, u64::MAX)
-            .1
-    };
+    Watcher::new(rpc, Arc::new(SystemClock), 1)
+}
+
+fn tx(hash: Word) -> SignedTx {
+    let (raw, fee) = (vec![], Fee { max: 1, tip: 1 });
+    SignedTx { hash, raw, fee }
+}
+
+#[tokio::test]
+async fn a_receipt_that_nobody_can_read_keeps_no_other_waiting() {
+    let watcher = watcher().await;
+    let register = |hash| watcher.register(&tx(hash), 1, u64::MAX).1;
     let _bad = register(BAD);
     // Many, so that some come after the bad one in whatever order they are asked for.
     let good: Vec<_> = (0..32)
@@ -83,4 +93,26 @@ async fn a_receipt_that_nobody_can_read_keeps_no_other_waiting() {
     for mut told in good {
         assert!(matches!(told.recv().await, Some(News::Mined { .. })));
     }
+}
+
+#[tokio::test]
+async fn a_receipt_that_nobody_can_read_keeps_no_other_from_paying_more() {
+    let watcher = watcher().await;
+    let (_bad, _unread) = watcher.register(&tx(BAD), 1, u64::MAX);
+    let (waits, mut told) = watcher.register(&tx(WAITS), 1, u64::MAX);
+    watcher.lock().head = Some(0);
+    watcher.sent(waits, &tx(WAITS), u64::MAX);
+    assert!(watcher.look().await.is_err());
+    assert!(matches!(told.try_recv(), Ok(News::Waiting)));
+}
+
+#[tokio::test]
+async fn a_receipt_above_the_newest_block_is_not_deep() {
+    let watcher = watcher().await;
+    let (id, mut told) = watcher.register(&tx(AHEAD), 1, u64::MAX);
+    watcher.sent(id, &tx(AHEAD), u64::MAX);
+    assert!(watcher.look().await.is_ok());
+    assert!(told.try_recv().is_err());
+    let state = watcher.lock();
+    assert_eq!(state.waiting.get(&id).unwrap().shallow, Some(AHEAD));
 }
