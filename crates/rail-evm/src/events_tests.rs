@@ -48,6 +48,7 @@ fn carried_out(logs: Vec<Log>) -> bool {
         logs,
         gas_used: None,
         effective_gas_price: None,
+        l1_fee: None,
     };
     carries_out(&receipt, TOKEN, &transfer())
 }
@@ -72,6 +73,7 @@ fn a_failed_transaction_has_moved_nothing() {
         logs: vec![used(&t), moved(&t)],
         gas_used: None,
         effective_gas_price: None,
+        l1_fee: None,
     };
     assert!(!carries_out(&receipt, TOKEN, &t));
 }

@@ -140,3 +140,23 @@ async fn without_endpoints_nothing_can_be_asked() {
         Err(RpcError::Unreachable { .. })
     ));
 }
+
+#[test]
+fn what_an_op_stack_chain_asks_on_top_is_part_of_the_cost() {
+    let receipt = |more: serde_json::Value| {
+        let mut receipt = serde_json::json!({
+            "transactionHash": farebox_wire::evm::Word([1; 32]),
+            "blockNumber": "0x1",
+            "status": "0x1",
+            "logs": [],
+            "gasUsed": "0x64",
+            "effectiveGasPrice": "0x3",
+        });
+        receipt["l1Fee"] = more;
+        serde_json::from_value::<Receipt>(receipt)
+            .unwrap()
+            .cost_wei()
+    };
+    assert_eq!(receipt(serde_json::json!("0x7")), Some(307));
+    assert_eq!(receipt(serde_json::Value::Null), Some(300));
+}

@@ -113,13 +113,17 @@ pub(crate) struct Receipt {
     /// What each unit of it cost.
     #[serde(default)]
     pub(crate) effective_gas_price: Option<Quantity>,
+    /// What a chain of the OP stack asks on top, for its data on the chain below.
+    #[serde(default)]
+    pub(crate) l1_fee: Option<Quantity>,
 }
 
 impl Receipt {
     /// What the transaction cost its sender, in wei; `None` where the node leaves it out.
     pub(crate) fn cost_wei(&self) -> Option<u128> {
         let (Quantity(used), Quantity(price)) = (self.gas_used?, self.effective_gas_price?);
-        used.checked_mul(price)
+        let on_top = self.l1_fee.map_or(0, |fee| fee.0);
+        used.checked_mul(price)?.checked_add(on_top)
     }
 }
 
