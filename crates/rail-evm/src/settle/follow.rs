@@ -9,7 +9,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::fees::Fee;
 use super::refusal::NotTaken;
-use super::trip::{Trip, Way};
+use super::trip::{Trip, Way, party};
 use super::watcher::{News, Watched};
 use super::{Settler, pending};
 use crate::rpc::Quantity;
@@ -135,7 +135,8 @@ impl Settler {
             .to_replace(trip.fee, now)
             .ok_or("the next fee is above the cap; wait, or raise it")?;
         let most = trip.way.most_each(trip.payments.len(), fee);
-        trip.hold.raise(most)?;
+        let going_on: Vec<_> = trip.payments.iter().map(party).collect();
+        trip.hold.raise(&going_on, most)?;
         let Some(tx) = self.sign(trip, fee, |_| pending()).await else {
             return Err("no payment could be written down".to_owned());
         };

@@ -46,8 +46,8 @@ struct Day {
 pub(super) struct Hold {
     book: Arc<GasBook>,
     day: u64,
-    each: u128,
-    parties: Vec<Party>,
+    /// What is held for each; less for those whose payments a dearer version left out.
+    parties: Vec<(Party, u128)>,
 }
 
 impl GasBook {
@@ -73,14 +73,13 @@ impl GasBook {
         for party in parties {
             let answer = self.admit(&mut day, *party, each);
             if answer.is_ok() {
-                admitted.push(*party);
+                admitted.push((*party, each));
             }
             answers.push(answer);
         }
         let hold = Hold {
             book: Arc::clone(self),
             day: day.number,
-            each,
             parties: admitted,
         };
         (hold, answers)
@@ -164,19 +163,43 @@ impl GasBook {
 }
 
 impl Hold {
-    /// Reserves more for each, because the transaction is to pay a higher fee.
-    pub(super) fn raise(&mut self, each: u128) -> Result<(), String> {
-        let more = each.saturating_sub(self.each);
-        let (book, parties) = (Arc::clone(&self.book), std::mem::take(&mut self.parties));
-        let (mut extra, answers) = book.reserve(&parties, more);
-        let refused = answers.into_iter().find_map(Result::err);
-        self.parties = parties;
-        if let Some(why) = refused {
-            return Err(why);
+    /// Reserves up to `each` for those whose payments go on, because the transaction is to pay a
+    /// higher fee. The others keep what is held: an older version may still be mined. All of it
+    /// counts as today's from now on.
+    pub(super) fn raise(&mut self, going_on: &[Party], each: u128) -> Result<(), String> {
+        let book = Arc::clone(&self.book);
+        let mut day = book.today();
+        let is_todays = day.number == self.day;
+        let mut going_on = going_on.to_vec();
+        let mut raised = Vec::with_capacity(self.parties.len());
+        for (party, held) in &self.parties {
+            let at = going_on.iter().position(|other| other == party);
+            let wanted = match at {
+                Some(at) => {
+                    going_on.swap_remove(at);
+                    each.max(*held)
+                }
+                None => *held,
+            };
+            raised.push((*party, wanted, if is_todays { *held } else { 0 }));
         }
-        // What the second one holds is part of this one from now on.
-        extra.parties.clear();
-        self.each = self.each.saturating_add(more);
+        for (done, (party, wanted, held)) in raised.iter().enumerate() {
+            let answer = match wanted.saturating_sub(*held) {
+                0 => Ok(()),
+                more => book.admit(&mut day, *party, more),
+            };
+            if let Err(why) = answer {
+                for (party, wanted, held) in raised.iter().take(done) {
+                    book.discharge(&mut day, *party, wanted.saturating_sub(*held));
+                }
+                return Err(why);
+            }
+        }
+        self.day = day.number;
+        self.parties = raised
+            .into_iter()
+            .map(|(p, wanted, _)| (p, wanted))
+            .collect();
         Ok(())
     }
 
@@ -191,7 +214,7 @@ impl Hold {
         }
         let count = u128::try_from(parties.len()).unwrap_or(u128::MAX);
         let each = cost_wei.div_ceil(count);
-        for party in parties {
+        for (party, _) in parties {
             self.book.charge(&mut day, party, each);
         }
     }
@@ -200,8 +223,8 @@ impl Hold {
         let mut day = self.book.today();
         // What was reserved yesterday is not in today's book.
         if day.number == self.day {
-            for party in &self.parties {
-                self.book.discharge(&mut day, *party, self.each);
+            for (party, held) in &self.parties {
+                self.book.discharge(&mut day, *party, *held);
             }
         }
     }

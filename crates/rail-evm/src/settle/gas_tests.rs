@@ -81,8 +81,8 @@ fn a_dearer_version_reserves_the_difference_or_nothing() {
     };
     let (book, _) = book(limits);
     let (mut hold, _) = book.reserve(&[ONE, TWO], 30);
-    assert!(hold.raise(51).is_err());
-    assert!(hold.raise(50).is_ok());
+    assert!(hold.raise(&[ONE, TWO], 51).is_err());
+    assert!(hold.raise(&[ONE, TWO], 50).is_ok());
     assert!(!fits(&book, ONE, 1));
     drop(hold);
     assert!(fits(&book, ONE, 100));
@@ -102,4 +102,40 @@ fn the_book_of_a_day_is_closed_at_midnight() {
     yesterdays.spend(40);
     assert!(fits(&book, ONE, 60));
     assert!(!fits(&book, ONE, 61));
+}
+
+#[test]
+fn a_dearer_version_after_midnight_counts_today_and_is_given_back_whole() {
+    let limits = GasLimits {
+        per_day_wei: Some(100),
+        ..GasLimits::default()
+    };
+    let (book, hand) = book(limits);
+    let (mut hold, _) = book.reserve(&[ONE], 40);
+    hand.0.store(DAY_S * 1000, Ordering::SeqCst);
+    assert!(hold.raise(&[ONE], 101).is_err());
+    assert!(hold.raise(&[ONE], 60).is_ok());
+    assert!(fits(&book, TWO, 40));
+    assert!(!fits(&book, TWO, 41));
+    drop(hold);
+    assert!(fits(&book, TWO, 100));
+}
+
+#[test]
+fn only_payments_that_go_on_are_reserved_more_for() {
+    let limits = GasLimits {
+        per_day_wei: Some(100),
+        per_payer_day_wei: Some(50),
+        ..GasLimits::default()
+    };
+    let (book, _) = book(limits);
+    let (mut hold, _) = book.reserve(&[ONE, ONE, TWO], 20);
+    // One of the first payer's two goes on; both together would pass its limit.
+    assert!(hold.raise(&[ONE], 30).is_ok());
+    assert!(hold.raise(&[ONE, ONE], 30).is_err());
+    assert!(fits(&book, TWO, 30));
+    assert!(!fits(&book, TWO, 31));
+    assert!(!fits(&book, ONE, 1));
+    drop(hold);
+    assert!(fits(&book, ONE, 50));
 }
