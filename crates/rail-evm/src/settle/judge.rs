@@ -2,6 +2,7 @@
 //! token's own word.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use farebox_core::rail::{Finding, Outcome, Proof};
 use farebox_wire::x402::reason::Reason;
@@ -32,9 +33,7 @@ impl Settler {
         let way = trip.way.clone();
         trip.hold.spend(cost_wei);
         drop((trip.lease, trip.stuck));
-        if self.stuck.load(std::sync::atomic::Ordering::Relaxed) == 0 {
-            self.stuck_alarm.clear();
-        }
+        self.clear_stuck_alarm();
         let missing = self.publish_paid(payments, &receipt, head);
         for payment in &missing {
             self.chain
@@ -58,6 +57,15 @@ impl Settler {
         for payment in std::mem::take(&mut trip.payments) {
             let outcome = self.ask(&payment.handle, "latest").await;
             payment.finish(outcome.unwrap_or_else(pending));
+        }
+        drop(trip);
+        self.clear_stuck_alarm();
+    }
+
+    /// To be called when a trip is over.
+    fn clear_stuck_alarm(&self) {
+        if self.stuck.load(Ordering::Relaxed) == 0 {
+            self.stuck_alarm.clear();
         }
     }
 
