@@ -22,8 +22,21 @@ const LOG_BLOCKS: u64 = 1_000;
 /// Requests for logs in one check: three days of two-second blocks.
 const LOG_REQUESTS_MAX: u32 = 130;
 /// How far our clock may be ahead of the chain's when the search for logs goes back to the moment
-/// at which a payment was first seen.
+/// at which a payment was first seen. It bounds the search only.
 const CLOCK_SKEW_S: u64 = 900;
+
+/// How far a block's time may lie before the moment at which we first saw a payment that it
+/// carries: blocks bear the second at which they were begun, and clocks differ by a few. Small,
+/// because whoever was paid for that long before is not paying us (law 4).
+const BEFORE_SEEN_S: u64 = 5;
+
+/// What the chain says of an authorization.
+pub(crate) enum Said {
+    /// As far as it goes.
+    So(Finding),
+    /// Somebody had settled it before it came to us: it pays for something else.
+    UsedBefore,
+}
 
 /// How an authorization ended on chain.
 struct Ending {
@@ -38,8 +51,8 @@ pub(crate) struct Heads {
     pub(crate) finalised: Block,
 }
 
-/// Asks what became of the payment behind `handle`.
-pub(crate) async fn check(chains: &[Arc<Chain>], handle: &Handle) -> Finding {
+/// Asks what became of the payment behind `handle`; `own` is a transaction that is known to be its.
+pub(crate) async fn check(chains: &[Arc<Chain>], handle: &Handle, own: Option<Word>) -> Finding {
     let cannot_tell = |why: String| Finding::CannotTell { why };
     let handle = match EvmHandle::read(handle) {
         Ok(handle) => handle,
@@ -50,38 +63,51 @@ pub(crate) async fn check(chains: &[Arc<Chain>], handle: &Handle) -> Finding {
         Ok(asked) => asked,
         Err(e) => return cannot_tell(e.message),
     };
-    match ask(chain, rpc, &handle).await {
-        Ok(finding) => finding,
+    match ask(chain, rpc, &handle, own).await {
+        Ok(Said::So(finding)) => finding,
+        // Neither is sure: a stranger may have been first, or our clock was wrong when an earlier
+        // version of our own transaction was sent. So nothing is handed over, and nothing of ours
+        // is denied.
+        Ok(Said::UsedBefore) => cannot_tell(
+            "the authorization was settled before it was first seen here, by a transaction that is not on record; look at the clock of this machine".into(),
+        ),
         Err(e) => Finding::Unanswered { why: e.to_string() },
     }
 }
 
 /// The same, with the reason where it cannot be told.
-pub(crate) async fn ask(chain: &Chain, rpc: &Rpc, handle: &EvmHandle) -> Result<Finding, RpcError> {
+pub(crate) async fn ask(
+    chain: &Chain,
+    rpc: &Rpc,
+    handle: &EvmHandle,
+    own: Option<Word>,
+) -> Result<Said, RpcError> {
     let heads = heads(chain, rpc).await?;
     // At a numbered block, so that a node that lags behind refuses rather than answers from the
     // past. Use is for ever, so unused now is unused at every block before.
     if !is_used_at(rpc, handle, &block_number(heads.latest.number)).await? {
         let is_over = heads.finalised.timestamp > handle.transfer.valid_before
             && heads.finalised.number <= heads.latest.number;
-        return Ok(if is_over {
-            Finding::NeverWill
-        } else {
-            Finding::Open
-        });
+        return Ok(Said::So(match is_over {
+            true => Finding::NeverWill,
+            false => Finding::Open,
+        }));
     }
     let Some(ending) = find_ending(rpc, handle, heads.latest.number).await? else {
-        return Ok(Finding::CannotTell {
+        return Ok(Said::So(Finding::CannotTell {
             why: "the authorization is used, but the node has no log of it; configure a node that keeps logs".into(),
-        });
+        }));
     };
+    if own != Some(ending.transaction) && is_before_seen(rpc, handle, &ending).await? {
+        return Ok(Said::UsedBefore);
+    }
     let is_final = ending.block <= heads.finalised.number;
     let depth = heads
         .latest
         .number
         .saturating_sub(ending.block)
         .saturating_add(1);
-    Ok(match ending.has_paid {
+    Ok(Said::So(match ending.has_paid {
         true if is_final || depth >= chain.network.confirmations => {
             // The ledger is about to count it, and what is known of the payer may not have.
             chain.payers.failed(handle.token, handle.transfer.from);
@@ -92,7 +118,17 @@ pub(crate) async fn ask(chain: &Chain, rpc: &Rpc, handle: &EvmHandle) -> Result<
         }
         false if is_final => Finding::NeverWill,
         _ => Finding::Open,
-    })
+    }))
+}
+
+/// Whether it has paid before the credential came to us. Buyers sign theirs themselves, so that
+/// nobody can have used it before, whatever the clocks say.
+async fn is_before_seen(rpc: &Rpc, handle: &EvmHandle, ending: &Ending) -> Result<bool, RpcError> {
+    if !ending.has_paid || handle.signature.is_none() {
+        return Ok(false);
+    }
+    let block: Block = rpc.one(Call::block(&block_number(ending.block))).await?;
+    Ok(block.timestamp.saturating_add(BEFORE_SEEN_S) < handle.seen_s)
 }
 
 pub(crate) async fn heads(chain: &Chain, rpc: &Rpc) -> Result<Heads, RpcError> {
@@ -135,13 +171,15 @@ pub(crate) fn read_bool(word: &[u8]) -> Result<bool, RpcError> {
     }
 }
 
-/// The transaction that has paid with the authorization, however shallow it lies.
+/// The transaction that has paid with the authorization since it came to us, however shallow it
+/// lies.
 pub(crate) async fn find_payment(rpc: &Rpc, handle: &EvmHandle) -> Result<Option<Word>, RpcError> {
     let latest: Block = rpc.one(Call::block("latest")).await?;
-    let ending = find_ending(rpc, handle, latest.number).await?;
-    Ok(ending
-        .filter(|ending| ending.has_paid)
-        .map(|ending| ending.transaction))
+    let Some(ending) = find_ending(rpc, handle, latest.number).await? else {
+        return Ok(None);
+    };
+    let is_ours = ending.has_paid && !is_before_seen(rpc, handle, &ending).await?;
+    Ok(is_ours.then_some(ending.transaction))
 }
 
 /// Searches backwards from the newest block to the moment at which the payment was first seen.

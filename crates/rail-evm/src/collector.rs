@@ -236,7 +236,7 @@ impl CollectRail for EvmCollector {
     }
 
     async fn check(&self, handle: &Handle) -> Finding {
-        check::check(&self.chains, handle).await
+        check::check(&self.chains, handle, None).await
     }
 
     async fn check_all(&self, asked: &[Asked<'_>]) -> Vec<Finding> {

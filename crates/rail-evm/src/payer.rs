@@ -140,7 +140,7 @@ impl PayRail for EvmPayer {
     }
 
     async fn check(&self, handle: &Handle) -> Finding {
-        check::check(&self.chains, handle).await
+        check::check(&self.chains, handle, None).await
     }
 
     async fn balances(&self) -> Vec<Result<Holding, RailError>> {

@@ -46,9 +46,10 @@ pub(crate) async fn check_all(chains: &[Arc<Chain>], asked: &[Asked<'_>]) -> Vec
         .zip(asked)
         .filter(|(place, _)| !found.contains_key(place))
         .collect();
-    let rest = rest
-        .into_iter()
-        .map(|(place, asked)| async move { (place, check::check(chains, asked.handle).await) });
+    let rest = rest.into_iter().map(|(place, asked)| async move {
+        let own = asked.transaction.and_then(|hash| hash.parse().ok());
+        (place, check::check(chains, asked.handle, own).await)
+    });
     let mut rest = stream::iter(rest.collect::<Vec<_>>()).buffer_unordered(PARALLEL);
     while let Some((place, finding)) = rest.next().await {
         found.insert(place, finding);

@@ -12,7 +12,7 @@ use super::refusal::reverted;
 use super::trip::{Trip, Way};
 use super::{Settler, ours, pending};
 use crate::abi;
-use crate::check::{self, is_used_at, read_bool};
+use crate::check::{self, Said, is_used_at, read_bool};
 use crate::events::Paid;
 use crate::examine::refusal as refused;
 use crate::handle::EvmHandle;
@@ -213,30 +213,37 @@ impl Settler {
 
     /// Asks the token; `None` where the authorization was provably unused at the block `at`.
     ///
-    /// A settlement by somebody else counts as ours: the claim came before it, because a used
-    /// authorization is not claimed (it does not verify), and one ledger serves the payee (law 4).
+    /// A settlement by somebody else counts as ours if it came after the claim, because one ledger
+    /// serves the payee (law 4). An older one has paid for something else: a payer who is known is
+    /// verified from memory, which does not know of it.
     pub(super) async fn ask(&self, handle: &EvmHandle, at: &str) -> Option<Outcome> {
         match is_used_at(&self.rpc, handle, at).await {
             Ok(true) => {}
             Ok(false) => return None,
             Err(_) => return Some(pending()),
         }
-        Some(match check::ask(&self.chain, &self.rpc, handle).await {
-            Ok(Finding::Settled {
-                transaction,
-                is_final,
-            }) => Outcome::Settled {
-                transaction,
-                is_final,
-                proof: Proof::Chain,
+        // What our own transaction has paid was told by its receipt.
+        Some(
+            match check::ask(&self.chain, &self.rpc, handle, None).await {
+                Ok(Said::So(Finding::Settled {
+                    transaction,
+                    is_final,
+                })) => Outcome::Settled {
+                    transaction,
+                    is_final,
+                    proof: Proof::Chain,
+                },
+                Ok(Said::So(Finding::NeverWill)) => Outcome::Rejected(refused(
+                    Reason::NonceAlreadyUsed,
+                    "the authorization was cancelled, or used for something else",
+                )),
+                Ok(Said::UsedBefore) => Outcome::Rejected(refused(
+                    Reason::NonceAlreadyUsed,
+                    "the authorization was settled by somebody else before it came here",
+                )),
+                Ok(Said::So(_)) | Err(_) => pending(),
             },
-            Ok(Finding::NeverWill) => Outcome::Rejected(refused(
-                Reason::NonceAlreadyUsed,
-                "the authorization was cancelled, or used for something else",
-            )),
-            Ok(Finding::Open | Finding::Unanswered { .. } | Finding::CannotTell { .. })
-            | Err(_) => pending(),
-        })
+        )
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use alloy_primitives::U256;
 use farebox_core::clock::SystemClock;
-use farebox_core::rail::{CollectRail, Examined, Finding, Funds, PayRail};
+use farebox_core::rail::{Asked, CollectRail, Examined, Finding, Funds, Handle, Outcome, PayRail};
 use farebox_devnet_evm::{Devnet, Fault};
 use farebox_rail_evm::{EvmPayer, Network};
 use farebox_wire::x402::reason::Reason;
@@ -138,6 +138,63 @@ async fn what_a_check_finds_settled_is_gone_at_once() {
     assert!(matches!(finding, Finding::Settled { .. }), "{finding:?}");
     let after = balance_now(&evm).await;
     assert_eq!(after, before - payment.terms.amount.atomic());
+}
+
+/// Signed, settled by a stranger, and a minute old; only its payer is known here.
+async fn settled_by_a_stranger_long_ago(evm: &Evm) -> Examined {
+    let first = examined(evm).await;
+    let theirs = stranger(evm).await;
+    transaction(&theirs.settle(&first.handle, Recorder::new(), WAIT_MS).await);
+    let mut late = first;
+    let mut handle: Value = serde_json::from_str(&late.handle.0).unwrap();
+    handle["seen_s"] = json!(handle["seen_s"].as_u64().unwrap() + 30);
+    late.handle = Handle(handle.to_string());
+    late
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_stranger_has_settled_before_it_came_is_not_sold_again() {
+    let evm = Evm::start().await;
+    let late = settled_by_a_stranger_long_ago(&evm).await;
+    // The payer is known, and of this authorization nothing is.
+    balance_now(&evm).await;
+    evm.collector().verify(&late).await.unwrap();
+    let outcome = evm.settle(&late, &Recorder::new()).await;
+    assert!(
+        matches!(&outcome, Outcome::Rejected(r) if r.reason == Reason::NonceAlreadyUsed && !r.is_ours),
+        "{outcome:?}"
+    );
+    // Nor does anybody find it settled who asks later and knows no transaction of ours.
+    let finding = evm.collector().check(&late.handle).await;
+    assert!(matches!(finding, Finding::CannotTell { .. }), "{finding:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_our_own_transaction_has_settled_stays_settled_though_our_clock_was_wrong() {
+    let evm = Evm::start().await;
+    let mut payment = examined(&evm).await;
+    let mut handle: Value = serde_json::from_str(&payment.handle.0).unwrap();
+    handle["seen_s"] = json!(handle["seen_s"].as_u64().unwrap() + 30);
+    payment.handle = Handle(handle.to_string());
+    let hash = transaction(&evm.settle(&payment, &Recorder::new()).await);
+    // Not confirmed together with others, but by the search for its log.
+    let refuse = Fault::Refuse {
+        code: -32603,
+        message: "internal error".into(),
+    };
+    evm.net
+        .faults()
+        .set_times("eth_getTransactionReceipt", refuse, 1);
+    let asked = Asked {
+        handle: &payment.handle,
+        transaction: Some(&hash),
+        is_counted: true,
+    };
+    let findings = evm.collector().check_all(&[asked]).await;
+    assert!(
+        matches!(findings[..], [Finding::Settled { .. }]),
+        "{findings:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
