@@ -31,12 +31,15 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, LedgerError> {
     refuse_strangers(&connection, path)?;
     patiently(|| use_wal(&connection, path))?;
     // FULL: a commit that returned survives a power cut. secure_delete: credentials that are
-    // erased are overwritten.
+    // erased are overwritten. The pages that every payment touches (accounts, the ends of the
+    // indexes) stay in 4 MiB of memory, and are copied back from a log of 16 MiB once, not often.
     connection
         .execute_batch(
             "PRAGMA synchronous = FULL;
              PRAGMA foreign_keys = ON;
              PRAGMA temp_store = MEMORY;
+             PRAGMA cache_size = -4096;
+             PRAGMA wal_autocheckpoint = 4096;
              PRAGMA secure_delete = ON;
              PRAGMA journal_size_limit = 67108864;",
         )
