@@ -52,8 +52,10 @@ impl Settler {
         let way = Way::Nothing(self.gas_of_nothing(lane.address()).await);
         // Nobody's payment, so that no limit stands in its way.
         let (hold, _) = self.gas.reserve(&[], 0);
+        let stake = lane.stake(way.most(0, fee));
         let mut trip = Trip {
             lane,
+            stake,
             lease,
             payments: Vec::new(),
             way,
@@ -83,6 +85,7 @@ impl Settler {
                 NotTaken::Occupied => {
                     let fee = self.fees.to_outbid(trip.fee);
                     trip.fee = fee.ok_or("the next fee is above the cap; wait, or raise it")?;
+                    trip.stake.raise(trip.way.most(0, trip.fee));
                 }
                 NotTaken::Underpriced => {
                     self.fees.forget();

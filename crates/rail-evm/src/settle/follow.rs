@@ -137,6 +137,7 @@ impl Settler {
         let most = trip.way.most_each(trip.payments.len(), fee);
         let going_on: Vec<_> = trip.payments.iter().map(party).collect();
         trip.hold.raise(&going_on, most)?;
+        trip.stake.raise(trip.way.most(trip.payments.len(), fee));
         let Some(tx) = self.sign(trip, fee, |_| pending()).await else {
             return Err("no payment could be written down".to_owned());
         };

@@ -32,7 +32,7 @@ impl Settler {
         let all = payments.len();
         let way = trip.way.clone();
         trip.hold.spend(cost_wei);
-        drop((trip.lease, trip.stuck));
+        drop((trip.lease, trip.stake, trip.stuck));
         self.clear_stuck_alarm();
         let missing = self.publish_paid(payments, &receipt, head);
         for payment in &missing {

@@ -28,8 +28,33 @@ pub(crate) struct Lane {
 struct State {
     /// What the account had when it was last asked about.
     money_wei: Option<u128>,
+    /// What transactions that are not at their end may still take of it.
+    staked_wei: u128,
     day: u64,
     spent_wei: u128,
+}
+
+/// What a transaction may take of its lane's money, until its end.
+pub(super) struct Stake {
+    lane: Arc<Lane>,
+    wei: u128,
+}
+
+impl Stake {
+    /// A dearer version may take this much.
+    pub(super) fn raise(&mut self, wei: u128) {
+        let more = wei.saturating_sub(self.wei);
+        let mut state = self.lane.lock();
+        state.staked_wei = state.staked_wei.saturating_add(more);
+        self.wei = self.wei.saturating_add(more);
+    }
+}
+
+impl Drop for Stake {
+    fn drop(&mut self) {
+        let mut state = self.lane.lock();
+        state.staked_wei = state.staked_wei.saturating_sub(self.wei);
+    }
 }
 
 impl Lane {
@@ -59,9 +84,21 @@ impl Lane {
         self.lock().money_wei = Some(money_wei);
     }
 
-    /// Whether the account can pay this much, as far as is known.
+    /// Whether the account can pay this much beside what is under way, as far as is known.
     fn covers(&self, most_wei: u128) -> bool {
-        self.lock().money_wei.is_none_or(|wei| wei >= most_wei)
+        let state = self.lock();
+        let wanted = state.staked_wei.saturating_add(most_wei);
+        state.money_wei.is_none_or(|wei| wei >= wanted)
+    }
+
+    /// Sets money aside for a transaction, whether or not there is enough.
+    pub(super) fn stake(self: &Arc<Self>, most_wei: u128) -> Stake {
+        let mut stake = Stake {
+            lane: Arc::clone(self),
+            wei: 0,
+        };
+        stake.raise(most_wei);
+        stake
     }
 
     /// One of its transactions has cost this much.
@@ -137,15 +174,23 @@ impl Lanes {
     }
 
     /// A nonce of the lane with the least in flight among those that can pay `most_wei`.
-    pub(super) fn lease(&self, most_wei: u128) -> Result<(Arc<Lane>, Lease), Refusal> {
+    pub(super) fn lease(&self, most_wei: u128) -> Result<(Arc<Lane>, Lease, Stake), Refusal> {
         let mut able: Vec<&Arc<Lane>> = self.lanes.iter().filter(|l| l.covers(most_wei)).collect();
         able.sort_by_key(|lane| lane.in_flight());
         if able.is_empty() {
             return Err(self.unfunded());
         }
         able.into_iter()
-            .find_map(|lane| Some((Arc::clone(lane), lane.nonces.lease()?)))
+            .find_map(|lane| {
+                let lease = lane.nonces.lease()?;
+                Some((Arc::clone(lane), lease, lane.stake(most_wei)))
+            })
             .ok_or_else(|| ours(&"no transaction nonce is known"))
+    }
+
+    /// Whether any gas key can pay this much beside what is under way.
+    pub(super) fn cover(&self, most_wei: u128) -> bool {
+        self.lanes.iter().any(|lane| lane.covers(most_wei))
     }
 
     /// What to say where no gas key can pay.
@@ -180,3 +225,7 @@ impl Lanes {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "lanes_tests.rs"]
+mod tests;

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 
 use super::batch::Underway;
 use super::fees::Fee;
-use super::lanes::Lane;
+use super::lanes::{Lane, Stake};
 use super::nonces::Lease;
 use super::payment::{Payment, Ticket};
 use super::refusal::{NotTaken, not_taken};
@@ -56,7 +56,7 @@ impl Settler {
         way: &Way,
         underway: Option<Arc<Underway>>,
     ) -> Vec<Arc<Ticket>> {
-        let (fee, lane, lease) = match self.ready(way.gas_limit(tickets.len())).await {
+        let (fee, lane, lease, stake) = match self.ready(way.gas_limit(tickets.len())).await {
             Ok(ready) => ready,
             Err(refusal) => {
                 refuse(&tickets, &refusal);
@@ -71,6 +71,7 @@ impl Settler {
         let mut trip = Trip {
             lane,
             lease,
+            stake,
             payments: Vec::with_capacity(payments.len()),
             way: way.clone(),
             hold,
@@ -93,16 +94,19 @@ impl Settler {
     }
 
     /// Fees, and a nonce of a lane that can pay them.
-    async fn ready(self: &Arc<Self>, gas_limit: u64) -> Result<(Fee, Arc<Lane>, Lease), Refusal> {
+    async fn ready(
+        self: &Arc<Self>,
+        gas_limit: u64,
+    ) -> Result<(Fee, Arc<Lane>, Lease, Stake), Refusal> {
         let fee = self.fee().await.map_err(|e| ours(&e))?;
         let most = fee.max.saturating_mul(gas_limit.into());
-        if let Ok((lane, lease)) = self.lanes.lease(most) {
-            return Ok((fee, lane, lease));
+        if let Ok((lane, lease, stake)) = self.lanes.lease(most) {
+            return Ok((fee, lane, lease, stake));
         }
         // What is known of the lanes may be old.
         self.lanes.look(&self.rpc).await.map_err(|e| ours(&e))?;
-        let (lane, lease) = self.lanes.lease(most)?;
-        Ok((fee, lane, lease))
+        let (lane, lease, stake) = self.lanes.lease(most)?;
+        Ok((fee, lane, lease, stake))
     }
 
     /// Signs the trip's transaction and has every payment write it down. Whoever cannot is left
@@ -194,7 +198,12 @@ impl Settler {
                 self.fees.forget();
                 None
             }
-            NotTaken::Unfunded => Some(self.lanes.unfunded()),
+            NotTaken::Unfunded => {
+                // Until the next look. Another gas key may do.
+                trip.lane.has(0);
+                let most = trip.way.most(trip.payments.len(), trip.fee);
+                (!self.lanes.cover(most)).then(|| self.lanes.unfunded())
+            }
             NotTaken::Other | NotTaken::Known | NotTaken::Unclear => {
                 Some(ours(&format!("the node did not take it: {message}")))
             }

@@ -10,7 +10,7 @@ use super::batch::{Record, Shared, Underway};
 use super::fees::Fee;
 use super::follow::Stuck;
 use super::gas::{Hold, Party};
-use super::lanes::Lane;
+use super::lanes::{Lane, Stake};
 use super::nonces::Lease;
 use super::payment::Payment;
 use super::tx::Action;
@@ -30,6 +30,8 @@ pub(super) enum Way {
 pub(super) struct Trip {
     pub(super) lane: Arc<Lane>,
     pub(super) lease: Lease,
+    /// What it may take of the lane's money.
+    pub(super) stake: Stake,
     pub(super) payments: Vec<Payment>,
     pub(super) way: Way,
     pub(super) hold: Hold,
@@ -55,9 +57,14 @@ impl Way {
         matches!(self, Self::Nothing(_))
     }
 
+    /// What the transaction with so many payments may cost at most, in wei.
+    pub(super) fn most(&self, payments: usize, fee: Fee) -> u128 {
+        fee.max.saturating_mul(self.gas_limit(payments).into())
+    }
+
     /// What each of so many payments may cost at most, in wei.
     pub(super) fn most_each(&self, payments: usize, fee: Fee) -> u128 {
-        let most = fee.max.saturating_mul(self.gas_limit(payments).into());
+        let most = self.most(payments, fee);
         most.div_ceil(u128::try_from(payments.max(1)).unwrap_or(u128::MAX))
     }
 }

@@ -53,3 +53,25 @@ async fn a_lane_without_money_is_passed_over() {
         .filter(|c| c.contains("pays for about 0 more"));
     assert_eq!(dry.count(), 1, "{:?}", health.complaints);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lane_that_ran_dry_unseen_leaves_its_payments_to_another() {
+    let evm = two_lanes().await;
+    let held = hold_up(&evm).await;
+    let first = held.journal.sent()[0].signer.clone();
+    // Neither key's money is asked about again before the next settlement is sent.
+    let accounts = [evm.net.accounts()[0].address, evm.net.accounts()[8].address];
+    let dry = accounts
+        .into_iter()
+        .find(|account| first.as_ref() != Some(&account.to_string().to_lowercase()))
+        .unwrap();
+    let (_, examined) = verified(&evm, evm.payer()).await;
+    evm.net.set_ether_balance(dry, alloy_primitives::U256::ZERO);
+    let other = begin(&evm, &examined);
+    wait_until(|| !other.journal.lines().is_empty()).await;
+    wait_until(|| other.journal.lines().len() == 2 || evm.net.waiting_transactions() == 2).await;
+    evm.net.release_mining();
+    transaction(&held.task.await.unwrap());
+    transaction(&other.task.await.unwrap());
+    assert_eq!(evm.net.nonce(dry), 0);
+}
