@@ -221,6 +221,12 @@ impl CollectRail for EvmCollector {
             .map_err(|e| refusal(Reason::InvalidPayload, e.message))?;
         let chain = network::chain_of(&self.chains, &handle.chain)
             .map_err(|e| refusal(Reason::InvalidNetwork, e.message))?;
+        // What would not be settled is not claimed either: a seller who settles afterwards would
+        // have worked for nothing.
+        let settler = self.settler(&handle.chain).ok();
+        if let Some(refusal) = settler.and_then(|settler| settler.would_refuse(&handle)) {
+            return Err(refusal);
+        }
         verify(chain, &handle, examined, &self.options.factories).await
     }
 

@@ -138,6 +138,11 @@ impl Settler {
         Ok(())
     }
 
+    /// Why nothing of this payment's payer would be sent now. Only looks.
+    pub(crate) fn would_refuse(&self, handle: &EvmHandle) -> Option<Refusal> {
+        self.suspects.refusal(handle.transfer.from)
+    }
+
     /// Settles, or joins the settlement of the same authorization that is under way.
     #[tracing::instrument(name = "settle", skip_all, fields(identity = %handle.identity()))]
     pub(crate) async fn settle(
@@ -169,7 +174,7 @@ impl Settler {
         journal: Arc<dyn Journal>,
         deadline: Instant,
     ) -> Outcome {
-        if let Some(refusal) = self.suspects.refusal(handle.transfer.from) {
+        if let Some(refusal) = self.would_refuse(&handle) {
             return Outcome::Rejected(refusal);
         }
         self.ensure_running();

@@ -15,6 +15,7 @@ use crate::conformance::{Fixture, Recorder, WAIT_MS, signed, transaction};
 use crate::evm::{Evm, payer_with};
 use crate::liar::Liar;
 use crate::settle::{stranger, wait_until};
+use crate::snapshot::seen_later;
 
 const SEND: &str = "eth_sendRawTransaction";
 
@@ -292,6 +293,35 @@ async fn a_node_that_hides_logs_or_calls_a_success_a_failure_is_not_believed() {
         }
         assert_eq!(evm.revenue() - before, 3_000);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payer_whose_settlements_revert_is_refused_before_anything_is_claimed() {
+    let evm = Evm::start().await;
+    let payer = payer_with(&evm, 0x33, 10_000);
+    let theirs = stranger(&evm).await;
+    let mut payments = Vec::new();
+    for _ in 0..3 {
+        let payment = seen_later(verified(&evm, &payer).await.1);
+        let journal = Recorder::new();
+        transaction(&theirs.settle(&payment.handle, journal, WAIT_MS).await);
+        payments.push(payment);
+    }
+    // The payer is known, and nothing is simulated.
+    let (_, next) = verified(&evm, &payer).await;
+    let held = hold_up(&evm).await;
+    let settling: Vec<_> = payments.iter().map(|p| begin(&evm, p)).collect();
+    release(&evm, &settling.iter().collect::<Vec<_>>()).await;
+    transaction(&held.task.await.unwrap());
+    for settling in settling {
+        let outcome = settling.task.await.unwrap();
+        assert!(matches!(outcome, Outcome::Rejected(_)), "{outcome:?}");
+    }
+    let refusal = evm.collector().verify(&next).await.unwrap_err();
+    assert!(refusal.is_ours, "the credential is not burned");
+    assert!(refusal.message.contains("reverted today"), "{refusal}");
+    // Others are served as before.
+    verified(&evm, evm.payer()).await;
 }
 
 const BURNING: &str = include_str!("../../../../contracts/artifacts/BurningWallet.runtime.hex");

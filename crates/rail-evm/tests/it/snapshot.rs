@@ -140,22 +140,20 @@ async fn what_a_check_finds_settled_is_gone_at_once() {
     assert_eq!(after, before - payment.terms.amount.atomic());
 }
 
-/// Signed, settled by a stranger, and a minute old; only its payer is known here.
-async fn settled_by_a_stranger_long_ago(evm: &Evm) -> Examined {
-    let first = examined(evm).await;
-    let theirs = stranger(evm).await;
-    transaction(&theirs.settle(&first.handle, Recorder::new(), WAIT_MS).await);
-    let mut late = first;
-    let mut handle: Value = serde_json::from_str(&late.handle.0).unwrap();
+/// As if it had come half a minute later.
+pub(crate) fn seen_later(mut payment: Examined) -> Examined {
+    let mut handle: Value = serde_json::from_str(&payment.handle.0).unwrap();
     handle["seen_s"] = json!(handle["seen_s"].as_u64().unwrap() + 30);
-    late.handle = Handle(handle.to_string());
-    late
+    payment.handle = Handle(handle.to_string());
+    payment
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_stranger_has_settled_before_it_came_is_not_sold_again() {
     let evm = Evm::start().await;
-    let late = settled_by_a_stranger_long_ago(&evm).await;
+    let late = seen_later(examined(&evm).await);
+    let theirs = stranger(&evm).await;
+    transaction(&theirs.settle(&late.handle, Recorder::new(), WAIT_MS).await);
     // The payer is known, and of this authorization nothing is.
     balance_now(&evm).await;
     evm.collector().verify(&late).await.unwrap();
@@ -172,10 +170,7 @@ async fn what_a_stranger_has_settled_before_it_came_is_not_sold_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_our_own_transaction_has_settled_stays_settled_though_our_clock_was_wrong() {
     let evm = Evm::start().await;
-    let mut payment = examined(&evm).await;
-    let mut handle: Value = serde_json::from_str(&payment.handle.0).unwrap();
-    handle["seen_s"] = json!(handle["seen_s"].as_u64().unwrap() + 30);
-    payment.handle = Handle(handle.to_string());
+    let payment = seen_later(examined(&evm).await);
     let hash = transaction(&evm.settle(&payment, &Recorder::new()).await);
     // Not confirmed together with others, but by the search for its log.
     let refuse = Fault::Refuse {
