@@ -225,7 +225,10 @@ impl CollectRail for EvmCollector {
         // have worked for nothing.
         let settler = self.settler(&handle.chain).ok();
         if let Some(refusal) = settler.and_then(|settler| settler.would_refuse(&handle)) {
-            return Err(refusal);
+            return Err(Refusal {
+                reason: Reason::UnexpectedVerify,
+                ..refusal
+            });
         }
         verify(chain, &handle, examined, &self.options.factories).await
     }

@@ -319,6 +319,7 @@ async fn a_payer_whose_settlements_revert_is_refused_before_anything_is_claimed(
     }
     let refusal = evm.collector().verify(&next).await.unwrap_err();
     assert!(refusal.is_ours, "the credential is not burned");
+    assert_eq!(refusal.reason, Reason::UnexpectedVerify);
     assert!(refusal.message.contains("reverted today"), "{refusal}");
     // Others are served as before.
     verified(&evm, evm.payer()).await;
