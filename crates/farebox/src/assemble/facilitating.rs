@@ -92,7 +92,7 @@ pub(crate) async fn facilitator(
         pay_to: None,
         signers,
         gas: gas_limits(&service.limits),
-        factories: networks::addresses(&service.factories, "[facilitator] erc6492_factories")?,
+        factories: networks::addresses(&service.factories, networks::FACTORIES_KEY)?,
     };
     let rail = collector(&service.networks, options).await?;
     gas_cover::check(rail.as_ref(), access.min_amount, service.gas_rate, wanted).await?;

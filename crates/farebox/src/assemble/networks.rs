@@ -43,6 +43,9 @@ pub(super) fn address(text: &str, key: &str) -> Result<EvmAddress, Failure> {
     parse_address(text).map_err(|why| invalid(format!("{key} = {text:?}: {why}")))
 }
 
+/// Where the factories of payers' wallets stand.
+pub(super) const FACTORIES_KEY: &str = "[facilitator] erc6492_factories";
+
 /// Reads a list of them.
 pub(super) fn addresses(texts: &[String], key: &str) -> Result<Vec<EvmAddress>, Failure> {
     texts.iter().map(|text| address(text, key)).collect()

@@ -22,7 +22,7 @@ use farebox_wire::caip::ChainId;
 use tokio::net::TcpListener;
 
 use super::collecting::{self, GasKeys, collector, gas_limits, rail_failure};
-use super::networks;
+use super::networks::{self, FACTORIES_KEY};
 use super::remote::Facilitators;
 use super::service::{self, Books, Lease};
 use crate::config::{
@@ -50,6 +50,8 @@ pub(crate) struct Sale {
     pub(crate) facilitators: Facilitators,
     /// What may be spent on gas.
     pub(crate) gas: FacilitatorLimits,
+    /// Contracts that may deploy a payer's wallet.
+    pub(crate) factories: Vec<String>,
     /// What clients may make it do in vain, if that is configured; then on this machine too.
     pub(crate) in_vain: Option<BucketLimits>,
     /// What is sold.
@@ -248,7 +250,7 @@ impl Sale {
                 per_day_wei: gas_limits(&self.gas).per_day_wei,
                 ..GasLimits::default()
             },
-            ..CollectorOptions::default()
+            factories: networks::addresses(&self.factories, FACTORIES_KEY)?,
         };
         let rail: Arc<dyn CollectRail> = collector(&self.networks, options).await?;
         let rail = match self.facilitators.is_remote() {

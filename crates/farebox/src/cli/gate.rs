@@ -153,6 +153,7 @@ impl Gate {
             }),
             facilitators,
             gas: written.facilitator.limits,
+            factories: written.facilitator.erc6492_factories,
             in_vain,
             routes,
             unmatched: written.unmatched,

@@ -154,6 +154,7 @@ fn sale(config: Config, data_dir: &DataDir, upstream: &str) -> Result<Sale, Fail
             base: config.base,
         },
         facilitators: Facilitators::default(),
+        factories: Vec::new(),
         gas: config.file.facilitator.limits,
         in_vain: None,
         routes: routes.into(),

@@ -46,6 +46,33 @@ fn it_names_everything_that_is_missing_with_the_flag_that_supplies_it() {
 }
 
 #[test]
+fn it_takes_the_factories_and_settler_of_the_file() {
+    let user = User::new();
+    let _net = user.devnet();
+    let written = user.read("net/seller.toml");
+    let sale = ["--config", "net/own.toml", "--listen", "127.0.0.1:0"];
+    let price = [
+        "--upstream",
+        "http://127.0.0.1:3000",
+        "--price",
+        "0.001 USD",
+    ];
+    for (section, key, value) in [
+        ("[facilitator]", "erc6492_factories", "[\"0x12\"]"),
+        ("[network.\"eip155:84532\"]", "settler", "\"0x12\""),
+    ] {
+        let with_key = format!("{section}\n{key} = {value}");
+        assert!(written.contains(section), "{written}");
+        user.write("net/own.toml", &written.replace(section, &with_key));
+        let message = refused(&user, &[&sale[..], &price[..]].concat());
+        assert!(
+            message.contains(key) && message.contains("0x12"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
 fn it_refuses_what_cannot_be_meant() {
     let user = User::new();
     let _net = user.devnet();
