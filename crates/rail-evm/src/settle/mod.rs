@@ -19,6 +19,7 @@ mod health;
 mod judge;
 mod lanes;
 mod nonces;
+mod pace;
 mod payment;
 pub(crate) mod refusal;
 mod seats;

@@ -15,20 +15,11 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::alarm::Alarm;
+use super::pace::Pace;
 use super::refusal::{is_known, is_nonce_used};
 use super::tx::SignedTx;
 use crate::rpc::{Call, Quantity, Receipt, Rpc, RpcError, decode};
 
-/// The shortest pause between two questions for the newest block.
-const PAUSE_MIN: Duration = Duration::from_millis(10);
-/// The longest pause with a node on this machine, and the first one with any.
-const PAUSE_MAX_LOCAL: Duration = Duration::from_millis(100);
-/// The longest pause with a remote node.
-const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// Questions per block, once its time is known.
-const QUESTIONS_PER_BLOCK: u32 = 8;
-/// The longest pause while the node fails.
-const PAUSE_FAILING_MAX: Duration = Duration::from_secs(5);
 /// A transaction that is in no block after this long may have been lost.
 const RESEND_AFTER: Duration = Duration::from_secs(2);
 /// Each further time takes twice as long, up to this: on a slow chain most are only waiting.
@@ -184,9 +175,13 @@ impl Watcher {
             if self.lock().waiting.is_empty() {
                 self.wake.notified().await;
                 pace.rested();
-            } else {
+                pace.sent();
+            } else if tokio::time::timeout(pace.next(), self.wake.notified())
+                .await
+                .is_ok()
+            {
                 // A transaction that was just sent may already be in a block.
-                let _ = tokio::time::timeout(pace.pause, self.wake.notified()).await;
+                pace.sent();
             }
             match self.look().await {
                 Ok(has_changed) => {
@@ -436,42 +431,6 @@ impl Watcher {
 
 fn receipt_call(hash: &Word) -> Call {
     Call::new("eth_getTransactionReceipt", json!([hash]))
-}
-
-/// How often to ask: a fraction of the block time, as it was seen.
-struct Pace {
-    pause: Duration,
-    pause_max: Duration,
-    last_block: Option<Instant>,
-}
-
-impl Pace {
-    const fn new(is_local: bool) -> Self {
-        Self {
-            pause: PAUSE_MAX_LOCAL,
-            pause_max: if is_local { PAUSE_MAX_LOCAL } else { PAUSE_MAX },
-            last_block: None,
-        }
-    }
-
-    /// Nothing was waited for meanwhile, so the time since the last block means nothing.
-    const fn rested(&mut self) {
-        self.last_block = None;
-    }
-
-    fn looked(&mut self, has_changed: bool) {
-        if has_changed && let Some(before) = self.last_block.replace(Instant::now()) {
-            let fraction = before.elapsed() / QUESTIONS_PER_BLOCK;
-            // Half old, half new: one early block does not set the pace.
-            self.pause = (self.pause + fraction) / 2;
-        }
-        self.pause = self.pause.clamp(PAUSE_MIN, self.pause_max);
-    }
-
-    fn failed(&mut self) {
-        self.last_block = None;
-        self.pause = (self.pause * 2).min(PAUSE_FAILING_MAX);
-    }
 }
 
 #[cfg(test)]
