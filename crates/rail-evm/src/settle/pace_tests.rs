@@ -1,3 +1,5 @@
+//! The pauses between two looks.
+
 use super::*;
 
 #[test]
