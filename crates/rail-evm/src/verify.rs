@@ -13,7 +13,8 @@ use crate::snapshot::{Seen, Told};
 use crate::wallets;
 
 /// Verifies an examined credential. A payer who was seen within the last block, with enough for
-/// it, is taken at once; every no comes from the chain of now.
+/// it, is taken at once, and junk in his name is refused at once; every other no comes from the chain
+/// of now.
 pub(crate) async fn verify(
     chain: &Chain,
     handle: &EvmHandle,
@@ -22,6 +23,11 @@ pub(crate) async fn verify(
 ) -> Result<Funds, Refusal> {
     let amount = examined.terms.amount;
     let known = chain.payers.covers(handle.token, &handle.transfer, amount);
+    if handle.asks_chain && known.as_ref().is_some_and(|seen| !seen.has_code) {
+        // No wallet was there a block ago: only one that is deployed now is worth a question, so
+        // that junk in an account's name costs none.
+        wallets::is_worth_asking(handle, false, factories)?;
+    }
     let is_known = |seen: &Seen| !seen.has_code && !handle.asks_chain;
     let (seen, is_used) = match known.filter(is_known) {
         Some(seen) => (seen, false),

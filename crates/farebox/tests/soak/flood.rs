@@ -30,6 +30,8 @@ const NEIGHBOURS: usize = 20;
 const GROWTH_KIB_MAX: u64 = 16 * 1024;
 /// Payers who have just paid are kept fresh for a few blocks, one each second here; then nothing is asked.
 const QUIET: Duration = Duration::from_secs(4);
+/// Looks at a payer in whose name forgeries come: a few each block, for the minute that a flood may take.
+const LOOKS_MAX: u64 = 300;
 /// Methods that verifying and settling need of a node.
 const METHODS: [&str; 7] = [
     "eth_call",
@@ -227,6 +229,18 @@ async fn flood(town: &Arc<Town>, count: usize, part: u64) -> BTreeMap<(Door, u16
     all
 }
 
+impl Town {
+    /// Whether an account has become a wallet is asked once per block, however many forgeries
+    /// come in its name; nothing else is asked.
+    fn assert_hardly_asked(&self, before: &BTreeMap<&'static str, u64>) {
+        for (method, after) in self.calls() {
+            let more = after - before[method];
+            let most = if method == "eth_call" { LOOKS_MAX } else { 0 };
+            assert!(more <= most, "{more} of {method} for forgeries");
+        }
+    }
+}
+
 /// A valid payment at each door; all must be served.
 async fn neighbours(town: &Town) {
     for door in DOORS {
@@ -259,7 +273,7 @@ fn forged_signatures_are_answered_and_leave_nothing_behind() {
         for (answer, times) in flood(&town, count - count / 10, 200).await {
             *answers.entry(answer).or_default() += times;
         }
-        assert_eq!(town.calls(), calls, "a forgery asks no node");
+        town.assert_hardly_asked(&calls);
         assert!(
             town.ledgers() == ledgers,
             "a forgery leaves no line in the books"
