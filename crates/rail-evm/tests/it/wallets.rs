@@ -47,8 +47,8 @@ async fn without_code_only_the_accounts_own_signature_counts() {
         let examined = shop.credential(payer, |_| signature).await;
         let before = shop.evm.net.faults().calls("eth_call");
         assert_eq!(shop.refused(&examined).await, Reason::InvalidSignature);
-        // About the payer; about the signature nobody was asked.
-        assert_eq!(shop.evm.net.faults().calls("eth_call") - before, 1);
+        // About the payer, once in a block; about the signature nobody was asked.
+        assert!(shop.evm.net.faults().calls("eth_call") - before <= 1);
     }
 }
 
