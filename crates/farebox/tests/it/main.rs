@@ -14,4 +14,5 @@ mod payments;
 mod readme;
 mod support;
 mod usage;
+mod version_1;
 mod wallet;
