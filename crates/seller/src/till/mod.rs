@@ -8,9 +8,11 @@
 mod claimed;
 mod prove;
 pub mod recover;
+mod resolve;
 mod seats;
 pub mod settle;
 mod turns;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
