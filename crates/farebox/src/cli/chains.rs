@@ -1,15 +1,53 @@
-//! The flags that name chains, which gate and facilitator share: `--network` and `--rpc`.
+//! The flags that gate and facilitator share: which chains (`--network`, `--rpc`), and who pays for
+//! gas there (`--gas-key`).
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
+use clap::Args;
 use farebox_wire::caip::ChainId;
 
+use crate::assemble::GasKeys;
 use crate::config::NetworkSection;
 use crate::failure::Failure;
 
+/// Which chains, and who pays for gas.
+#[derive(Args)]
+pub(super) struct Chains {
+    /// Take payments on this chain, for instance eip155:84532; may be repeated
+    #[arg(
+        long,
+        value_name = "CHAIN",
+        value_delimiter = ',',
+        env = "FAREBOX_NETWORK",
+        hide_env_values = true
+    )]
+    network: Vec<ChainId>,
+    /// JSON-RPC address of a chain; may be repeated
+    #[arg(long, value_name = "CHAIN=URL", value_parser = chain_and_url, env = "FAREBOX_RPC", hide_env_values = true)]
+    rpc: Vec<(ChainId, String)>,
+    /// Key that pays for gas: env:NAME or file:PATH
+    #[arg(long, value_name = "REF")]
+    gas_key: Option<String>,
+}
+
+impl Chains {
+    /// The file with the flags over it.
+    pub(super) fn over(
+        self,
+        written: BTreeMap<ChainId, NetworkSection>,
+        references: Vec<String>,
+        base: PathBuf,
+    ) -> Result<(BTreeMap<ChainId, NetworkSection>, GasKeys), Failure> {
+        let networks = networks(written, &self.network, self.rpc)?;
+        let gas_keys = self.gas_key.map(GasKeys::flagged);
+        Ok((networks, gas_keys.unwrap_or(GasKeys { references, base })))
+    }
+}
+
 /// The chains to collect on: those of the file, or those of --network alone; --rpc replaces the
 /// addresses of its chain.
-pub(super) fn networks(
+fn networks(
     mut networks: BTreeMap<ChainId, NetworkSection>,
     named: &[ChainId],
     rpc: Vec<(ChainId, String)>,
@@ -35,7 +73,7 @@ pub(super) fn networks(
 }
 
 /// Reads `eip155:84532=http://…`.
-pub(super) fn chain_and_url(text: &str) -> Result<(ChainId, String), String> {
+fn chain_and_url(text: &str) -> Result<(ChainId, String), String> {
     let (chain, url) = text
         .split_once('=')
         .ok_or_else(|| format!("{text:?} is not of the form eip155:84532=URL"))?;

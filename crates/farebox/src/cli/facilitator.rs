@@ -3,17 +3,15 @@
 //! Flags win over the file; everything that is missing is named at once. It serves until Ctrl-C
 //! or SIGTERM and then lets what has begun come to its end.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use farebox_wire::caip::ChainId;
 use serde_json::json;
 
-use super::chains::{chain_and_url, networks};
+use super::chains::Chains;
 use super::{Globals, signal};
-use crate::assemble::{self, GasKeys, OpenFacilitator, Service};
-use crate::config::{Config, Listen, NetworkSection};
+use crate::assemble::{self, OpenFacilitator, Service};
+use crate::config::{Config, Listen};
 use crate::failure::Failure;
 use crate::output;
 
@@ -69,40 +67,6 @@ enum Other {
 struct DeploySettler {
     #[command(flatten)]
     chains: Chains,
-}
-
-/// Which chains, and who pays for gas.
-#[derive(Args)]
-struct Chains {
-    /// Settle on this chain, for instance eip155:84532; may be repeated
-    #[arg(
-        long,
-        value_name = "CHAIN",
-        value_delimiter = ',',
-        env = "FAREBOX_NETWORK",
-        hide_env_values = true
-    )]
-    network: Vec<ChainId>,
-    /// JSON-RPC address of a chain; may be repeated
-    #[arg(long, value_name = "CHAIN=URL", value_parser = chain_and_url, env = "FAREBOX_RPC", hide_env_values = true)]
-    rpc: Vec<(ChainId, String)>,
-    /// Key that pays for gas: env:NAME or file:PATH
-    #[arg(long, value_name = "REF")]
-    gas_key: Option<String>,
-}
-
-impl Chains {
-    /// The file with the flags over it.
-    fn over(
-        self,
-        written: BTreeMap<ChainId, NetworkSection>,
-        references: Vec<String>,
-        base: PathBuf,
-    ) -> Result<(BTreeMap<ChainId, NetworkSection>, GasKeys), Failure> {
-        let networks = networks(written, &self.network, self.rpc)?;
-        let gas_keys = self.gas_key.map(GasKeys::flagged);
-        Ok((networks, gas_keys.unwrap_or(GasKeys { references, base })))
-    }
 }
 
 impl DeploySettler {

@@ -4,12 +4,11 @@
 //! SIGTERM and then lets what has begun come to its end.
 
 use clap::Args;
-use farebox_wire::caip::ChainId;
 use serde_json::json;
 
-use super::chains::{chain_and_url, networks};
+use super::chains::Chains;
 use super::{Globals, signal};
-use crate::assemble::{self, Facilitators, GasKeys, Sale};
+use crate::assemble::{self, Facilitators, Sale};
 use crate::config::{Config, DataDir, Listen, RouteSection, Settle, Usd};
 use crate::failure::Failure;
 use crate::output;
@@ -53,18 +52,8 @@ pub(super) struct Gate {
         hide_env_values = true
     )]
     price: Option<Usd>,
-    /// Collect on this chain, for instance eip155:84532; may be repeated
-    #[arg(
-        long,
-        value_name = "CHAIN",
-        value_delimiter = ',',
-        env = "FAREBOX_NETWORK",
-        hide_env_values = true
-    )]
-    network: Vec<ChainId>,
-    /// JSON-RPC address of a chain; may be repeated
-    #[arg(long, value_name = "CHAIN=URL", value_parser = chain_and_url, env = "FAREBOX_RPC", hide_env_values = true)]
-    rpc: Vec<(ChainId, String)>,
+    #[command(flatten)]
+    chains: Chains,
     /// Address that is paid
     #[arg(
         long,
@@ -73,9 +62,6 @@ pub(super) struct Gate {
         hide_env_values = true
     )]
     pay_to: Option<String>,
-    /// Key that pays for gas: env:NAME or file:PATH
-    #[arg(long, value_name = "REF")]
-    gas_key: Option<String>,
     /// Facilitator that settles, https://… or "local"; may be repeated, the preferred one first.
     /// Without "local" no gas key is needed
     #[arg(
@@ -136,21 +122,19 @@ impl Gate {
             base,
             ..
         } = config;
-        let networks = networks(written.network, &self.network, self.rpc)?;
+        let facilitators = Facilitators::new(self.facilitator, &written.facilitator, base.clone());
+        let references = written.facilitator.signer.evm.0;
+        let (networks, gas_keys) = self.chains.over(written.network, references, base)?;
         let mut routes = written.route;
         if let (Some(upstream), Some(price)) = (self.upstream, self.price) {
             routes.push(catch_all(upstream, price));
         }
-        let facilitators = Facilitators::new(self.facilitator, &written.facilitator, base.clone());
         Ok(Sale {
             listen: self.listen.or(written.listen),
             public_url: self.public_url.or(written.public_url),
             networks,
             pay_to: self.pay_to.or(written.pay_to.evm),
-            gas_keys: self.gas_key.map(GasKeys::flagged).unwrap_or(GasKeys {
-                references: written.facilitator.signer.evm.0,
-                base,
-            }),
+            gas_keys,
             facilitators,
             gas: written.facilitator.limits,
             factories: written.facilitator.erc6492_factories,
