@@ -96,8 +96,8 @@ impl Meter {
         }
     }
 
-    /// Charges what a refusal shows to have been in vain.
-    pub(crate) fn charge_for(&self, refusal: &Refusal) {
+    /// What a rail refuses, and charges for what the refusal shows to have been in vain.
+    pub(crate) fn charged(&self, refusal: Refusal) -> Refused {
         match refusal.reason {
             _ if refusal.is_ours => {}
             Reason::InvalidSignature | Reason::SignatureUnreadable => {
@@ -106,6 +106,7 @@ impl Meter {
             Reason::InsufficientBalance => self.charge(Cost::FirstSight),
             _ => {}
         }
+        Refused::by_rail(refusal)
     }
 }
 

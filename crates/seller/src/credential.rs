@@ -90,7 +90,7 @@ fn answer_in_version_2(
     })?;
     match rail.examine(payload, offer, now_s) {
         Ok(examined) => Ok((Arc::clone(rail), examined)),
-        Err(refusal) => Err(refused(refusal, meter)),
+        Err(refusal) => Err(meter.charged(refusal)),
     }
 }
 
@@ -119,7 +119,7 @@ fn answer_in_version_1(
     }
     match (undecided, first_refusal) {
         (Some(found), _) => Ok(found),
-        (None, Some(refusal)) => Err(refused(refusal, meter)),
+        (None, Some(refusal)) => Err(meter.charged(refusal)),
         (None, None) => Err(no_match(
             "scheme and network are of no offer in x402 version 1 of this resource; send \
              PAYMENT-SIGNATURE, or sign one of `accepts`",
@@ -134,11 +134,6 @@ fn examine_as(
     now_s: u64,
 ) -> Result<Examined, Refusal> {
     rail.examine(&payload.answering(offer.raw.clone()), offer, now_s)
-}
-
-fn refused(refusal: Refusal, meter: &Meter) -> Refused {
-    meter.charge_for(&refusal);
-    Refused::by_rail(refusal)
 }
 
 fn echoes_this_route(open: &OpenRoute, priced: &Priced, payload: &PaymentPayload) -> bool {

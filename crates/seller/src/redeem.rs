@@ -10,7 +10,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use farebox_core::claim::{self, Presented, Repeat};
 use farebox_core::ledger::{Payment, PaymentId, SellerSide};
-use farebox_core::rail::{CollectRail, Examined, Proof, SignatureCheck};
+use farebox_core::rail::{CollectRail, Examined, Proof};
 use farebox_wire::x402::Version;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -27,7 +27,7 @@ use crate::headers;
 use crate::inner::Inner;
 use crate::shop::{OpenRoute, Shop};
 use crate::till::settle::{Attempt, Settlement, receipt};
-use crate::till::{Fingerprint, NotClaimed, Seat, Taken};
+use crate::till::{Fingerprint, NotClaimed, NotProven, Proven, Seat, Taken};
 
 /// Bytes of a repeated request's body that are read to compare it with the first. The first
 /// streams through and has no such limit.
@@ -55,17 +55,23 @@ pub(crate) async fn collect(visit: Visit, inner: Inner) -> Result<Response<Body>
     } = visit;
     let meter = Meter::new(&shop, request.extensions().get().copied());
     let (rail, examined) = credential::examine(&shop, &open, &credential, &meter)?;
-    if examined.signature == SignatureCheck::AskChain {
-        // It costs the chain's time whatever comes of it.
-        meter.may(Cost::Simulation)?;
-        meter.charge(Cost::Simulation);
-    }
     let fingerprint = Fingerprint {
         payload: examined.payload_digest,
         request: request_digest(&shop, &open, &request),
     };
-    let proven = shop.till.prove(rail.as_ref(), &examined).await;
-    proven.map_err(Refused::by_till)?;
+    let may_ask = || {
+        meter.may(Cost::FirstSight)?;
+        meter.may(Cost::Simulation)?;
+        // It costs the chain's time whatever comes of it.
+        meter.charge(Cost::Simulation);
+        Ok(())
+    };
+    let proven = shop.till.prove(rail.as_ref(), &examined, may_ask).await;
+    let proven = proven.map_err(|why| match why {
+        NotProven::NotAsked(refused) => refused,
+        NotProven::Refused(refusal) => meter.charged(refusal),
+        NotProven::Ledger(error) => Refused::by_ledger(&error),
+    })?;
     let seat = shop
         .till
         .sit(&examined.identity, fingerprint)
@@ -80,6 +86,7 @@ pub(crate) async fn collect(visit: Visit, inner: Inner) -> Result<Response<Body>
         rail,
         examined,
         fingerprint,
+        proven,
         seat,
         version: credential.version,
         meter,
@@ -114,6 +121,8 @@ struct Case {
     rail: Arc<dyn CollectRail>,
     examined: Examined,
     fingerprint: Fingerprint,
+    /// What the chain has said a moment ago, where it had to be asked.
+    proven: Option<Proven>,
     seat: Seat,
     /// In which the client is answered.
     version: Version,
@@ -180,12 +189,12 @@ impl Case {
         };
         let till = &self.shop.till;
         self.meter.may(Cost::FirstSight)?;
-        let claimed = till.claim(self.rail.as_ref(), &self.examined, side).await;
-        claimed.map_err(|why| {
-            if let NotClaimed::Refused(refusal) = &why {
-                self.meter.charge_for(refusal);
-            }
-            Refused::by_till(why)
+        let claimed = till
+            .claim(self.rail.as_ref(), &self.examined, side, self.proven)
+            .await;
+        claimed.map_err(|why| match why {
+            NotClaimed::Refused(refusal) => self.meter.charged(refusal),
+            why => Refused::by_till(why),
         })
     }
 

@@ -14,6 +14,7 @@ pub mod settle;
 mod turns;
 mod watch;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ use farebox_wire::money::Amount;
 use tokio_util::task::TaskTracker;
 
 use self::claimed::Claims;
+pub use self::prove::{NotProven, Proven};
 use self::seats::InFlight;
 pub use self::seats::{Fingerprint, Seat, Taken};
 use self::turns::Turns;
@@ -176,8 +178,9 @@ impl Till {
         self.ledger.by_identity(self.role, identity).await
     }
 
-    /// Asks the chain, then claims the identity and holds the payer's balance. The seat is the
-    /// caller's. Where nobody knows how much the payer has, waits a while for his other payment.
+    /// Asks the chain, unless it has just answered, then claims the identity and holds the payer's
+    /// balance. The seat is the caller's. Where nobody knows how much the payer has, waits a while
+    /// for his other payment.
     ///
     /// # Errors
     /// [`NotClaimed`]; a credential that fails changes nothing for the one whom it imitates.
@@ -186,12 +189,15 @@ impl Till {
         rail: &dyn CollectRail,
         examined: &Examined,
         side: SellerSide,
+        mut proven: Option<Proven>,
     ) -> Result<Payment, NotClaimed> {
         let deadline = tokio::time::Instant::now() + TURN_WAIT;
         // Taken when it is first needed, and kept: a place in the row.
         let mut turn = None;
         loop {
-            let claimed = self.claim_now(rail, examined, side.clone()).await;
+            let claimed = self
+                .claim_now(rail, examined, side.clone(), proven.take())
+                .await;
             if !matches!(claimed, Err(NotClaimed::OneAtATime)) {
                 return claimed;
             }
@@ -205,24 +211,20 @@ impl Till {
         }
     }
 
-    /// One look. The rail is asked every time: a payment that has settled meanwhile may have
-    /// emptied the payer.
+    /// One look. But for a proof of a moment ago, the rail is asked every time: a payment that has
+    /// settled meanwhile may have emptied the payer.
     async fn claim_now(
         &self,
         rail: &dyn CollectRail,
         examined: &Examined,
         side: SellerSide,
+        proven: Option<Proven>,
     ) -> Result<Payment, NotClaimed> {
-        let terms = &examined.terms;
-        // Before the chain is asked: what settles in between must count as gone.
-        let mark = match &terms.payer {
-            Some(payer) => {
-                let mark = self.ledger.payer_mark(&terms.asset, payer).await;
-                Some(mark.map_err(NotClaimed::Ledger)?)
-            }
-            None => None,
-        };
-        let funds = rail.verify(examined).await.map_err(NotClaimed::Refused)?;
+        let Proven { mark, funds, .. } =
+            match proven.filter(|proven| proven.holds(self.clock.now_ms())) {
+                Some(proven) => proven,
+                None => self.ask::<Infallible>(rail, examined).await?,
+            };
         // Before it is written: from then on nobody may take it for new.
         self.claims.add(
             &examined.identity,
@@ -236,7 +238,7 @@ impl Till {
                 role: self.role,
                 identity: examined.identity.clone(),
                 side,
-                terms: terms.clone(),
+                terms: examined.terms.clone(),
                 valid_before_s: examined.valid_before_s,
                 handle: examined.handle.clone(),
                 cover: match (funds, mark) {
@@ -284,6 +286,16 @@ impl Till {
         self.tasks.close();
         self.tasks.wait().await;
         self.tasks.reopen();
+    }
+}
+
+impl From<NotProven<Infallible>> for NotClaimed {
+    fn from(why: NotProven<Infallible>) -> Self {
+        match why {
+            NotProven::NotAsked(never) => match never {},
+            NotProven::Refused(refusal) => Self::Refused(refusal),
+            NotProven::Ledger(error) => Self::Ledger(error),
+        }
     }
 }
 

@@ -77,11 +77,30 @@ async fn signatures_that_only_the_chain_can_judge_are_limited_whatever_comes_of_
     signed(&world, STRANGER, "of a contract", "1")
         .await
         .assert_served();
-    // Once before anything was kept for it, once for the claim.
-    assert_eq!(world.rail.verifications(), 2);
+    // Once, before anything was kept for it: its claim rests on the same answer.
+    assert_eq!(world.rail.verifications(), 1);
     assert_too_many(&signed(&world, STRANGER, "of a contract", "2").await);
-    assert_eq!(world.rail.verifications(), 2);
+    assert_eq!(world.rail.verifications(), 1);
     signed(&world, NEIGHBOUR, "of a contract", "3")
+        .await
+        .assert_served();
+}
+
+#[tokio::test]
+async fn a_wallets_repeat_costs_nothing_because_the_books_know_it() {
+    let world = World::new();
+    signed(&world, STRANGER, "of a contract", "1")
+        .await
+        .assert_served();
+    for _ in 0..3 {
+        let again = signed(&world, STRANGER, "of a contract", "1").await;
+        assert_eq!(again.status, StatusCode::CONFLICT);
+        assert_eq!(again.code(), "payment_already_used");
+    }
+    assert_eq!(world.rail.verifications(), 1);
+    // They were not charged: a second later the next wallet is asked about.
+    world.clock.advance_s(1);
+    signed(&world, STRANGER, "of a contract", "2")
         .await
         .assert_served();
 }

@@ -30,7 +30,7 @@ use farebox_core::ledger::{Attach, Payment, SellerSide};
 use farebox_core::payment::{Effect, Event, Phase};
 use farebox_seller::body::BodyDigest;
 use farebox_seller::till::settle::{Attempt, Settlement};
-use farebox_seller::till::{Fingerprint, NotClaimed, Seat, Taken};
+use farebox_seller::till::{Fingerprint, NotClaimed, NotProven, Proven, Seat, Taken};
 use farebox_wire::x402::reason::Reason;
 use tokio::time::Instant;
 
@@ -39,7 +39,7 @@ use super::desk::{Case, Desk};
 use super::hand_over::Owed;
 use super::limits::{Allowance, Cost};
 use super::memory::Memory;
-use super::verify::{REJECTED, Unfit, ask_chain, rejected_reason, repeat};
+use super::verify::{REJECTED, may_ask, rejected_reason, repeat};
 
 /// The name of the only route of a facilitator, in its books.
 const ROUTE: &str = "settle";
@@ -64,39 +64,34 @@ pub(super) struct Settling {
 impl Settling {
     /// The answer, and the seat that is to be kept until it is on its way.
     pub(super) async fn run(self) -> (Settled, Option<Seat>) {
-        if let Err(refused) = self.check().await {
-            return (refused, None);
-        }
+        let proven = match self.check().await {
+            Ok(proven) => proven,
+            Err(refused) => return (refused, None),
+        };
         match self.sit().await {
-            Ok(seat) => (self.seated().await, Some(seat)),
+            Ok(seat) => (self.seated(proven).await, Some(seat)),
             Err(refused) => (refused, None),
         }
     }
 
-    /// What has to hold before anything is kept for the credential.
-    async fn check(&self) -> Result<(), Settled> {
-        if self.case.is_unsigned_yet() {
-            self.ask_chain_for_signature().await?;
-        }
+    /// What has to hold before anything is kept for the credential: a signature that only the
+    /// chain can judge is good if the chain says so, or if these very bytes have been taken before.
+    async fn check(&self) -> Result<Option<Proven>, Settled> {
+        let Case { rail, examined } = &self.case;
+        let may_ask = || may_ask(&self.case, &self.allowance);
+        let proven = self.desk.till().prove(rail.as_ref(), examined, may_ask);
+        let proven = proven.await.map_err(|why| match why {
+            NotProven::NotAsked(after) => Settled::TooMuch(after),
+            NotProven::Refused(refusal) => {
+                self.allowance.charge_for(&refusal);
+                Settled::refused(refusal)
+            }
+            NotProven::Ledger(error) => Settled::no_books(&error),
+        })?;
         match self.is_key_of_another() {
             true => Err(Settled::KeyReused),
-            false => Ok(()),
+            false => Ok(proven),
         }
-    }
-
-    /// A signature that only the chain can judge: good if the chain says so, or if these very
-    /// bytes have been taken before.
-    async fn ask_chain_for_signature(&self) -> Result<(), Settled> {
-        let earlier = self.desk.earlier(&self.case).await;
-        let earlier = earlier.map_err(|error| Settled::no_books(&error))?;
-        if earlier.is_some_and(|payment| self.case.is_of(&payment)) {
-            return Ok(());
-        }
-        let asked = ask_chain(&self.case, &self.allowance).await;
-        asked.map_err(|why| match why {
-            Unfit::TooMuch(after) => Settled::TooMuch(after),
-            Unfit::Refused(refusal) => Settled::refused(refusal),
-        })
     }
 
     fn is_key_of_another(&self) -> bool {
@@ -135,14 +130,14 @@ impl Settling {
     }
 
     /// With the seat of its identity.
-    async fn seated(&self) -> Settled {
+    async fn seated(&self, proven: Option<Proven>) -> Settled {
         let payment = match self.desk.earlier(&self.case).await {
             Ok(Some(payment)) => payment,
-            Ok(None) => return self.first().await,
+            Ok(None) => return self.first(proven).await,
             Err(error) => return Settled::no_books(&error),
         };
         match repeat(&self.case, &payment) {
-            Repeat::AsNew => self.first().await,
+            Repeat::AsNew => self.first(proven).await,
             Repeat::UsedElsewhere => used_by_another(),
             _ if self.is_key_with_another_body(&payment) => Settled::KeyReused,
             Repeat::LetThrough => self.tell_once(payment).await,
@@ -160,7 +155,7 @@ impl Settling {
     }
 
     /// The credential comes for the first time.
-    async fn first(&self) -> Settled {
+    async fn first(&self, proven: Option<Proven>) -> Settled {
         if let Err(after) = self.allowance.may(Cost::FirstSight) {
             return Settled::TooMuch(after);
         }
@@ -172,7 +167,7 @@ impl Settling {
         };
         let till = self.desk.till();
         let claimed = till
-            .claim(self.case.rail.as_ref(), &self.case.examined, side)
+            .claim(self.case.rail.as_ref(), &self.case.examined, side, proven)
             .await;
         match claimed {
             Ok(payment) => {

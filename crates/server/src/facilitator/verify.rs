@@ -34,38 +34,35 @@ pub(super) async fn verify(desk: &Desk, question: &Question, allowance: &Allowan
             return Verified::refused(refusal, None);
         }
     };
-    let payer = case.examined.terms.payer.clone();
     match desk.earlier(&case).await {
         Err(error) => Verified::no_books(&error),
         Ok(Some(payment)) => again(desk, &case, &payment),
-        Ok(None) => match ask_chain(&case, allowance).await {
-            Ok(()) => Verified::Valid { payer },
-            Err(Unfit::TooMuch(after)) => Verified::TooMuch(after),
-            Err(Unfit::Refused(refusal)) => Verified::refused(refusal, payer),
-        },
+        Ok(None) => ask_chain(&case, allowance).await,
     }
 }
 
-/// Why a credential does not pass before the chain.
-pub(super) enum Unfit {
-    /// The chain refuses it, or does not answer.
-    Refused(Refusal),
-    /// It is not asked for this caller now.
-    TooMuch(RetryAfterS),
-}
-
-/// Asks the chain, within what the caller may make it do in vain.
-pub(super) async fn ask_chain(case: &Case, allowance: &Allowance) -> Result<(), Unfit> {
-    allowance.may(Cost::FirstSight).map_err(Unfit::TooMuch)?;
+/// Whether the chain may be asked for this caller now; what costs its time whatever comes of it is
+/// charged.
+pub(super) fn may_ask(case: &Case, allowance: &Allowance) -> Result<(), RetryAfterS> {
+    allowance.may(Cost::FirstSight)?;
     if case.is_unsigned_yet() {
-        allowance.may(Cost::Simulation).map_err(Unfit::TooMuch)?;
+        allowance.may(Cost::Simulation)?;
         allowance.charge(Cost::Simulation);
     }
+    Ok(())
+}
+
+/// What the chain says, within what the caller may make it do in vain.
+async fn ask_chain(case: &Case, allowance: &Allowance) -> Verified {
+    if let Err(after) = may_ask(case, allowance) {
+        return Verified::TooMuch(after);
+    }
+    let payer = case.examined.terms.payer.clone();
     match case.rail.verify(&case.examined).await {
-        Ok(_) => Ok(()),
+        Ok(_) => Verified::Valid { payer },
         Err(refusal) => {
             allowance.charge_for(&refusal);
-            Err(Unfit::Refused(refusal))
+            Verified::refused(refusal, payer)
         }
     }
 }
