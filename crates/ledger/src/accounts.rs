@@ -29,7 +29,7 @@ pub(crate) enum Place {
     Spent,
 }
 
-/// The accounts that one sum moves between.
+/// The accounts that one sum of a budget moves between.
 pub(crate) struct Triple {
     pub(crate) away: String,
     pub(crate) held: String,
@@ -43,24 +43,6 @@ impl Triple {
             Place::Away => &self.away,
             Place::Held => &self.held,
             Place::Spent => &self.spent,
-        }
-    }
-
-    /// Of the payment's own asset.
-    pub(crate) fn of_payment(payment: &Payment) -> Self {
-        let payee = &payment.terms.payee;
-        if payment.role == Role::Buyer {
-            return Self {
-                away: "buyer/wallet".to_owned(),
-                held: "buyer/reserved".to_owned(),
-                spent: format!("buyer/spent/{payee}"),
-            };
-        }
-        let books = role_name(payment.role);
-        Self {
-            away: format!("{books}/payers"),
-            held: held_from(payment.role, payer_of(payment)),
-            spent: format!("{books}/revenue/{payee}"),
         }
     }
 
@@ -84,6 +66,20 @@ impl Triple {
             held: name("reserved"),
             spent: name("spent"),
         }
+    }
+}
+
+/// The account that a payment's own asset is in at a place.
+pub(crate) fn of_payment(payment: &Payment, place: Place) -> String {
+    let payee = &payment.terms.payee;
+    let books = role_name(payment.role);
+    match (payment.role, place) {
+        (Role::Buyer, Place::Away) => "buyer/wallet".to_owned(),
+        (Role::Buyer, Place::Held) => "buyer/reserved".to_owned(),
+        (Role::Buyer, Place::Spent) => ["buyer/spent/", payee].concat(),
+        (_, Place::Away) => [books, "/payers"].concat(),
+        (_, Place::Held) => held_from(payment.role, payer_of(payment)),
+        (_, Place::Spent) => [books, "/revenue/", payee].concat(),
     }
 }
 
@@ -135,15 +131,15 @@ pub(crate) fn purpose_of(account: &str) -> Option<(Purpose, Place)> {
 
 /// What a seller or facilitator holds of a payer.
 pub(crate) fn held_from(role: Role, payer: &str) -> String {
-    format!("{}/held/{payer}", role_name(role))
+    [role_name(role), "/held/", payer].concat()
 }
 
 /// The memo of what was ever settled from a payer, and its counterpart.
 pub(crate) fn settled_from(role: Role, payer: &str) -> (String, String) {
     let books = role_name(role);
     (
-        format!("{books}/settled/{payer}"),
-        format!("{books}/settled"),
+        [books, "/settled/", payer].concat(),
+        [books, "/settled"].concat(),
     )
 }
 

@@ -2,26 +2,28 @@
 
 use farebox_core::ledger::{Applied, Attach, Lease, LedgerError, Payment, PaymentId};
 use farebox_core::payment::{self, Effect, Event};
-use rusqlite::{Connection, params};
+use rusqlite::params;
 
-use crate::accounts;
-use crate::postings::{self, Entry};
+use crate::books::Books;
+use crate::postings::{self, Draft, Entry};
 use crate::row::{self, Stored};
-use crate::{blob, error};
+use crate::{accounts, blob};
 
-/// Events on one payment, in turn, inside the caller's transaction.
+/// Events on one payment, in turn, inside the caller's transaction: all are decided before the
+/// first is written.
 pub(crate) fn apply(
-    connection: &Connection,
+    books: &mut Books,
     id: &PaymentId,
     events: &[Event],
     attach: Attach,
     now_ms: u64,
 ) -> Result<Applied, LedgerError> {
-    let mut stored = row::by_id(connection, id)?;
+    let mut stored = books.take(id)?;
     let mut effects = Vec::new();
     let mut has_moved = false;
+    let mut draft = Draft::default();
     for event in events {
-        let (more, moved) = take(connection, &mut stored, event, now_ms)?;
+        let (more, moved) = take(books, &mut draft, &mut stored, event, now_ms)?;
         effects.extend(more);
         has_moved |= moved;
     }
@@ -29,97 +31,88 @@ pub(crate) fn apply(
     if has_moved || added != Added::Nothing {
         stored.payment.updated_ms = now_ms;
     }
-    save(connection, &stored, has_moved, added)?;
-    Ok(Applied {
-        payment: stored.payment,
-        effects,
-    })
+    draft.write(books, stored.seq)?;
+    save(books, &mut stored, has_moved, added)?;
+    let payment = stored.payment.clone();
+    books.keep(stored);
+    Ok(Applied { payment, effects })
 }
 
 /// What belongs to a payment, without an event.
-pub(crate) fn attach(
-    connection: &Connection,
-    id: &PaymentId,
-    attach: Attach,
-) -> Result<(), LedgerError> {
-    let mut stored = row::by_id(connection, id)?;
+pub(crate) fn attach(books: &mut Books, id: &PaymentId, attach: Attach) -> Result<(), LedgerError> {
+    let mut stored = books.take(id)?;
     let added = attach_to(&mut stored.payment, attach);
-    save(connection, &stored, false, added)
+    save(books, &mut stored, false, added)?;
+    books.keep(stored);
+    Ok(())
 }
 
 /// Writes as little as will do: every column that is named costs its indexes.
 fn save(
-    connection: &Connection,
-    stored: &Stored,
+    books: &mut Books,
+    stored: &mut Stored,
     has_moved: bool,
     added: Added,
 ) -> Result<(), LedgerError> {
     if has_moved || added != Added::Nothing {
-        row::update(connection, stored)?;
+        row::update(books, stored)?;
     }
     if added == Added::More {
-        row::update_attachments(connection, stored)?;
+        row::update_attachments(books, stored)?;
     }
     Ok(())
 }
 
 /// A sign of life; `false` where another owner has the payment.
 pub(crate) fn renew_lease(
-    connection: &Connection,
+    books: &mut Books,
     id: &PaymentId,
     lease: &Lease,
 ) -> Result<bool, LedgerError> {
-    let renewed = connection
-        .prepare_cached(
-            "UPDATE payments SET lease_until_ms = ?3 WHERE id = ?1 AND lease_owner = ?2",
-        )
-        .and_then(|mut statement| {
-            statement.execute(params![id.0, lease.owner, blob::time(lease.until_ms)])
-        })
-        .map_err(error::store)?;
+    let sql = "UPDATE payments SET lease_until_ms = ?3 WHERE id = ?1 AND lease_owner = ?2";
+    let renewed = books.write(sql, |statement| {
+        statement.execute(params![id.0, lease.owner, blob::time(lease.until_ms)])
+    })?;
     if renewed == 0 {
         // Another owner, or no payment at all?
-        row::by_id(connection, id)?;
+        row::by_id(books.file(), id)?;
     }
     Ok(renewed > 0)
 }
 
 /// Compare and swap: `false` where the lease is no longer the one that was seen.
 pub(crate) fn take_lease(
-    connection: &Connection,
+    books: &mut Books,
     id: &PaymentId,
     seen: &Lease,
     lease: &Lease,
 ) -> Result<bool, LedgerError> {
-    let taken = connection
-        .prepare_cached(
-            "UPDATE payments SET lease_owner = ?4, lease_until_ms = ?5
-             WHERE id = ?1 AND lease_owner = ?2 AND lease_until_ms = ?3",
-        )
-        .and_then(|mut statement| {
-            statement.execute(params![
-                id.0,
-                seen.owner,
-                blob::time(seen.until_ms),
-                lease.owner,
-                blob::time(lease.until_ms)
-            ])
-        })
-        .map_err(error::store)?;
+    let sql = "UPDATE payments SET lease_owner = ?4, lease_until_ms = ?5
+             WHERE id = ?1 AND lease_owner = ?2 AND lease_until_ms = ?3";
+    let taken = books.write(sql, |statement| {
+        statement.execute(params![
+            id.0,
+            seen.owner,
+            blob::time(seen.until_ms),
+            lease.owner,
+            blob::time(lease.until_ms)
+        ])
+    })?;
     if taken == 0 {
         // Another taker, or no payment at all?
-        row::by_id(connection, id)?;
+        row::by_id(books.file(), id)?;
     }
     Ok(taken > 0)
 }
 
-/// Steps a payment and posts; the caller saves it. Gives the effects that are left, and whether
-/// anything about the payment changed.
+/// Steps a payment and drafts its entry; the caller writes both. Gives the effects that are left,
+/// and whether anything about the payment changed.
 ///
 /// An event that changes nothing leaves no entry, so that a watcher may repeat itself for years;
 /// a sending always does, because something left the house.
 pub(crate) fn take(
-    connection: &Connection,
+    books: &mut Books,
+    draft: &mut Draft,
     stored: &mut Stored,
     event: &Event,
     now_ms: u64,
@@ -138,13 +131,12 @@ pub(crate) fn take(
         lines.extend(postings::of_effect(*effect, &stored.payment, stored.day)?);
     }
     let entry = Entry {
-        payment: stored.seq,
         at_ms: now_ms,
-        event: &row::json(event)?,
+        event: row::json(event)?.into(),
         before: Some(stored.payment.state.phase),
         after: transition.state.phase,
     };
-    postings::write(connection, &entry, &lines)?;
+    draft.add(books, entry, lines)?;
     stored.payment.state = transition.state;
     if let Some(sent) = sent.filter(|sent| !stored.payment.hashes().any(|hash| *hash == sent.hash))
     {

@@ -6,6 +6,7 @@ use farebox_wire::money::UsdMicros;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::accounts::{Day, Triple};
+use crate::books::Books;
 use crate::postings::{self, USD};
 use crate::{blob, error};
 
@@ -14,16 +15,16 @@ const AGENT: &str = "agent/";
 
 /// Asks every budget that a cost falls under: the owner's, and the agent's own.
 pub(crate) fn decide(
-    connection: &Connection,
+    books: &mut Books,
     agent: Option<&str>,
     day: Day,
     cost: UsdMicros,
 ) -> Result<Result<(), Denial>, LedgerError> {
-    let owner = decide_one(connection, None, day, cost)?;
+    let owner = decide_one(books, None, day, cost)?;
     if owner.is_err() || agent.is_none() {
         return Ok(owner);
     }
-    decide_one(connection, agent, day, cost)
+    decide_one(books, agent, day, cost)
 }
 
 /// Replaces the limits that `change` names.
@@ -57,19 +58,21 @@ pub(crate) fn lines(connection: &Connection, day: Day) -> Result<Vec<BudgetLine>
 }
 
 fn decide_one(
-    connection: &Connection,
+    books: &mut Books,
     agent: Option<&str>,
     day: Day,
     cost: UsdMicros,
 ) -> Result<Result<(), Denial>, LedgerError> {
-    let Some(limits) = limits_of(connection, agent)? else {
+    let Some(limits) = limits_of(books.file(), agent)? else {
         return Ok(Err(Denial::NoBudget {
             agent: agent.map(str::to_owned),
         }));
     };
+    let mut used =
+        |triple: &Triple| used(triple, |account| Ok(books.account(account, USD)?.1.balance))?.sum();
     let usage = Usage {
-        day: used(connection, &Triple::of_day(agent, day))?.sum()?,
-        total: used(connection, &Triple::of_total(agent))?.sum()?,
+        day: used(&Triple::of_day(agent, day))?,
+        total: used(&Triple::of_total(agent))?,
     };
     Ok(policy::decide(agent, &limits, &usage, cost))
 }
@@ -87,8 +90,13 @@ fn lines_of(
         spent: used.spent,
         reserved: used.reserved,
     };
-    let today = used(connection, &Triple::of_day(agent, day))?;
-    let ever = used(connection, &Triple::of_total(agent))?;
+    let used = |triple: &Triple| {
+        used(triple, |account| {
+            postings::balance(connection, account, USD)
+        })
+    };
+    let today = used(&Triple::of_day(agent, day))?;
+    let ever = used(&Triple::of_total(agent))?;
     Ok([
         line(Level::Payment, limits.per_payment, Used::default()),
         line(Level::Day, limits.per_day, today),
@@ -110,9 +118,12 @@ impl Used {
     }
 }
 
-fn used(connection: &Connection, triple: &Triple) -> Result<Used, LedgerError> {
-    let balance = |account: &str| {
-        let balance = postings::balance(connection, account, USD)?;
+fn used(
+    triple: &Triple,
+    mut balance: impl FnMut(&str) -> Result<i128, LedgerError>,
+) -> Result<Used, LedgerError> {
+    let mut balance = |account: &str| {
+        let balance = balance(account)?;
         u128::try_from(balance)
             .map(UsdMicros)
             .map_err(|_| LedgerError::Damaged(format!("{account} is negative: {balance}")))

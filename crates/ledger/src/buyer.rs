@@ -5,28 +5,35 @@ use farebox_core::ledger::{BuyerSide, CallKey, LedgerError, NewSpend, Payment, R
 use farebox_core::payment::{Effect, Role, State};
 use rusqlite::Connection;
 
-use crate::postings::{self, Entry};
+use crate::accounts::{self, Day};
+use crate::books::Books;
+use crate::budget;
+use crate::postings::{self, Draft, Entry};
 use crate::row::{self, Stored};
-use crate::{accounts, budget};
 
 /// What stands in the journal for the first entry of a buyer's payment.
 const RESERVE: &str = "\"Reserve\"";
 
 /// See [`farebox_core::ledger::Ledger::reserve`].
-pub(crate) fn reserve(connection: &Connection, new: NewSpend) -> Result<Reserved, LedgerError> {
+/// May fail after it has written.
+pub(crate) fn reserve(books: &mut Books, new: NewSpend) -> Result<Reserved, LedgerError> {
     if !new.fresh
-        && let Some(twin) = by_call(connection, &new.call)?
+        && let Some(twin) = by_call(books.file(), &new.call)?
     {
         return Ok(Reserved::Twin(Box::new(twin)));
     }
     let day = accounts::day_of(new.now_ms);
     let agent = new.agent.as_deref();
-    if let Err(denial) = budget::decide(connection, agent, day, new.terms.cost)? {
+    if let Err(denial) = budget::decide(books, agent, day, new.terms.cost)? {
         return Ok(Reserved::Denied(denial));
     }
-    let stored = row::insert(connection, payment_of(new), Some(day))?;
-    hold(connection, &stored, RESERVE, stored.payment.created_ms)?;
-    Ok(Reserved::First(Box::new(stored.payment)))
+    match hold(books, payment_of(new), Some(day), RESERVE)? {
+        Held::First(stored) => Ok(Reserved::First(Box::new(stored.payment))),
+        Held::Taken(payment) => Err(LedgerError::Store(format!(
+            "{} has no identity and yet a twin",
+            payment.id
+        ))),
+    }
 }
 
 /// The newest payment that a call still waits for.
@@ -34,26 +41,38 @@ pub(crate) fn by_call(
     connection: &Connection,
     call: &CallKey,
 ) -> Result<Option<Payment>, LedgerError> {
-    let tail = "WHERE call = ?1 AND is_live = 1 ORDER BY seq DESC LIMIT 1";
-    Ok(row::find(connection, tail, [&call.0])?.map(|stored| stored.payment))
+    Ok(row::find(connection, row::BY_CALL, [&call.0])?.map(|stored| stored.payment))
 }
 
-/// The first entry of a payment: its amount is held.
+/// What became of the first entry of a payment.
+pub(crate) enum Held {
+    /// It is written, and the amount is held.
+    First(Stored),
+    /// Another payment has its identity; nothing was written.
+    Taken(Payment),
+}
+
+/// Writes a new payment with its first entry.
 pub(crate) fn hold(
-    connection: &Connection,
-    stored: &Stored,
-    event: &str,
-    at_ms: u64,
-) -> Result<(), LedgerError> {
-    let lines = postings::of_effect(Effect::Reserve, &stored.payment, stored.day)?;
+    books: &mut Books,
+    payment: Payment,
+    day: Option<Day>,
+    event: &'static str,
+) -> Result<Held, LedgerError> {
     let entry = Entry {
-        payment: stored.seq,
-        at_ms,
-        event,
+        at_ms: payment.created_ms,
+        event: event.into(),
         before: None,
-        after: stored.payment.state.phase,
+        after: payment.state.phase,
     };
-    postings::write(connection, &entry, &lines)
+    let lines = postings::of_effect(Effect::Reserve, &payment, day)?;
+    let mut draft = Draft::default();
+    draft.add(books, entry, lines)?;
+    let held = row::insert(books, payment, day)?;
+    if let Held::First(stored) = &held {
+        draft.write(books, stored.seq)?;
+    }
+    Ok(held)
 }
 
 fn payment_of(new: NewSpend) -> Payment {

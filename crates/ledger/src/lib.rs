@@ -43,8 +43,10 @@
 mod accounts;
 mod apply;
 mod blob;
+mod books;
 mod budget;
 mod buyer;
+mod cache;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod error;

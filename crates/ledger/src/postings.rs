@@ -1,27 +1,29 @@
-//! Writes entries: the only place that changes a balance.
+//! Decides and writes entries: the only place that changes a balance.
 //!
 //! Every entry is checked to sum to zero per asset before a byte of it is written; every posting
-//! carries its account's balance after it. Balances are read in the same transaction.
+//! carries its account's balance after it.
+
+use std::borrow::Cow;
+use std::rc::Rc;
 
 use farebox_core::ledger::{LedgerError, Payment};
 use farebox_core::payment::{Effect, Phase, Role};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::accounts::{self, Day, Place, Triple};
-use crate::blob::{self, Blob};
-use crate::error;
+use crate::books::Books;
+use crate::cache::Slot;
+use crate::{blob, error};
 
 /// How US dollars are written where an asset is expected.
 pub(crate) const USD: &str = "";
 
 /// What is written down about an entry, besides its postings.
-pub(crate) struct Entry<'a> {
-    /// The payment's place in the file.
-    pub(crate) payment: i64,
+pub(crate) struct Entry {
     /// Unix milliseconds.
     pub(crate) at_ms: u64,
     /// JSON.
-    pub(crate) event: &'a str,
+    pub(crate) event: Cow<'static, str>,
     /// `None` for the first.
     pub(crate) before: Option<Phase>,
     /// Afterwards.
@@ -31,8 +33,64 @@ pub(crate) struct Entry<'a> {
 /// One line of an entry.
 pub(crate) struct Posting {
     account: String,
-    asset: String,
+    asset: Rc<str>,
     amount: i128,
+}
+
+/// Entries of one payment that are decided and checked. Nothing of them is written yet, so that
+/// whatever forbids one of them leaves nothing.
+#[derive(Default)]
+pub(crate) struct Draft {
+    entries: Vec<(Entry, Vec<Line>)>,
+}
+
+struct Line {
+    posting: Posting,
+    slot: Slot,
+    /// Of the account after it.
+    balance: i128,
+}
+
+impl Draft {
+    /// Adds an entry: its lines have to sum to zero, and its accounts to have room for them.
+    pub(crate) fn add(
+        &mut self,
+        books: &mut Books,
+        entry: Entry,
+        postings: Vec<Posting>,
+    ) -> Result<(), LedgerError> {
+        check_zero_sums(&postings)?;
+        let mut lines: Vec<Line> = Vec::with_capacity(postings.len());
+        for posting in postings {
+            let (slot, account) = books.account(&posting.account, &posting.asset)?;
+            let earlier = self.entries.iter().flat_map(|(_, lines)| lines);
+            let before = earlier
+                .chain(&lines)
+                .rfind(|line| line.slot == slot)
+                .map_or(account.balance, |line| line.balance);
+            let balance = before
+                .checked_add(posting.amount)
+                .ok_or(LedgerError::Overflow)?;
+            lines.push(Line {
+                posting,
+                slot,
+                balance,
+            });
+        }
+        self.entries.push((entry, lines));
+        Ok(())
+    }
+
+    /// Writes all of it for the payment in this row.
+    pub(crate) fn write(self, books: &mut Books, payment: i64) -> Result<(), LedgerError> {
+        for (entry, lines) in self.entries {
+            let number = insert_entry(books, payment, &entry)?;
+            for line in &lines {
+                post(books, number, line)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The lines that an effect asks for; none if it is not a posting effect.
@@ -44,16 +102,17 @@ pub(crate) fn of_effect(
     let Some((from, to)) = accounts::route_of(effect) else {
         return Ok(Vec::new());
     };
-    let mut postings = Vec::new();
-    let asset = payment.terms.asset.to_string();
+    let mut postings = Vec::with_capacity(4);
+    let asset: Rc<str> = payment.terms.asset.to_string().into();
     let amount = blob::posting_amount(payment.terms.amount)?;
-    let own = Triple::of_payment(payment);
-    transfer(&mut postings, own.at(from), own.at(to), &asset, amount);
+    let own = |place| accounts::of_payment(payment, place);
+    transfer(&mut postings, own(from), own(to), &asset, amount);
     match (&payment.buyer, day) {
         (Some(buyer), Some(day)) => {
-            let cost = blob::posting_cost(payment.terms.cost)?;
+            let (cost, usd) = (blob::posting_cost(payment.terms.cost)?, Rc::from(USD));
             for triple in budgets_of(buyer.agent.as_deref(), day) {
-                transfer(&mut postings, triple.at(from), triple.at(to), USD, cost);
+                let at = |place| triple.at(place).to_owned();
+                transfer(&mut postings, at(from), at(to), &usd, cost);
             }
         }
         // Counted when it settles, and not turned back when a reorg undoes it. A balance read
@@ -62,34 +121,38 @@ pub(crate) fn of_effect(
         // way, and only until the next look at the chain.
         _ if to == Place::Spent && from != Place::Spent && payment.role != Role::Buyer => {
             let (memo, counter) = accounts::settled_from(payment.role, accounts::payer_of(payment));
-            transfer(&mut postings, &counter, &memo, &asset, amount);
+            transfer(&mut postings, counter, memo, &asset, amount);
         }
         _ => {}
     }
     Ok(postings)
 }
 
-/// Writes an entry and its postings.
-pub(crate) fn write(
-    connection: &Connection,
-    entry: &Entry<'_>,
-    postings: &[Posting],
-) -> Result<(), LedgerError> {
-    check_zero_sums(postings)?;
-    let number = insert_entry(connection, entry).map_err(error::store)?;
-    for posting in postings {
-        post(connection, number, posting)?;
-    }
-    Ok(())
-}
-
-/// The balance of an account; zero where nothing was ever posted.
+/// The balance of an account in the file, for readers; zero where nothing was ever posted.
 pub(crate) fn balance(
     connection: &Connection,
     account: &str,
     asset: &str,
 ) -> Result<i128, LedgerError> {
     Ok(find(connection, account, asset)?.map_or(0, |(_, balance)| balance))
+}
+
+/// An account's place and balance in the file.
+pub(crate) fn find(
+    connection: &Connection,
+    account: &str,
+    asset: &str,
+) -> Result<Option<(i64, i128)>, LedgerError> {
+    connection
+        .prepare_cached("SELECT id, balance FROM accounts WHERE name = ?1 AND asset = ?2")
+        .and_then(|mut statement| {
+            statement
+                .query_row(params![account, asset], |row| {
+                    Ok((row.get(0)?, blob::from_signed(row.get(1)?)))
+                })
+                .optional()
+        })
+        .map_err(error::store)
 }
 
 /// The four triples (two without an agent) that a buyer's cost moves through.
@@ -101,10 +164,10 @@ fn budgets_of(agent: Option<&str>, day: Day) -> Vec<Triple> {
     triples
 }
 
-fn transfer(postings: &mut Vec<Posting>, from: &str, to: &str, asset: &str, amount: i128) {
-    let line = |account: &str, amount| Posting {
-        account: account.to_owned(),
-        asset: asset.to_owned(),
+fn transfer(postings: &mut Vec<Posting>, from: String, to: String, asset: &Rc<str>, amount: i128) {
+    let line = |account, amount| Posting {
+        account,
+        asset: Rc::clone(asset),
         amount,
     };
     // The negative of what came from an unsigned amount always fits.
@@ -128,79 +191,41 @@ fn check_zero_sums(postings: &[Posting]) -> Result<(), LedgerError> {
     Ok(())
 }
 
-fn insert_entry(connection: &Connection, entry: &Entry<'_>) -> rusqlite::Result<i64> {
-    connection
-        .prepare_cached(
-            "INSERT INTO entries (payment, at_ms, event, phase_before, phase_after)
-             VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?
-        .insert(params![
-            entry.payment,
+fn insert_entry(books: &mut Books, payment: i64, entry: &Entry) -> Result<i64, LedgerError> {
+    let sql = "INSERT INTO entries (payment, at_ms, event, phase_before, phase_after)
+             VALUES (?1, ?2, ?3, ?4, ?5)";
+    books.write(sql, |statement| {
+        statement.insert(params![
+            payment,
             blob::time(entry.at_ms),
             entry.event,
             entry.before.map(phase_name),
             phase_name(entry.after),
         ])
+    })
 }
 
-fn post(connection: &Connection, entry: i64, posting: &Posting) -> Result<(), LedgerError> {
-    let (account, before) = match find(connection, &posting.account, &posting.asset)? {
-        Some(found) => found,
-        None => (open_account(connection, posting).map_err(error::store)?, 0),
+fn post(books: &mut Books, entry: i64, line: &Line) -> Result<(), LedgerError> {
+    let Posting { amount, .. } = line.posting;
+    let account = match books.id_at(line.slot) {
+        Some(id) => id,
+        None => open_account(books, &line.posting)?,
     };
-    let balance = before
-        .checked_add(posting.amount)
-        .ok_or(LedgerError::Overflow)?;
-    let balance = blob::signed(balance);
-    insert_posting(
-        connection,
-        entry,
-        account,
-        blob::signed(posting.amount),
-        balance,
-    )
-    .map_err(error::store)
-}
-
-fn insert_posting(
-    connection: &Connection,
-    entry: i64,
-    account: i64,
-    amount: Blob,
-    balance: Blob,
-) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO postings (entry, account, amount, balance) VALUES (?1, ?2, ?3, ?4)",
-        )?
-        .execute(params![entry, account, amount, balance])?;
-    connection
-        .prepare_cached("UPDATE accounts SET balance = ?2 WHERE id = ?1")?
-        .execute(params![account, balance])?;
+    let (amount, balance) = (blob::signed(amount), blob::signed(line.balance));
+    books.write(
+        "INSERT INTO postings (entry, account, amount, balance) VALUES (?1, ?2, ?3, ?4)",
+        |statement| statement.execute(params![entry, account, amount, balance]),
+    )?;
+    books.posted(line.slot, account, line.balance);
     Ok(())
 }
 
-fn find(
-    connection: &Connection,
-    account: &str,
-    asset: &str,
-) -> Result<Option<(i64, i128)>, LedgerError> {
-    connection
-        .prepare_cached("SELECT id, balance FROM accounts WHERE name = ?1 AND asset = ?2")
-        .and_then(|mut statement| {
-            statement
-                .query_row(params![account, asset], |row| {
-                    Ok((row.get(0)?, blob::from_signed(row.get(1)?)))
-                })
-                .optional()
-        })
-        .map_err(error::store)
-}
-
-fn open_account(connection: &Connection, posting: &Posting) -> rusqlite::Result<i64> {
-    connection
-        .prepare_cached("INSERT INTO accounts (name, asset, balance) VALUES (?1, ?2, ?3)")?
-        .insert(params![posting.account, posting.asset, blob::signed(0)])
+/// Its balance is written at the end of the transaction, as everybody's.
+fn open_account(books: &mut Books, posting: &Posting) -> Result<i64, LedgerError> {
+    books.write(
+        "INSERT INTO accounts (name, asset, balance) VALUES (?1, ?2, ?3)",
+        |statement| statement.insert(params![posting.account, &*posting.asset, blob::signed(0)]),
+    )
 }
 
 const fn phase_name(phase: Phase) -> &'static str {

@@ -1,10 +1,10 @@
 //! A thread that owns one connection and runs queued jobs on it, as many in one transaction as
-//! wait at that moment. [`crate::writer`] and [`crate::readers`] say what a transaction is.
+//! wait at that moment. [`crate::writer`] and [`crate::readers`] say what a transaction is, and
+//! what a job sees of the connection (`C`).
 
 use std::thread;
 
 use farebox_core::ledger::LedgerError;
-use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error;
@@ -15,25 +15,28 @@ const QUEUE_MAX: usize = 1024;
 const BATCH_MAX: usize = 256;
 
 /// Runs waiting jobs in one transaction; an error is everybody's.
-pub(crate) type Turn = fn(&Connection, &mut [Box<dyn Job>]) -> Result<(), LedgerError>;
+pub(crate) type Turn<C> = fn(&mut C, &mut [Box<dyn Job<C>>]) -> Result<(), LedgerError>;
 
 /// Hands jobs to the thread. The thread ends when this is dropped and the queue is empty.
-#[derive(Clone)]
-pub(crate) struct Queue {
-    jobs: mpsc::Sender<Box<dyn Job>>,
+pub(crate) struct Queue<C> {
+    jobs: mpsc::Sender<Box<dyn Job<C>>>,
 }
 
-impl Queue {
+impl<C> Clone for Queue<C> {
+    fn clone(&self) -> Self {
+        Self {
+            jobs: self.jobs.clone(),
+        }
+    }
+}
+
+impl<C: Send + 'static> Queue<C> {
     /// Starts the thread.
-    pub(crate) fn start(
-        name: &str,
-        connection: Connection,
-        turn: Turn,
-    ) -> Result<Self, LedgerError> {
+    pub(crate) fn start(name: &str, connection: C, turn: Turn<C>) -> Result<Self, LedgerError> {
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
         thread::Builder::new()
             .name(name.to_owned())
-            .spawn(move || work(&connection, queue, turn))
+            .spawn(move || work(connection, queue, turn))
             .map_err(|error| LedgerError::Store(format!("no thread for the ledger: {error}")))?;
         Ok(Self { jobs })
     }
@@ -43,7 +46,7 @@ impl Queue {
     pub(crate) async fn run<T, F>(&self, work: F) -> Result<T, LedgerError>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, LedgerError> + Send + 'static,
+        F: FnOnce(&mut C) -> Result<T, LedgerError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
         let job = Pending {
@@ -58,9 +61,9 @@ impl Queue {
 }
 
 /// One command in the queue.
-pub(crate) trait Job: Send {
-    /// Does it; whether what it wrote may stay in the transaction.
-    fn run(&mut self, connection: &Connection) -> bool;
+pub(crate) trait Job<C>: Send {
+    /// Does it; whether it succeeded.
+    fn run(&mut self, connection: &mut C) -> bool;
 
     /// Answers its caller; `ended` is the fate of the whole transaction.
     fn reply(self: Box<Self>, ended: &Result<(), LedgerError>);
@@ -72,12 +75,12 @@ struct Pending<T, F> {
     reply: oneshot::Sender<Result<T, LedgerError>>,
 }
 
-impl<T, F> Job for Pending<T, F>
+impl<C, T, F> Job<C> for Pending<T, F>
 where
     T: Send,
-    F: FnOnce(&Connection) -> Result<T, LedgerError> + Send,
+    F: FnOnce(&mut C) -> Result<T, LedgerError> + Send,
 {
-    fn run(&mut self, connection: &Connection) -> bool {
+    fn run(&mut self, connection: &mut C) -> bool {
         self.result = self.work.take().map(|work| work(connection));
         matches!(self.result, Some(Ok(_)))
     }
@@ -94,10 +97,10 @@ where
     }
 }
 
-fn work(connection: &Connection, mut queue: mpsc::Receiver<Box<dyn Job>>, turn: Turn) {
+fn work<C>(mut connection: C, mut queue: mpsc::Receiver<Box<dyn Job<C>>>, turn: Turn<C>) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while queue.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
-        let ended = turn(connection, &mut batch);
+        let ended = turn(&mut connection, &mut batch);
         if let Err(error) = &ended {
             tracing::error!(%error, jobs = batch.len(), "a transaction of the ledger failed");
         }

@@ -16,11 +16,14 @@ const LONG_READS_MAX: usize = 4;
 
 /// Starts the thread for reads of a few rows: under load many share one snapshot, which is not
 /// older than the call of any of them.
-pub(crate) fn start_quick(path: &Path) -> Result<Queue, LedgerError> {
+pub(crate) fn start_quick(path: &Path) -> Result<Queue<Connection>, LedgerError> {
     Queue::start("ledger-reader", schema::open_reader(path)?, look)
 }
 
-fn look(connection: &Connection, batch: &mut [Box<dyn Job>]) -> Result<(), LedgerError> {
+fn look(
+    connection: &mut Connection,
+    batch: &mut [Box<dyn Job<Connection>>],
+) -> Result<(), LedgerError> {
     at_one_moment(connection, |connection| {
         for job in batch {
             job.run(connection);
@@ -86,11 +89,11 @@ impl Inner {
         work: impl FnOnce(&Connection) -> Result<T, LedgerError>,
     ) -> Result<T, LedgerError> {
         let idle = self.lock().pop();
-        let connection = match idle {
+        let mut connection = match idle {
             Some(connection) => connection,
             None => schema::open_reader(&self.path)?,
         };
-        let result = at_one_moment(&connection, work)?;
+        let result = at_one_moment(&mut connection, |connection| work(connection))?;
         self.lock().push(connection);
         result
     }
@@ -102,8 +105,8 @@ impl Inner {
 }
 
 fn at_one_moment<T>(
-    connection: &Connection,
-    work: impl FnOnce(&Connection) -> T,
+    connection: &mut Connection,
+    work: impl FnOnce(&mut Connection) -> T,
 ) -> Result<T, LedgerError> {
     execute(connection, "BEGIN")?;
     let result = work(connection);

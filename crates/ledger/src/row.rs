@@ -7,11 +7,13 @@ use farebox_core::payment::{Hold, Phase, Role, State};
 use farebox_core::rail::{Credential, Handle};
 use farebox_wire::identity::Identity;
 use rusqlite::types::FromSql;
-use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use rusqlite::{Connection, OptionalExtension, Params, Row, ToSql, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::accounts::{Day, role_name};
+use crate::books::Books;
+use crate::buyer::Held;
 use crate::{blob, error};
 
 /// A payment with what only this store knows of it.
@@ -24,6 +26,19 @@ pub(crate) struct Stored {
     marks: Marks,
     /// The payment.
     pub(crate) payment: Payment,
+}
+
+#[cfg(test)]
+impl Stored {
+    /// In the first row.
+    pub(crate) fn of_test(payment: Payment) -> Self {
+        Self {
+            seq: 1,
+            day: None,
+            marks: Marks::of(&payment.state),
+            payment,
+        }
+    }
 }
 
 /// What the row's partial indexes are about.
@@ -42,15 +57,38 @@ impl Marks {
     }
 }
 
-/// Finds the first payment that fits `rest`, an SQL tail such as `WHERE id = ?1`.
+/// All columns of payments, in the order in which [`read`] takes them.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT seq, budget_day, id, role, state, terms, identity, created_ms, updated_ms,
+            valid_before_s, handle, hashes, receipt,
+            call, agent, url, credential_header, credential_value, lease_owner, lease_until_ms,
+            route, payload_digest, request_digest, body_digest
+         FROM payments ",
+            $rest
+        )
+    };
+}
+
+/// By [`PaymentId`].
+pub(crate) const BY_ID: &str = select!("WHERE id = ?1");
+/// By its place.
+pub(crate) const BY_SEQ: &str = select!("WHERE seq = ?1");
+/// By identity and role.
+pub(crate) const BY_IDENTITY: &str = select!("WHERE identity = ?1 AND role = ?2");
+/// The newest that a [`CallKey`] still waits for.
+pub(crate) const BY_CALL: &str =
+    select!("WHERE call = ?1 AND is_live = 1 ORDER BY seq DESC LIMIT 1");
+
+/// Finds the first payment that one of the statements above gives.
 pub(crate) fn find(
     connection: &Connection,
-    rest: &str,
+    sql: &'static str,
     arguments: impl Params,
 ) -> Result<Option<Stored>, LedgerError> {
-    let sql = select(rest);
     let found = connection
-        .prepare_cached(&sql)
+        .prepare_cached(sql)
         .and_then(|mut statement| {
             statement
                 .query_row(arguments, |row| Ok(read(row)))
@@ -60,13 +98,13 @@ pub(crate) fn find(
     found.transpose()
 }
 
-/// Finds all payments that fit `rest`.
+/// Finds all payments that fit `rest`, an SQL tail such as `WHERE is_open = 1`.
 pub(crate) fn find_all(
     connection: &Connection,
     rest: &str,
     arguments: impl Params,
 ) -> Result<Vec<Payment>, LedgerError> {
-    let sql = select(rest);
+    let sql = [select!(""), rest].concat();
     let mut statement = connection.prepare_cached(&sql).map_err(error::store)?;
     let mut rows = statement.query(arguments).map_err(error::store)?;
     let mut payments = Vec::new();
@@ -78,31 +116,33 @@ pub(crate) fn find_all(
 
 /// Finds one payment by its name, which must exist.
 pub(crate) fn by_id(connection: &Connection, id: &PaymentId) -> Result<Stored, LedgerError> {
-    find(connection, "WHERE id = ?1", [&id.0])?.ok_or_else(|| LedgerError::NotFound(id.clone()))
+    find(connection, BY_ID, [&id.0])?.ok_or_else(|| LedgerError::NotFound(id.clone()))
 }
 
-/// Writes a new payment; gives its place.
+/// Writes a new payment, unless another has its identity in its role.
 pub(crate) fn insert(
-    connection: &Connection,
+    books: &mut Books,
     payment: Payment,
     day: Option<Day>,
-) -> Result<Stored, LedgerError> {
+) -> Result<Held, LedgerError> {
     let sql = "INSERT INTO payments (id, role, state, is_open, is_live, terms, identity,
             created_ms, updated_ms, valid_before_s, handle, hashes, call, agent, url, lease_owner,
             lease_until_ms, budget_day, route, payload_digest, request_digest, body_digest)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, '[]', ?11, ?12, ?13, ?14, ?15, ?16,
-            ?17, ?18, ?19, ?20)";
+            ?17, ?18, ?19, ?20)
+         ON CONFLICT (identity, role) WHERE identity IS NOT NULL DO NOTHING";
     let buyer = payment.buyer.as_ref();
     let seller = payment.seller.as_ref();
-    let mut statement = connection.prepare_cached(sql).map_err(error::store)?;
-    let seq = statement
-        .insert(params![
+    let (state, terms) = (json(&payment.state)?, json(&payment.terms)?);
+    let marks = Marks::of(&payment.state);
+    let seq = books.write(sql, |statement| {
+        let added = statement.insert(params![
             payment.id.0,
             role_name(payment.role),
-            json(&payment.state)?,
-            is_open(&payment.state),
-            is_live(&payment.state),
-            json(&payment.terms)?,
+            state,
+            marks.is_open,
+            marks.is_live,
+            terms,
             payment.identity.as_ref().map(Identity::as_str),
             blob::time(payment.created_ms),
             payment.valid_before_s.map(blob::time),
@@ -117,54 +157,64 @@ pub(crate) fn insert(
             seller.map(|side| side.payload_digest),
             seller.map(|side| side.request_digest),
             seller.and_then(|side| side.body_digest),
-        ])
-        .map_err(error::store)?;
-    let marks = Marks::of(&payment.state);
-    Ok(Stored {
-        seq,
-        day,
-        marks,
-        payment,
+        ]);
+        match added {
+            Ok(seq) => Ok(Some(seq)),
+            Err(rusqlite::Error::StatementChangedRows(0)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    })?;
+    Ok(match seq {
+        None => Held::Taken(payment),
+        Some(seq) => Held::First(Stored {
+            seq,
+            day,
+            marks,
+            payment,
+        }),
     })
 }
 
 /// Writes what an event changes, with the facts that come with events.
-pub(crate) fn update(connection: &Connection, stored: &Stored) -> Result<(), LedgerError> {
+pub(crate) fn update(books: &mut Books, stored: &mut Stored) -> Result<(), LedgerError> {
     let payment = &stored.payment;
     let seller = payment.seller.as_ref();
-    let sql = "UPDATE payments
-         SET state = ?2, updated_ms = ?3, hashes = ?4, receipt = ?5, body_digest = ?6,
-            request_digest = ?7
-         WHERE seq = ?1";
-    let mut statement = connection.prepare_cached(sql).map_err(error::store)?;
-    statement
-        .execute(params![
-            stored.seq,
-            json(&payment.state)?,
-            blob::time(payment.updated_ms),
-            json(&payment.sent)?,
-            payment.receipt,
-            seller.and_then(|side| side.body_digest),
-            seller.map(|side| side.request_digest),
-        ])
-        .map_err(error::store)?;
     let marks = Marks::of(&payment.state);
+    let (state, sent) = (json(&payment.state)?, json(&payment.sent)?);
+    let facts: [&dyn ToSql; 7] = [
+        &stored.seq,
+        &state,
+        &blob::time(payment.updated_ms),
+        &sent,
+        &payment.receipt,
+        &seller.and_then(|side| side.body_digest),
+        &seller.map(|side| side.request_digest),
+    ];
+    // Four indexes hang on the marks, and most events change neither.
     if marks == stored.marks {
-        return Ok(());
+        return books
+            .write(UPDATE, |statement| statement.execute(facts))
+            .map(|_| ());
     }
-    // Apart: four indexes hang on them, and most events change neither.
-    connection
-        .prepare_cached("UPDATE payments SET is_open = ?2, is_live = ?3 WHERE seq = ?1")
-        .and_then(|mut marking| marking.execute(params![stored.seq, marks.is_open, marks.is_live]))
-        .map_err(error::store)?;
+    let [seq, state, updated, sent, receipt, body, request] = facts;
+    let all: [&dyn ToSql; 9] = [
+        seq,
+        state,
+        updated,
+        sent,
+        receipt,
+        body,
+        request,
+        &marks.is_open,
+        &marks.is_live,
+    ];
+    books.write(UPDATE_WITH_MARKS, |statement| statement.execute(all))?;
+    stored.marks = marks;
     Ok(())
 }
 
 /// Writes everything else that can change. Apart, because it touches more indexes.
-pub(crate) fn update_attachments(
-    connection: &Connection,
-    stored: &Stored,
-) -> Result<(), LedgerError> {
+pub(crate) fn update_attachments(books: &mut Books, stored: &Stored) -> Result<(), LedgerError> {
     let payment = &stored.payment;
     let buyer = payment.buyer.as_ref();
     let credential = buyer.and_then(|side| side.credential.as_ref());
@@ -174,23 +224,24 @@ pub(crate) fn update_attachments(
             credential_value = ?7, lease_owner = ?8, lease_until_ms = ?9, route = ?10,
             payload_digest = ?11
          WHERE seq = ?1";
-    let mut statement = connection.prepare_cached(sql).map_err(error::store)?;
-    statement
-        .execute(params![
-            stored.seq,
-            json(&payment.terms)?,
-            payment.identity.as_ref().map(Identity::as_str),
-            payment.valid_before_s.map(blob::time),
-            payment.handle.as_ref().map(|handle| &handle.0),
-            credential.map(|credential| &credential.header),
-            credential.map(|credential| &credential.value),
-            buyer.map(|side| &side.lease.owner),
-            buyer.map(|side| blob::time(side.lease.until_ms)),
-            seller.map(|side| &side.route),
-            seller.map(|side| side.payload_digest),
-        ])
-        .map_err(error::store)?;
-    Ok(())
+    let terms = json(&payment.terms)?;
+    books
+        .write(sql, |statement| {
+            statement.execute(params![
+                stored.seq,
+                terms,
+                payment.identity.as_ref().map(Identity::as_str),
+                payment.valid_before_s.map(blob::time),
+                payment.handle.as_ref().map(|handle| &handle.0),
+                credential.map(|credential| &credential.header),
+                credential.map(|credential| &credential.value),
+                buyer.map(|side| &side.lease.owner),
+                buyer.map(|side| blob::time(side.lease.until_ms)),
+                seller.map(|side| &side.route),
+                seller.map(|side| side.payload_digest),
+            ])
+        })
+        .map(|_| ())
 }
 
 /// Text for a JSON column.
@@ -208,20 +259,19 @@ pub(crate) fn is_live(state: &State) -> bool {
     state.is_open() && state.hold == Hold::Held
 }
 
-/// Columns that every payment has, in [`select`].
+const UPDATE: &str = "UPDATE payments
+     SET state = ?2, updated_ms = ?3, hashes = ?4, receipt = ?5, body_digest = ?6,
+        request_digest = ?7
+     WHERE seq = ?1";
+const UPDATE_WITH_MARKS: &str = "UPDATE payments
+     SET state = ?2, updated_ms = ?3, hashes = ?4, receipt = ?5, body_digest = ?6,
+        request_digest = ?7, is_open = ?8, is_live = ?9
+     WHERE seq = ?1";
+
+/// Columns that every payment has, in `select!`.
 const COMMON_COLUMNS: usize = 13;
 /// Columns that only buyers have; those of sellers follow.
 const BUYER_COLUMNS: usize = 7;
-
-fn select(rest: &str) -> String {
-    format!(
-        "SELECT seq, budget_day, id, role, state, terms, identity, created_ms, updated_ms,
-            valid_before_s, handle, hashes, receipt,
-            call, agent, url, credential_header, credential_value, lease_owner, lease_until_ms,
-            route, payload_digest, request_digest, body_digest
-         FROM payments {rest}"
-    )
-}
 
 /// Reads one column after the other: names would be looked up again for every row.
 struct Cells<'a> {
@@ -250,7 +300,7 @@ impl Cells<'_> {
     }
 }
 
-/// In the order of [`select`].
+/// In the order of `select!`.
 fn read(row: &Row<'_>) -> Result<Stored, LedgerError> {
     let mut cells = Cells { row, next: 0 };
     let seq = cells.take()?;

@@ -10,8 +10,11 @@ use farebox_wire::identity::Identity;
 use farebox_wire::money::Amount;
 use rusqlite::{Connection, params};
 
+use crate::books::Books;
+use crate::buyer::{self, Held};
+use crate::postings::{self, Draft};
 use crate::row::{self, Stored};
-use crate::{accounts, apply, blob, buyer, error, postings};
+use crate::{accounts, apply, blob, error};
 
 /// What stands in the journal for the first entry of a claim.
 const CLAIM: &str = "\"Claim\"";
@@ -19,40 +22,55 @@ const CLAIM: &str = "\"Claim\"";
 const COLLECTORS: [Role; 2] = [Role::Seller, Role::Facilitator];
 
 /// See [`farebox_core::ledger::Ledger::claim`].
-pub(crate) fn claim(connection: &Connection, new: NewClaim) -> Result<Claimed, LedgerError> {
+pub(crate) fn claim(books: &mut Books, new: NewClaim) -> Result<Claimed, LedgerError> {
     if new.role == Role::Buyer {
         return Err(LedgerError::Store(
             "a buyer reserves, only a seller or a facilitator claims".to_owned(),
         ));
     }
-    let existing = find(connection, new.role, &new.identity)?;
-    if let Some(stored) = &existing
-        && stored.payment.state.phase != Phase::Released
-    {
-        return Ok(Claimed::Repeat(Box::new(stored.payment.clone())));
-    }
-    match new.cover {
-        Cover::Balance(balance, mark) => {
-            if let Some(left) = shortfall(connection, &new, balance, mark)? {
-                return Ok(Claimed::Insufficient { left });
+    let refused = uncovered(books, &new)?;
+    let mut payment = payment_of(new);
+    // Most claims are first, and the index that refuses a second has to be asked in any case.
+    if refused.is_none() {
+        payment = match buyer::hold(books, payment, None, CLAIM)? {
+            Held::First(stored) => {
+                let payment = Box::new(stored.payment.clone());
+                books.keep(stored);
+                return Ok(Claimed::First(payment));
             }
-        }
-        Cover::OneAtATime(mark) => {
-            if held_from(connection, &new)? > 0 || has_paid_since(connection, &new, mark)? {
-                return Ok(Claimed::OneAtATime);
-            }
-        }
-        Cover::NotNeeded => {}
+            Held::Taken(payment) => payment,
+        };
     }
-    let stored = match existing {
-        Some(stored) => reclaim(connection, stored, new)?,
-        None => {
-            let stored = row::insert(connection, payment_of(new), None)?;
-            buyer::hold(connection, &stored, CLAIM, stored.payment.created_ms)?;
-            stored
-        }
+    let existing = match &payment.identity {
+        Some(identity) => find(books.file(), payment.role, identity)?,
+        None => None,
     };
-    Ok(Claimed::First(Box::new(stored.payment)))
+    match (existing, refused) {
+        (Some(stored), _) if stored.payment.state.phase != Phase::Released => {
+            Ok(Claimed::Repeat(Box::new(stored.payment)))
+        }
+        (_, Some(refused)) => Ok(refused),
+        (Some(stored), None) => reclaim(books, stored, payment),
+        (None, None) => Err(LedgerError::Damaged(format!(
+            "the identity of {} is taken by no payment",
+            payment.id
+        ))),
+    }
+}
+
+/// Why a claim cannot be made as far as the payer's means are concerned.
+fn uncovered(books: &mut Books, new: &NewClaim) -> Result<Option<Claimed>, LedgerError> {
+    Ok(match new.cover {
+        Cover::Balance(balance, mark) => {
+            shortfall(books, new, balance, mark)?.map(|left| Claimed::Insufficient { left })
+        }
+        Cover::OneAtATime(mark)
+            if held_from(books, new)? > 0 || has_paid_since(books, new, mark)? =>
+        {
+            Some(Claimed::OneAtATime)
+        }
+        Cover::OneAtATime(_) | Cover::NotNeeded => None,
+    })
 }
 
 /// What was ever settled from a payer.
@@ -62,10 +80,9 @@ pub(crate) fn payer_mark(
     payer: &str,
 ) -> Result<PayerMark, LedgerError> {
     let asset = asset.to_string();
-    sum(connection, &asset, |role| {
-        accounts::settled_from(role, payer).0
+    settled(payer, |account| {
+        postings::balance(connection, account, &asset)
     })
-    .map(|settled| PayerMark(Amount::from_atomic(settled)))
 }
 
 /// The payment that claimed an identity.
@@ -76,7 +93,7 @@ pub(crate) fn find(
 ) -> Result<Option<Stored>, LedgerError> {
     row::find(
         connection,
-        "WHERE identity = ?1 AND role = ?2",
+        row::BY_IDENTITY,
         params![identity.as_str(), accounts::role_name(role)],
     )
 }
@@ -119,7 +136,7 @@ pub(crate) fn claimed(
 
 /// What is left of a payer's balance, if that is less than the claim needs.
 fn shortfall(
-    connection: &Connection,
+    books: &mut Books,
     new: &NewClaim,
     balance: Amount,
     mark: PayerMark,
@@ -127,10 +144,11 @@ fn shortfall(
     let Some(payer) = &new.terms.payer else {
         return Ok(None);
     };
-    let settled = payer_mark(connection, &new.terms.asset, payer)?.0;
+    let asset = new.terms.asset.to_string();
+    let settled = settled(payer, |account| balance_of(books, account, &asset))?.0;
     // The count never falls, so what is above the mark has gone since the balance was asked for.
     let gone = settled.checked_sub(mark.0).unwrap_or_default();
-    let held = held_from(connection, new)?;
+    let held = held_from(books, new)?;
     let taken = gone
         .checked_add(Amount::from_atomic(held))
         .ok_or(LedgerError::Overflow)?;
@@ -139,34 +157,46 @@ fn shortfall(
 }
 
 /// Whether anything was settled from the payer since the mark was read.
-fn has_paid_since(
-    connection: &Connection,
-    new: &NewClaim,
-    mark: PayerMark,
-) -> Result<bool, LedgerError> {
-    match &new.terms.payer {
-        Some(payer) => Ok(payer_mark(connection, &new.terms.asset, payer)? != mark),
-        None => Ok(false),
-    }
+fn has_paid_since(books: &mut Books, new: &NewClaim, mark: PayerMark) -> Result<bool, LedgerError> {
+    let Some(payer) = &new.terms.payer else {
+        return Ok(false);
+    };
+    let asset = new.terms.asset.to_string();
+    Ok(settled(payer, |account| balance_of(books, account, &asset))? != mark)
 }
 
 /// What other claims hold of the payer's money.
-fn held_from(connection: &Connection, new: &NewClaim) -> Result<u128, LedgerError> {
+fn held_from(books: &mut Books, new: &NewClaim) -> Result<u128, LedgerError> {
     let Some(payer) = &new.terms.payer else {
         return Ok(0);
     };
     let asset = new.terms.asset.to_string();
-    sum(connection, &asset, |role| accounts::held_from(role, payer))
+    sum(
+        |role| accounts::held_from(role, payer),
+        |account| balance_of(books, account, &asset),
+    )
+}
+
+/// What was ever settled from a payer, by the balances of accounts.
+fn settled(
+    payer: &str,
+    balance: impl FnMut(&str) -> Result<i128, LedgerError>,
+) -> Result<PayerMark, LedgerError> {
+    let settled = sum(|role| accounts::settled_from(role, payer).0, balance)?;
+    Ok(PayerMark(Amount::from_atomic(settled)))
+}
+
+fn balance_of(books: &mut Books, account: &str, asset: &str) -> Result<i128, LedgerError> {
+    Ok(books.account(account, asset)?.1.balance)
 }
 
 fn sum(
-    connection: &Connection,
-    asset: &str,
     account: impl Fn(Role) -> String,
+    mut balance: impl FnMut(&str) -> Result<i128, LedgerError>,
 ) -> Result<u128, LedgerError> {
     COLLECTORS.iter().try_fold(0_u128, |sum, role| {
         let name = account(*role);
-        let balance = postings::balance(connection, &name, asset)?;
+        let balance = balance(&name)?;
         let balance = u128::try_from(balance)
             .map_err(|_| LedgerError::Damaged(format!("{name} is negative: {balance}")))?;
         sum.checked_add(balance).ok_or(LedgerError::Overflow)
@@ -174,22 +204,22 @@ fn sum(
 }
 
 /// A released claim that comes again is new in everything but its name.
-fn reclaim(
-    connection: &Connection,
-    mut stored: Stored,
-    new: NewClaim,
-) -> Result<Stored, LedgerError> {
-    let now_ms = new.now_ms;
+fn reclaim(books: &mut Books, mut stored: Stored, new: Payment) -> Result<Claimed, LedgerError> {
+    let now_ms = new.created_ms;
     let payment = &mut stored.payment;
     payment.terms = new.terms;
-    payment.seller = Some(new.side);
-    payment.handle = Some(new.handle);
-    payment.valid_before_s = Some(new.valid_before_s);
+    payment.seller = new.seller;
+    payment.handle = new.handle;
+    payment.valid_before_s = new.valid_before_s;
     payment.updated_ms = now_ms;
-    apply::take(connection, &mut stored, &Event::Reclaimed, now_ms)?;
-    row::update(connection, &stored)?;
-    row::update_attachments(connection, &stored)?;
-    Ok(stored)
+    let mut draft = Draft::default();
+    apply::take(books, &mut draft, &mut stored, &Event::Reclaimed, now_ms)?;
+    draft.write(books, stored.seq)?;
+    row::update(books, &mut stored)?;
+    row::update_attachments(books, &stored)?;
+    let payment = Box::new(stored.payment.clone());
+    books.keep(stored);
+    Ok(Claimed::First(payment))
 }
 
 fn payment_of(new: NewClaim) -> Payment {

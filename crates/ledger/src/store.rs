@@ -13,6 +13,7 @@ use farebox_wire::caip::AssetId;
 use farebox_wire::identity::Identity;
 use rusqlite::Connection;
 
+use crate::books::Books;
 use crate::prune::Pruned;
 use crate::queue::Queue;
 use crate::readers::{self, Pool};
@@ -23,8 +24,8 @@ use crate::{accounts, apply, budget, buyer, prune, read, row, schema, seller, ve
 /// Calls need a Tokio runtime. A call whose future is dropped may still take effect.
 #[derive(Clone)]
 pub struct SqliteLedger {
-    writer: Queue,
-    quick_reader: Queue,
+    writer: Queue<Books>,
+    quick_reader: Queue<Connection>,
     long_readers: Pool,
 }
 
@@ -56,7 +57,11 @@ impl SqliteLedger {
         let mut all = Pruned::default();
         loop {
             let some = self
-                .write(move |connection| prune::prune_some(connection, now_ms))
+                .write_guarded(move |books| {
+                    let some = prune::prune_some(books.file(), now_ms)?;
+                    books.forget_payments();
+                    Ok(some)
+                })
                 .await?;
             if some == Pruned::default() {
                 return Ok(all);
@@ -66,13 +71,22 @@ impl SqliteLedger {
         }
     }
 
-    /// For what writes.
+    /// For what decides first and then writes, see [`Books::write`].
     async fn write<T, F>(&self, work: F) -> Result<T, LedgerError>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, LedgerError> + Send + 'static,
+        F: FnOnce(&mut Books) -> Result<T, LedgerError> + Send + 'static,
     {
         self.writer.run(work).await
+    }
+
+    /// For what may fail after it has written.
+    async fn write_guarded<T, F>(&self, work: F) -> Result<T, LedgerError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Books) -> Result<T, LedgerError> + Send + 'static,
+    {
+        self.writer.run(move |books| books.guarded(work)).await
     }
 
     /// For reads of a few rows that have an index.
@@ -81,7 +95,7 @@ impl SqliteLedger {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, LedgerError> + Send + 'static,
     {
-        self.quick_reader.run(work).await
+        self.quick_reader.run(|connection| work(connection)).await
     }
 
     /// For reads that grow with the ledger.
@@ -97,13 +111,12 @@ impl SqliteLedger {
 #[async_trait]
 impl Ledger for SqliteLedger {
     async fn reserve(&self, new: NewSpend) -> Result<Reserved, LedgerError> {
-        self.write(move |connection| buyer::reserve(connection, new))
+        self.write_guarded(move |books| buyer::reserve(books, new))
             .await
     }
 
     async fn claim(&self, new: NewClaim) -> Result<Claimed, LedgerError> {
-        self.write(move |connection| seller::claim(connection, new))
-            .await
+        self.write(move |books| seller::claim(books, new)).await
     }
 
     async fn payer_mark(&self, asset: &AssetId, payer: &str) -> Result<PayerMark, LedgerError> {
@@ -120,13 +133,13 @@ impl Ledger for SqliteLedger {
         now_ms: u64,
     ) -> Result<Applied, LedgerError> {
         let id = id.clone();
-        self.write(move |connection| apply::apply(connection, &id, &events, attach, now_ms))
+        self.write(move |books| apply::apply(books, &id, &events, attach, now_ms))
             .await
     }
 
     async fn renew_lease(&self, id: &PaymentId, lease: Lease) -> Result<bool, LedgerError> {
         let id = id.clone();
-        self.write(move |connection| apply::renew_lease(connection, &id, &lease))
+        self.write(move |books| apply::renew_lease(books, &id, &lease))
             .await
     }
 
@@ -137,20 +150,20 @@ impl Ledger for SqliteLedger {
         lease: Lease,
     ) -> Result<bool, LedgerError> {
         let (id, seen) = (id.clone(), seen.clone());
-        self.write(move |connection| apply::take_lease(connection, &id, &seen, &lease))
+        self.write(move |books| apply::take_lease(books, &id, &seen, &lease))
             .await
     }
 
     async fn attach(&self, id: &PaymentId, attach: Attach) -> Result<(), LedgerError> {
         let id = id.clone();
-        self.write(move |connection| apply::attach(connection, &id, attach))
+        self.write(move |books| apply::attach(books, &id, attach))
             .await
     }
 
     async fn payment(&self, id: &PaymentId) -> Result<Option<Payment>, LedgerError> {
         let id = id.clone();
         self.find(move |connection| {
-            let found = row::find(connection, "WHERE id = ?1", [&id.0])?;
+            let found = row::find(connection, row::BY_ID, [&id.0])?;
             Ok(found.map(|stored| stored.payment))
         })
         .await
@@ -192,12 +205,12 @@ impl Ledger for SqliteLedger {
 
     async fn set_budget(&self, agent: Option<&str>, change: Limits) -> Result<(), LedgerError> {
         let agent = agent.map(str::to_owned);
-        self.write(move |connection| budget::set(connection, agent.as_deref(), change))
+        self.write_guarded(move |books| budget::set(books.file(), agent.as_deref(), change))
             .await
     }
 
     async fn seed_budget(&self, limits: Limits) -> Result<bool, LedgerError> {
-        self.write(move |connection| budget::seed(connection, limits))
+        self.write_guarded(move |books| budget::seed(books.file(), limits))
             .await
     }
 

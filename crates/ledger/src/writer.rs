@@ -1,48 +1,48 @@
 //! The one thread of this process that writes, with group commit.
 //!
-//! It takes all jobs that wait, runs each in its own savepoint inside one
-//! `BEGIN IMMEDIATE … COMMIT`, and they are answered only after COMMIT returned (law 2). It must
-//! never keep anything between two transactions: other processes write to the same file.
+//! It takes all jobs that wait, runs them inside one `BEGIN IMMEDIATE … COMMIT`, and they are
+//! answered only after COMMIT returned (law 2). What it remembers from one transaction to the next
+//! it may use only as [`crate::books`] says: other processes write to the same file.
 
 use farebox_core::ledger::LedgerError;
 use rusqlite::Connection;
 
+use crate::books::Books;
 use crate::queue::{Job, Queue};
-use crate::schema::execute;
 
 /// Starts the thread. A job that returns `Ok` is on disk; one that returns an error has written
-/// nothing.
-pub(crate) fn start(connection: Connection) -> Result<Queue, LedgerError> {
-    Queue::start("ledger-writer", connection, commit)
+/// nothing. One that fails after it has written, outside of [`Books::guarded`], takes all others
+/// of its transaction with it.
+pub(crate) fn start(connection: Connection) -> Result<Queue<Books>, LedgerError> {
+    Queue::start("ledger-writer", Books::new(connection), commit)
 }
 
-fn commit(connection: &Connection, batch: &mut [Box<dyn Job>]) -> Result<(), LedgerError> {
-    // Left open where a rollback has failed: nothing of it was kept, nothing may be.
-    if !connection.is_autocommit() {
-        execute(connection, "ROLLBACK")?;
-    }
-    execute(connection, "BEGIN IMMEDIATE")?;
-    let result = run_all(connection, batch).and_then(|()| execute(connection, "COMMIT"));
-    if result.is_err() && !connection.is_autocommit() {
-        execute(connection, "ROLLBACK")?;
+fn commit(books: &mut Books, batch: &mut [Box<dyn Job<Books>>]) -> Result<(), LedgerError> {
+    let result = books
+        .begin()
+        .and_then(|()| run_all(books, batch))
+        .and_then(|()| books.commit());
+    if result.is_err() {
+        books.roll_back()?;
     }
     result
 }
 
-fn run_all(connection: &Connection, batch: &mut [Box<dyn Job>]) -> Result<(), LedgerError> {
+fn run_all(books: &mut Books, batch: &mut [Box<dyn Job<Books>>]) -> Result<(), LedgerError> {
     for job in batch {
-        execute(connection, "SAVEPOINT job")?;
-        let keep = job.run(connection);
-        // A full or failing disk makes SQLite roll back by itself: then nobody's job is kept.
-        if connection.is_autocommit() {
+        books.begin_job();
+        let has_succeeded = job.run(books);
+        // Then nobody's job is kept.
+        if books.has_lost_transaction() {
             return Err(LedgerError::Store(
                 "the transaction was rolled back by a failing disk".to_owned(),
             ));
         }
-        if !keep {
-            execute(connection, "ROLLBACK TO job")?;
+        if !has_succeeded && books.has_written() {
+            return Err(LedgerError::Store(
+                "another change that shared the transaction failed halfway; try again".to_owned(),
+            ));
         }
-        execute(connection, "RELEASE job")?;
     }
     Ok(())
 }

@@ -6,14 +6,15 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
-use crate::error;
+use crate::conformance::kit;
 use crate::schema::open_writer;
+use crate::seller;
 
-fn insert(connection: &Connection, holder: &str) -> Result<(), LedgerError> {
-    connection
-        .execute("INSERT INTO budgets (holder) VALUES (?1)", [holder])
+fn insert(books: &mut Books, holder: &str) -> Result<(), LedgerError> {
+    let sql = "INSERT INTO budgets (holder) VALUES (?1)";
+    books
+        .write(sql, |statement| statement.execute([holder]))
         .map(|_| ())
-        .map_err(error::store)
 }
 
 fn holders(folder: &TempDir) -> Vec<String> {
@@ -35,16 +36,18 @@ async fn a_failing_job_undoes_its_own_writes_alone() {
     let writer = start(ledger(&folder)).expect("a thread");
     let (open, gate) = mpsc::channel::<()>();
     // While the first waits in its transaction, the others queue up for the next one.
-    let first = writer.run(move |connection| {
+    let first = writer.run(move |books| {
         gate.recv().expect("the gate opens");
-        insert(connection, "first")
+        insert(books, "first")
     });
-    let good = writer.run(|connection| insert(connection, "good"));
-    let bad = writer.run(|connection| {
-        insert(connection, "bad")?;
-        Err::<(), _>(LedgerError::Overflow)
+    let good = writer.run(|books| insert(books, "good"));
+    let bad = writer.run(|books| {
+        books.guarded(|books| {
+            insert(books, "bad")?;
+            Err::<(), _>(LedgerError::Overflow)
+        })
     });
-    let last = writer.run(|connection| insert(connection, "last"));
+    let last = writer.run(|books| insert(books, "last"));
     let opening = async { open.send(()).expect("a waiting job") };
     let (first, good, bad, last, ()) = tokio::join!(first, good, bad, last, opening);
     assert!(first.is_ok() && good.is_ok() && last.is_ok());
@@ -53,14 +56,48 @@ async fn a_failing_job_undoes_its_own_writes_alone() {
 }
 
 #[tokio::test]
+async fn a_job_that_fails_halfway_without_a_guard_leaves_nothing_of_its_transaction() {
+    let folder = TempDir::new().expect("a folder");
+    let writer = start(ledger(&folder)).expect("a thread");
+    let (open, gate) = mpsc::channel::<()>();
+    let (begin, begun) = tokio::sync::oneshot::channel();
+    let first = writer.run(move |books| {
+        begin.send(()).expect("somebody who waits");
+        gate.recv().expect("the gate opens");
+        insert(books, "first")
+    });
+    let good = writer.run(|books| insert(books, "good"));
+    let bad = writer.run(|books| {
+        insert(books, "bad")?;
+        Err::<(), _>(LedgerError::Overflow)
+    });
+    let last = writer.run(|books| insert(books, "last"));
+    let opening = async { open.send(()).expect("a waiting job") };
+    let others = async {
+        begun.await.expect("the first has a transaction of its own");
+        tokio::join!(good, bad, last, opening)
+    };
+    let (first, (good, bad, last, ())) = tokio::join!(first, others);
+    assert!(first.is_ok());
+    assert!(matches!(bad, Err(LedgerError::Overflow)));
+    for lost in [good, last] {
+        let error = lost.expect_err("no acknowledgement");
+        assert!(error.to_string().contains("try again"), "{error}");
+    }
+    assert_eq!(holders(&folder), ["first"]);
+    // The next transaction is as any other.
+    let next = writer.run(|books| insert(books, "next")).await;
+    assert!(next.is_ok());
+    assert_eq!(holders(&folder), ["first", "next"]);
+}
+
+#[tokio::test]
 async fn an_answer_means_that_others_can_see_it() {
     let folder = TempDir::new().expect("a folder");
     let writer = start(ledger(&folder)).expect("a thread");
     for n in 0..20 {
         let name = format!("{n:02}");
-        let written = writer
-            .run(move |connection| insert(connection, &name))
-            .await;
+        let written = writer.run(move |books| insert(books, &name)).await;
         assert!(written.is_ok());
         assert_eq!(holders(&folder).len(), n + 1);
     }
@@ -81,10 +118,7 @@ async fn a_full_disk_is_an_error_and_keeps_what_was_acknowledged() {
     let error = loop {
         let name = format!("{:03}{}", acknowledged.len(), "x".repeat(1000));
         let holder = name.clone();
-        match writer
-            .run(move |connection| insert(connection, &holder))
-            .await
-        {
+        match writer.run(move |books| insert(books, &holder)).await {
             Ok(()) => acknowledged.push(name),
             Err(error) => break error,
         }
@@ -92,12 +126,46 @@ async fn a_full_disk_is_an_error_and_keeps_what_was_acknowledged() {
     assert!(error.to_string().contains("the disk is full"), "{error}");
     assert_eq!(holders(&folder), acknowledged);
     // The next one is not caught in a transaction that was left open.
-    let next = writer.run(|connection| {
-        connection
-            .execute("DELETE FROM budgets", [])
-            .map_err(error::store)
-    });
+    let next =
+        writer.run(|books| books.write("DELETE FROM budgets", |statement| statement.execute([])));
     assert_eq!(next.await.expect("room for less"), acknowledged.len());
+}
+
+#[tokio::test]
+async fn a_full_disk_leaves_books_that_add_up_and_can_be_written_again() {
+    let folder = TempDir::new().expect("a folder");
+    let connection = ledger(&folder);
+    let pages: i64 = connection
+        .pragma_query_value(None, "page_count", |row| row.get(0))
+        .expect("a size");
+    connection
+        .pragma_update(None, "max_page_count", pages + 8)
+        .expect("a small disk");
+    let writer = start(connection).expect("a thread");
+    let sell = |name: String| writer.run(move |books| seller::claim(books, kit::claim(&name, 5)));
+    let mut acknowledged = 0_i64;
+    let error = loop {
+        match sell(format!("before {acknowledged}")).await {
+            Ok(_) => acknowledged += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(acknowledged > 0);
+    assert!(error.to_string().contains("the disk is full"), "{error}");
+    let room = writer.run(|books| {
+        let room = books
+            .file()
+            .pragma_update(None, "max_page_count", 1_000_000);
+        room.map_err(crate::error::store)
+    });
+    room.await.expect("a larger disk");
+    assert!(sell("after".to_owned()).await.is_ok());
+    let other = Connection::open(folder.path().join("ledger.db")).expect("a ledger");
+    crate::verify::full(&other).expect("books that add up");
+    let payments: i64 = other
+        .query_row("SELECT count(*) FROM payments", [], |row| row.get(0))
+        .expect("a count");
+    assert_eq!(payments, acknowledged + 1);
 }
 
 #[tokio::test]
@@ -105,9 +173,9 @@ async fn a_caller_that_gives_up_does_not_stop_the_writer() {
     let folder = TempDir::new().expect("a folder");
     let writer = start(ledger(&folder)).expect("a thread");
     let (open, gate) = mpsc::channel::<()>();
-    let mut impatient = Box::pin(writer.run(move |connection| {
+    let mut impatient = Box::pin(writer.run(move |books| {
         gate.recv().expect("the gate opens");
-        insert(connection, "impatient")
+        insert(books, "impatient")
     }));
     // Polled once, so that it is in the queue; then dropped.
     let once = std::future::poll_fn(|context| {
@@ -116,7 +184,7 @@ async fn a_caller_that_gives_up_does_not_stop_the_writer() {
     assert!(!once.await);
     drop(impatient);
     open.send(()).expect("a waiting job");
-    let patient = writer.run(|connection| insert(connection, "patient")).await;
+    let patient = writer.run(|books| insert(books, "patient")).await;
     assert!(patient.is_ok());
     assert_eq!(holders(&folder), ["impatient", "patient"]);
 }

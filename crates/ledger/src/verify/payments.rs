@@ -98,7 +98,7 @@ impl Pair {
 }
 
 fn check_one(connection: &Connection, seq: i64, found: &Sums) -> Result<(), LedgerError> {
-    let Some(stored) = row::find(connection, "WHERE seq = ?1", [seq])? else {
+    let Some(stored) = row::find(connection, row::BY_SEQ, [seq])? else {
         return Err(damaged(format!("the payment in row {seq} is missing")));
     };
     let payment = stored.payment;

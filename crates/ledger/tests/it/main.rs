@@ -8,3 +8,4 @@ mod folder;
 mod journal;
 mod processes;
 mod prune;
+mod remembered;
