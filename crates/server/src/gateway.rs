@@ -3,8 +3,12 @@
 //! The front door accepts, this file turns away what no seller should see and writes the line in
 //! the log, the seller's layer collects, `proxy` forwards.
 
+mod bell;
 mod headers;
+mod lane;
+mod pool;
 mod proxy;
+mod streamed;
 pub mod upstream;
 
 use std::future::Future;
@@ -99,7 +103,7 @@ impl Gateway {
             connect: Duration::from_millis(options.upstream_connect_ms),
             head: Duration::from_millis(options.upstream_head_ms),
         };
-        let proxy = Proxy::new(by_index, upstreams.unmatched, patience);
+        let proxy = Proxy::new(&by_index, upstreams.unmatched.as_ref(), patience);
         let limits = Limits {
             connections: options.connections_max,
             head: Duration::from_millis(options.client_head_ms),

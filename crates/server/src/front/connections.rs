@@ -14,7 +14,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use super::framing::{self, Ambiguous};
 use super::stall::Impatient;
+use super::timer::OneTimer;
 
 /// Bytes of a request's head: twice the largest payment header that is read. More is answered
 /// with 431.
@@ -137,7 +138,7 @@ async fn connection<A, F>(
         async move { Ok::<_, Infallible>(answered.await) }
     });
     let serving = http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(OneTimer::new())
         .header_read_timeout(limits.head)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)

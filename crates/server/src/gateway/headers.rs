@@ -59,15 +59,14 @@ fn strip(headers: &mut HeaderMap, is_unwanted: impl Fn(&str) -> bool) {
     }
 }
 
-/// Makes a client's headers fit for the upstream.
-pub(crate) fn for_upstream(headers: &mut HeaderMap, peer: Option<IpAddr>) {
+/// Makes a client's headers fit for the upstream, whose name is `host`.
+pub(crate) fn for_upstream(headers: &mut HeaderMap, peer: Option<IpAddr>, host: &HeaderValue) {
     // The gate itself asks the client for the body when the upstream starts to read it.
     strip(headers, |name| {
         HOP_BY_HOP.contains(&name) || ABOUT_THE_CLIENT.contains(&name) || name == EXPECT
     });
-    // The proxy's client writes the upstream's own.
-    if let Some(host) = headers.remove(HOST) {
-        headers.insert(X_FORWARDED_HOST, host);
+    if let Some(asked) = headers.insert(HOST, host.clone()) {
+        headers.insert(X_FORWARDED_HOST, asked);
     }
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
     if let Some(Ok(peer)) = peer.map(|ip| HeaderValue::try_from(ip.to_string())) {

@@ -44,10 +44,12 @@ fn what_a_client_says_about_its_address_is_replaced() {
         ("connection", "x-forwarded-proto"),
         ("x-forwarded-proto", "https"),
     ]);
-    for_upstream(&mut map, Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+    let host = HeaderValue::from_static("127.0.0.1:3000");
+    for_upstream(&mut map, Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), &host);
     assert_eq!(
         map,
         headers(&[
+            ("host", "127.0.0.1:3000"),
             ("x-forwarded-host", "api.example.com"),
             ("x-forwarded-proto", "http"),
             ("x-forwarded-for", "127.0.0.1"),

@@ -15,20 +15,14 @@ use axum::body::Body;
 use farebox_seller::ClientAddress;
 use farebox_seller::answer::problem;
 use farebox_seller::layer::MatchedRoute;
-use http::{Request, Response, StatusCode, Version};
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::{Client, Error};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
+use tokio::time::Instant;
 use tower_service::Service;
 
 use super::headers;
+use super::pool::{self, Failed, Pool};
 use super::upstream::Upstream;
-
-/// Idle connections are given up before common servers do (Node after 5 s): a request on one that
-/// is just being closed would fail.
-const POOL_IDLE: Duration = Duration::from_secs(4);
-/// Idle connections to one upstream: as many as a busy gate uses at once.
-const POOL_IDLE_MAX: usize = 512;
 
 /// How long an upstream may take.
 #[derive(Clone, Copy, Debug)]
@@ -46,32 +40,44 @@ pub(crate) struct Proxy {
 }
 
 struct Shared {
-    client: Client<HttpConnector, Body>,
     /// In the order of the seller's routes.
-    by_index: Vec<Upstream>,
-    unmatched: Option<Upstream>,
+    by_index: Vec<Target>,
+    unmatched: Option<Target>,
     head: Duration,
+}
+
+/// An upstream and the connections to it, which all routes to it share.
+#[derive(Clone)]
+struct Target {
+    host: HeaderValue,
+    pool: Arc<Pool>,
 }
 
 impl Proxy {
     pub(crate) fn new(
-        by_index: Vec<Upstream>,
-        unmatched: Option<Upstream>,
+        by_index: &[Upstream],
+        unmatched: Option<&Upstream>,
         patience: Patience,
     ) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(patience.connect));
-        connector.set_nodelay(true);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(POOL_IDLE)
-            .pool_max_idle_per_host(POOL_IDLE_MAX)
-            .build(connector);
+        let mut known: Vec<(&Upstream, Target)> = Vec::new();
+        for upstream in by_index.iter().chain(unmatched) {
+            if !known.iter().any(|(other, _)| *other == upstream) {
+                let target = Target {
+                    host: upstream.host(),
+                    pool: Pool::new(upstream, patience.connect),
+                };
+                known.push((upstream, target));
+            }
+        }
+        let target = |upstream: &Upstream| {
+            let mut all = known.iter();
+            let found = all.find(|(other, _)| *other == upstream);
+            found.map(|(_, target)| target.clone())
+        };
         Self {
             shared: Arc::new(Shared {
-                client,
-                by_index,
-                unmatched,
+                by_index: by_index.iter().filter_map(target).collect(),
+                unmatched: unmatched.and_then(target),
                 head: patience.head,
             }),
         }
@@ -95,44 +101,38 @@ impl Service<Request<Body>> for Proxy {
 
 impl Shared {
     async fn forward(&self, mut request: Request<Body>) -> Response<Body> {
-        let Some(upstream) = self.upstream_of(&request) else {
+        let Some(target) = self.target_of(&request) else {
             return problem(
                 StatusCode::NOT_FOUND,
                 "not_found",
                 "there is no server behind this path",
             );
         };
-        match upstream.locate(request.uri().path_and_query()) {
-            Ok(uri) => *request.uri_mut() = uri,
-            Err(error) => {
-                tracing::warn!(%error, "a request cannot be addressed");
-                let message = "the path cannot be forwarded";
-                return problem(StatusCode::BAD_REQUEST, "ambiguous_path", message);
-            }
+        // An upstream sees the path and query alone, byte for byte as they came.
+        if request.uri().authority().is_some() {
+            let path = request.uri().path_and_query().cloned();
+            *request.uri_mut() = Uri::from(path.unwrap_or(PathAndQuery::from_static("/")));
         }
         *request.version_mut() = Version::HTTP_11;
         let peer = request.extensions().get().map(|ClientAddress(ip)| *ip);
-        headers::for_upstream(request.headers_mut(), peer);
-        match tokio::time::timeout(self.head, self.client.request(request)).await {
+        headers::for_upstream(request.headers_mut(), peer, &target.host);
+        let now = Instant::now();
+        let deadline = now.checked_add(self.head).unwrap_or(now);
+        match target.pool.send(request, deadline).await {
             // Nobody asked for another protocol, and what follows would not be HTTP.
-            Ok(Ok(answer)) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 tracing::warn!("an upstream has switched protocols unasked");
                 broke_off()
             }
-            Ok(Ok(mut answer)) => {
+            Ok(mut answer) => {
                 headers::strip_hop_by_hop(answer.headers_mut());
-                answer.map(Body::new)
+                answer
             }
-            Ok(Err(error)) => failed(&error),
-            Err(_) => problem(
-                StatusCode::GATEWAY_TIMEOUT,
-                "upstream_timeout",
-                "the server behind this seller did not answer in time",
-            ),
+            Err(failed) => refusal_for(&failed),
         }
     }
 
-    fn upstream_of(&self, request: &Request<Body>) -> Option<&Upstream> {
+    fn target_of(&self, request: &Request<Body>) -> Option<&Target> {
         match request.extensions().get::<MatchedRoute>() {
             Some(route) => self.by_index.get(route.index),
             None => self.unmatched.as_ref(),
@@ -140,34 +140,37 @@ impl Shared {
     }
 }
 
-fn failed(error: &Error) -> Response<Body> {
-    // The whole chain: hyper's own text says only that something happened.
-    let mut text = error.to_string();
-    let mut is_clients = false;
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        is_clients |= cause
-            .downcast_ref::<hyper::Error>()
-            .is_some_and(hyper::Error::is_user);
-        source = cause.source();
+fn refusal_for(failed: &Failed) -> Response<Body> {
+    match failed {
+        Failed::Late => problem(
+            StatusCode::GATEWAY_TIMEOUT,
+            "upstream_timeout",
+            "the server behind this seller did not answer in time",
+        ),
+        Failed::Unreachable(error) => {
+            tracing::warn!(%error, "an upstream cannot be reached");
+            problem(
+                StatusCode::BAD_GATEWAY,
+                "upstream_unreachable",
+                "the server behind this seller cannot be reached",
+            )
+        }
+        Failed::Broken(error) => {
+            tracing::warn!(
+                error = pool::chain(error),
+                "a request could not be forwarded"
+            );
+            // What the client sends is read through the same connection.
+            if error.is_user() {
+                return problem(
+                    StatusCode::BAD_REQUEST,
+                    "body_unreadable",
+                    "the request's body broke off or is not well formed",
+                );
+            }
+            broke_off()
+        }
     }
-    tracing::warn!(error = text, "a request could not be forwarded");
-    if is_clients {
-        return problem(
-            StatusCode::BAD_REQUEST,
-            "body_unreadable",
-            "the request's body broke off or is not well formed",
-        );
-    }
-    if error.is_connect() {
-        return problem(
-            StatusCode::BAD_GATEWAY,
-            "upstream_unreachable",
-            "the server behind this seller cannot be reached",
-        );
-    }
-    broke_off()
 }
 
 fn broke_off() -> Response<Body> {

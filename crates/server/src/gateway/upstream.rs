@@ -3,14 +3,18 @@
 use std::collections::HashMap;
 use std::str::FromStr;
 
-use http::Uri;
-use http::uri::{Authority, InvalidUriParts, Parts, PathAndQuery, Scheme};
+use http::{HeaderValue, Uri};
+
+/// The port that URLs of plain HTTP leave out.
+const HTTP_PORT: u16 = 80;
 
 /// A server behind the gate: `http://host[:port]`, without a path, because the path that was
 /// matched is the path that is forwarded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
-    authority: Authority,
+    address: Uri,
+    /// What requests to it have in their `Host`.
+    host: HeaderValue,
 }
 
 /// Why a text is not an upstream.
@@ -31,17 +35,14 @@ pub enum UpstreamError {
 }
 
 impl Upstream {
-    /// The address of one request: this server, and the request's own path and query.
-    pub(crate) fn locate(&self, target: Option<&PathAndQuery>) -> Result<Uri, InvalidUriParts> {
-        let mut parts = Parts::default();
-        parts.scheme = Some(Scheme::HTTP);
-        parts.authority = Some(self.authority.clone());
-        parts.path_and_query = Some(
-            target
-                .cloned()
-                .unwrap_or_else(|| PathAndQuery::from_static("/")),
-        );
-        Uri::from_parts(parts)
+    /// Where to connect.
+    pub(crate) fn address(&self) -> Uri {
+        self.address.clone()
+    }
+
+    /// What requests to it have in their `Host`.
+    pub(crate) fn host(&self) -> HeaderValue {
+        self.host.clone()
     }
 }
 
@@ -60,8 +61,14 @@ impl FromStr for Upstream {
         if authority.as_str().contains('@') || uri.path() != "/" || uri.query().is_some() {
             return Err(UpstreamError::MoreThanServer(text.to_owned()));
         }
+        let host = match uri.port_u16() {
+            Some(HTTP_PORT) => authority.host(),
+            _ => authority.as_str(),
+        };
+        let host = host.to_ascii_lowercase();
         Ok(Self {
-            authority: authority.clone(),
+            host: HeaderValue::try_from(host).map_err(|_| form())?,
+            address: uri,
         })
     }
 }

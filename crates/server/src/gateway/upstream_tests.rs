@@ -33,9 +33,21 @@ fn an_upstream_with_tls_is_refused_with_a_sentence() {
 }
 
 #[test]
-fn a_request_keeps_its_path_byte_for_byte() {
-    let upstream: Upstream = "http://127.0.0.1:3000".parse().expect("an upstream");
-    let target = "/z%C3%BCrich/?q=%2f&&".parse().expect("a target");
-    let uri = upstream.locate(Some(&target)).expect("a URI");
-    assert_eq!(uri, "http://127.0.0.1:3000/z%C3%BCrich/?q=%2f&&");
+fn a_host_is_the_server_with_the_port_that_is_not_implied() {
+    for (text, host) in [
+        ("http://127.0.0.1:3000", "127.0.0.1:3000"),
+        ("http://API.internal/", "api.internal"),
+        ("http://api.internal:80", "api.internal"),
+        ("http://[::1]:8080", "[::1]:8080"),
+    ] {
+        let upstream: Upstream = text.parse().expect("an upstream");
+        assert_eq!(upstream.host(), host, "{text}");
+    }
+}
+
+#[test]
+fn one_server_is_one_upstream_however_it_is_written() {
+    let upstream = |text: &str| text.parse::<Upstream>().expect("an upstream");
+    assert_eq!(upstream("http://a"), upstream("http://A/"));
+    assert_ne!(upstream("http://a"), upstream("http://a:8080"));
 }

@@ -11,3 +11,4 @@ mod remote;
 mod station;
 mod strict;
 mod support;
+mod upstream_connections;
