@@ -5,59 +5,21 @@ use farebox_wire::money::{Amount, UsdMicros, UsdRate, parse_decimal};
 use farebox_wire::x402::exact_evm::ExactEvmPayload;
 use farebox_wire::x402::header::{self, HeaderError};
 use farebox_wire::x402::matching;
-use farebox_wire::x402::types::{
-    FacilitatorRequest, PaymentPayload, PaymentRequired, PaymentRequirements, SettleResponse,
-    SupportedResponse, VerifyResponse,
-};
+use farebox_wire::x402::types::SettleResponse;
 use farebox_wire::x402::verdict::Verdict;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::vectors::{cases, load, texts};
-
-/// Reads `text` as the body that the vectors call `name`, and writes it again.
-fn rewrite(name: &str, text: &[u8]) -> Result<Value, serde_json::Error> {
-    fn through<T: DeserializeOwned + Serialize>(text: &[u8]) -> Result<Value, serde_json::Error> {
-        serde_json::to_value(header::from_json::<T>(text)?)
-    }
-    match name {
-        "PaymentRequired" => through::<PaymentRequired>(text),
-        "PaymentRequirements" => through::<PaymentRequirements>(text),
-        "PaymentPayload" => through::<PaymentPayload>(text),
-        "FacilitatorRequest" => through::<FacilitatorRequest>(text),
-        "VerifyResponse" => through::<VerifyResponse>(text),
-        "SettleResponse" => through::<SettleResponse>(text),
-        "SupportedResponse" => through::<SupportedResponse>(text),
-        "ExactEvmPayload" => through::<ExactEvmPayload>(text),
-        other => panic!("no body is called {other}"),
-    }
-}
-
-fn text<'a>(case: &'a Value, field: &str) -> &'a str {
-    case[field].as_str().expect(field)
-}
+use crate::bodies;
+use crate::vectors::{cases, load, text, texts};
 
 #[test]
 fn bodies_are_read_and_written_as_the_vectors_say() {
-    for case in cases("x402/bodies.json") {
-        let canonical = case.get("canonical").unwrap_or(&case["input"]);
-        let input = case["input"].to_string();
-        let written = rewrite(text(&case, "body"), input.as_bytes());
-        let written = written.unwrap_or_else(|e| panic!("{}: {e}", case["name"]));
-        assert_eq!(&written, canonical, "{}", case["name"]);
-        let again = rewrite(text(&case, "body"), written.to_string().as_bytes());
-        assert_eq!(&again.expect("what we write we read"), canonical);
-    }
+    bodies::assert_written(cases("x402/bodies.json"));
 }
 
 #[test]
 fn damaged_bodies_are_refused() {
-    for case in cases("x402/refused.json") {
-        let read = rewrite(text(&case, "body"), text(&case, "text").as_bytes());
-        let error = read.expect_err(text(&case, "name")).to_string();
-        assert!(error.chars().count() < 300, "{error}");
-    }
+    bodies::assert_refused(cases("x402/refused.json"));
 }
 
 #[test]

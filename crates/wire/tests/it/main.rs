@@ -1,5 +1,7 @@
 //! The wire against vectors that any language can run, against algebra, and against damage.
 
+mod bodies;
+mod damage;
 mod golden;
 mod mutation;
 mod properties;

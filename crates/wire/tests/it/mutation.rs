@@ -20,70 +20,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::damage::{Dice, damage};
 use crate::vectors::{cases, load, texts};
 
 /// Damaged copies of each vector.
 const COPIES: u64 = 100;
-
-/// SplitMix64: small, even, and the same everywhere.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.roll() % u64::try_from(bound.max(1)).expect("it fits"))
-            .expect("it fits")
-    }
-}
-
-/// Pieces that parsers trip over.
-const PIECES: [&[u8]; 16] = [
-    b"null",
-    b"\"\"",
-    b"0",
-    b"-1",
-    b"1e999",
-    b"340282366920938463463374607431768211456",
-    b"[",
-    b"{",
-    b"}",
-    b"\"",
-    b"\\u0000",
-    b"\xff",
-    b"\xe2\x98\x95",
-    b":",
-    b" ",
-    b"=",
-];
-
-fn damage(dice: &mut Dice, text: &[u8]) -> Vec<u8> {
-    let mut text = text.to_vec();
-    for _ in 0..=dice.below(4) {
-        let at = dice.below(text.len());
-        let end = (at + dice.below(8)).min(text.len());
-        match dice.below(5) {
-            0 => text.truncate(at),
-            1 => drop(text.drain(at..end)),
-            2 => {
-                let copy = text[at..end].to_vec();
-                text.splice(at..at, copy);
-            }
-            3 => drop(text.splice(at..end, PIECES[dice.below(PIECES.len())].iter().copied())),
-            _ => {
-                if let Some(byte) = text.get_mut(at) {
-                    *byte ^= 1 << dice.below(8);
-                }
-            }
-        }
-    }
-    text
-}
 
 fn rewrites<T: DeserializeOwned + Serialize + PartialEq + std::fmt::Debug>(json: &[u8]) {
     match header::from_json::<T>(json) {
@@ -195,7 +136,7 @@ fn reads_text(text: &str) {
 
 #[test]
 fn damaged_bodies_never_panic_and_never_change_when_rewritten() {
-    let mut dice = Dice(402);
+    let mut dice = Dice::new(402);
     let bodies = cases("x402/bodies.json");
     let mut inputs: Vec<String> = bodies.iter().map(|c| c["input"].to_string()).collect();
     inputs.extend(
@@ -227,7 +168,7 @@ fn inputs_v1() -> Vec<String> {
 
 #[test]
 fn damaged_headers_never_panic() {
-    let mut dice = Dice(8402);
+    let mut dice = Dice::new(8402);
     for input in inputs_v1() {
         let json: Value = serde_json::from_str(&input).expect("JSON");
         let text = header::encode(&json).expect("JSON");
@@ -251,7 +192,7 @@ fn damaged_headers_never_panic() {
 
 #[test]
 fn damaged_texts_never_panic_and_are_read_one_way() {
-    let mut dice = Dice(84_532);
+    let mut dice = Dice::new(84_532);
     let (money, caip) = (load("money.json"), load("caip.json"));
     let mut inputs = texts(&money["amounts"]["read"]);
     inputs.extend(texts(&caip["chains"]["read"]));

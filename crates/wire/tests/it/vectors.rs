@@ -15,9 +15,7 @@ pub(crate) fn load(name: &str) -> Value {
 
 /// Its cases; a file without any would make a test that cannot fail.
 pub(crate) fn cases(name: &str) -> Vec<Value> {
-    let cases = load(name)["cases"].as_array().expect("cases").clone();
-    assert!(!cases.is_empty(), "{name}");
-    cases
+    list(name, "cases")
 }
 
 /// The texts of a list.
@@ -25,4 +23,16 @@ pub(crate) fn texts(list: &Value) -> Vec<&str> {
     let list = list.as_array().expect("a list");
     assert!(!list.is_empty());
     list.iter().map(|t| t.as_str().expect("a text")).collect()
+}
+
+/// A text of a case.
+pub(crate) fn text<'a>(case: &'a Value, field: &str) -> &'a str {
+    case[field].as_str().expect(field)
+}
+
+/// The cases of one list of a file.
+pub(crate) fn list(name: &str, list: &str) -> Vec<Value> {
+    let cases = load(name)[list].as_array().expect(list).clone();
+    assert!(!cases.is_empty(), "{name}: {list}");
+    cases
 }

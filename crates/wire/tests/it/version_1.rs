@@ -7,38 +7,15 @@ use farebox_wire::x402::header::{self, HeaderError};
 use farebox_wire::x402::types::{
     PaymentRequirements, ResourceInfo, SettleResponse, VerifyResponse,
 };
-use farebox_wire::x402::v1::{
-    self, FacilitatorRequestV1, NETWORKS, PaymentPayloadV1, PaymentRequiredV1,
-    PaymentRequirementsV1,
-};
+use farebox_wire::x402::v1::{self, NETWORKS, PaymentPayloadV1, PaymentRequirementsV1};
 use farebox_wire::x402::{PAYMENT_REQUIRED, Version};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::vectors::load;
+use crate::bodies;
+use crate::vectors::{list, text};
 
-fn vectors(list: &str) -> Vec<Value> {
-    let cases = load("x402/v1.json")[list].as_array().expect(list).clone();
-    assert!(!cases.is_empty(), "{list}");
-    cases
-}
-
-fn text<'a>(case: &'a Value, field: &str) -> &'a str {
-    case[field].as_str().expect(field)
-}
-
-fn rewrite(name: &str, text: &[u8]) -> Result<Value, serde_json::Error> {
-    fn through<T: DeserializeOwned + Serialize>(text: &[u8]) -> Result<Value, serde_json::Error> {
-        serde_json::to_value(header::from_json::<T>(text)?)
-    }
-    match name {
-        "PaymentRequiredV1" => through::<PaymentRequiredV1>(text),
-        "PaymentRequirementsV1" => through::<PaymentRequirementsV1>(text),
-        "PaymentPayloadV1" => through::<PaymentPayloadV1>(text),
-        "FacilitatorRequestV1" => through::<FacilitatorRequestV1>(text),
-        other => panic!("no body is called {other}"),
-    }
+fn vectors(name: &str) -> Vec<Value> {
+    list("x402/v1.json", name)
 }
 
 fn offer() -> Value {
@@ -51,23 +28,12 @@ fn read_body(body: &Value) -> Result<Challenge, ChallengeError> {
 
 #[test]
 fn bodies_are_read_and_written_as_the_vectors_say() {
-    for case in vectors("bodies") {
-        let canonical = case.get("canonical").unwrap_or(&case["input"]);
-        let written = rewrite(text(&case, "body"), case["input"].to_string().as_bytes());
-        let written = written.unwrap_or_else(|e| panic!("{}: {e}", case["name"]));
-        assert_eq!(&written, canonical, "{}", case["name"]);
-        let again = rewrite(text(&case, "body"), written.to_string().as_bytes());
-        assert_eq!(&again.expect("what we write we read"), canonical);
-    }
+    bodies::assert_written(vectors("bodies"));
 }
 
 #[test]
 fn damaged_bodies_are_refused() {
-    for case in vectors("refused") {
-        let read = rewrite(text(&case, "body"), text(&case, "text").as_bytes());
-        let error = read.expect_err(text(&case, "name")).to_string();
-        assert!(error.chars().count() < 300, "{error}");
-    }
+    bodies::assert_refused(vectors("refused"));
 }
 
 #[test]
