@@ -91,3 +91,43 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn wrappers_of_viem_are_taken_off_as_viem_does_and_written_as_viem_does() {
+    use alloy_primitives::hex;
+    let vectors = include_str!("../../../../conformance/erc6492.json");
+    let vectors: serde_json::Value = serde_json::from_str(vectors).unwrap();
+    let list = |name: &str| {
+        let list = vectors[name].as_array().unwrap().clone();
+        assert!(!list.is_empty(), "{name}");
+        list
+    };
+    let bytes = |text: &serde_json::Value| hex::decode(text.as_str().unwrap()).unwrap();
+    for case in list("cases") {
+        let (signature, inner) = (bytes(&case["signature"]), bytes(&case["inner"]));
+        let name = case["name"].as_str().unwrap();
+        let unwrapped = unwrap(&signature).expect(name);
+        assert_eq!(unwrapped.signature, inner, "{name}");
+        let Some(factory) = case["factory"].as_str() else {
+            assert_eq!(unwrapped.deployment, None, "{name}");
+            continue;
+        };
+        let (factory, data) = (factory.parse().unwrap(), bytes(&case["data"]));
+        let data = data.as_slice();
+        assert_eq!(
+            unwrapped.deployment,
+            Some(Deployment { factory, data }),
+            "{name}"
+        );
+        let again = wrapped(factory, data, &inner);
+        assert_eq!(
+            again == signature,
+            case["canonical"].as_bool().unwrap(),
+            "{name}"
+        );
+    }
+    for case in list("refused") {
+        let read = unwrap(&bytes(&case["signature"])).is_err();
+        assert!(read, "{}", case["name"]);
+    }
+}
