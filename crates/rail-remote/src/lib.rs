@@ -40,6 +40,8 @@ mod collector;
 mod facilitator;
 mod lent;
 mod options;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod readers;
 mod settle;
 mod supported;
 mod transport;

@@ -5,7 +5,7 @@ use farebox_wire::x402::header;
 use farebox_wire::x402::types::{PaymentRequirements, SupportedKind, SupportedResponse};
 
 /// Kinds of one facilitator that are read: every network with every scheme, twice over.
-const KINDS_MAX: usize = 1_000;
+pub(crate) const KINDS_MAX: usize = 1_000;
 
 /// Reads the answer to `/supported`. Kinds that are unreadable, or of a scheme that is unknown
 /// here, do not hide the others.

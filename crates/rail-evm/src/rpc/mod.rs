@@ -380,7 +380,10 @@ async fn read_body(mut answer: reqwest::Response) -> Result<Vec<u8>, String> {
 }
 
 /// Sorts the answers of a batch by their ids; each call must have exactly one.
-fn read_answer(body: &[u8], calls: usize) -> Result<Vec<Result<Value, RpcError>>, String> {
+pub(crate) fn read_answer(
+    body: &[u8],
+    calls: usize,
+) -> Result<Vec<Result<Value, RpcError>>, String> {
     let answer: Value = serde_json::from_slice(body).map_err(|e| format!("not JSON: {e}"))?;
     let items = match answer {
         Value::Array(items) if calls != 1 => items,

@@ -154,7 +154,7 @@ fn lens_call(group: &Group) -> Call {
 
 /// Reads the Lens's answer. `None` where the node did not run it, so that asking in another way
 /// may help.
-fn read_lens(
+pub(crate) fn read_lens(
     result: Result<Value, RpcError>,
     queries: usize,
 ) -> Option<Result<Vec<Told>, RpcError>> {
@@ -228,7 +228,8 @@ async fn one_by_one(rpc: &Rpc, token: EvmAddress, queries: &[Query]) -> Answers 
     answers
 }
 
-fn read_single(results: Vec<Result<Value, RpcError>>, queries: usize) -> Answers {
+/// Reads the answers of single calls: the token's code, then three for each query.
+pub(crate) fn read_single(results: Vec<Result<Value, RpcError>>, queries: usize) -> Answers {
     let mut results = results.into_iter();
     let mut next = move || {
         let left_out = || Err(RpcError::garbage("the node left answers out"));

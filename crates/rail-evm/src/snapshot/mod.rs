@@ -20,7 +20,7 @@
 //! | a stranger pays in, a reorg gives back | too low until it expires; a no is asked again | as the node saw it |
 
 mod book;
-mod fetch;
+pub(crate) mod fetch;
 mod refresh;
 mod window;
 

@@ -16,7 +16,7 @@
 //! | wallet deployed by somebody else meanwhile | the factory reverts | its result is not looked at; the payment is made |
 //! | deployed by us, transfer refused | | both are undone by the revert; the gas limit is lost |
 
-mod probe;
+pub(crate) mod probe;
 pub(crate) mod wrapper;
 
 use farebox_core::rail::Refusal;

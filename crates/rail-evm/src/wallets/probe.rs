@@ -22,6 +22,8 @@ use crate::settle::refusal::{error_string, reason_of};
 const SIGNATURE_GAS_MAX: u64 = 400_000;
 /// Gas of the probe itself: its own bytes, the arguments and what stays behind at every call.
 const PROBE_GAS_MAX: u64 = 2_000_000;
+/// Characters of the token's own words that are repeated; honest ones have some fifty.
+const WORDS_CHARS_MAX: usize = 200;
 /// Words of the answer before the token's reason.
 const WORDS: usize = 4;
 
@@ -38,7 +40,7 @@ pub(super) struct Question<'a> {
 
 /// What came of it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     has_code: bool,
     accepts: bool,
     transfers: bool,
@@ -82,7 +84,8 @@ fn creation(question: &Question<'_>) -> Vec<u8> {
     [contracts::probe_code(), &arguments].concat()
 }
 
-fn read(answer: &[u8]) -> Option<Answer> {
+/// Reads what the probe has written.
+pub(crate) fn read(answer: &[u8]) -> Option<Answer> {
     let (words, refusal) = answer.split_at_checked(WORDS.checked_mul(32)?)?;
     let mut numbers = words.chunks(32).map(abi::word_number);
     let mut is_set = || numbers.next().flatten().map(|number| number != 0);
@@ -96,6 +99,13 @@ fn read(answer: &[u8]) -> Option<Answer> {
 }
 
 impl Answer {
+    /// The token's own words, where it refused: one short line, whatever a node makes of it.
+    pub(crate) fn words(&self) -> Option<String> {
+        let words = error_string(&self.refusal)?;
+        let shown = words.chars().filter(|c| !c.is_control());
+        Some(shown.take(WORDS_CHARS_MAX).collect())
+    }
+
     /// What the answer means for the payment.
     pub(super) fn judge(&self, handle: &EvmHandle, is_deployed: bool) -> Result<(), Refusal> {
         let payer = handle.transfer.from;
@@ -114,7 +124,7 @@ impl Answer {
             ));
         }
         if !self.transfers {
-            let words = error_string(&self.refusal).unwrap_or_else(|| "no reason".to_owned());
+            let words = self.words().unwrap_or_else(|| "no reason".to_owned());
             return Err(refusal(
                 reason_of(&words),
                 format!("the token refuses the transfer: {words}"),
