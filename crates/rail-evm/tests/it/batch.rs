@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use farebox_core::rail::{
@@ -9,11 +10,12 @@ use farebox_core::rail::{
 };
 use farebox_devnet_evm::{Devnet, DevnetOptions, Fault};
 use farebox_wire::x402::reason::Reason;
+use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use crate::conformance::{Fixture, Recorder, WAIT_MS, signed, transaction};
 use crate::evm::{Evm, payer_with};
-use crate::liar::Liar;
+use crate::relay;
 use crate::settle::{stranger, wait_until};
 use crate::snapshot::seen_later;
 
@@ -268,12 +270,37 @@ async fn a_shared_transaction_that_the_node_forgot_is_sent_again() {
     transaction(&held.task.await.unwrap());
 }
 
+/// What becomes of a receipt.
+type Lie = fn(&mut Value);
+
+/// The receipts of an answer.
+fn receipts(answer: &mut Value) -> impl Iterator<Item = &mut Value> {
+    let items = match answer {
+        Value::Array(items) => items.iter_mut().collect(),
+        item => vec![item],
+    };
+    let results = items.into_iter().filter_map(|item| item.get_mut("result"));
+    results.filter(|result| result["transactionHash"].is_string() && result["logs"].is_array())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_hides_logs_or_calls_a_success_a_failure_is_not_believed() {
-    for lie in [Liar::hide_logs, Liar::say_failed] {
+    let hide_logs: Lie = |receipt| receipt["logs"] = json!([]);
+    let say_failed: Lie = |receipt| {
+        receipt["logs"] = json!([]);
+        receipt["status"] = json!("0x0");
+    };
+    for lie in [hide_logs, say_failed] {
         let net = crate::evm::deployed(DevnetOptions::quiet());
-        let liar = Liar::start(net.rpc_url()).await;
-        let url = liar.url();
+        let is_lying = Arc::new(AtomicBool::new(false));
+        let mood = Arc::clone(&is_lying);
+        let url = relay::before(net.rpc_url(), move |_, mut answer| {
+            if mood.load(Ordering::SeqCst) {
+                receipts(&mut answer).for_each(lie);
+            }
+            answer
+        });
+        let url = url.await;
         let evm = Evm::on(net, |network| network.rpc = vec![url], |_| ()).await;
         let held = hold_up(&evm).await;
         let payments = [
@@ -283,7 +310,7 @@ async fn a_node_that_hides_logs_or_calls_a_success_a_failure_is_not_believed() {
         let before = evm.revenue();
         let (one, two) = (begin(&evm, &payments[0]), begin(&evm, &payments[1]));
         wait_until(|| !one.journal.lines().is_empty() && !two.journal.lines().is_empty()).await;
-        lie(&liar);
+        is_lying.store(true, Ordering::SeqCst);
         evm.net.release_mining();
         // The token is asked, whose word the receipts of the search then bear out.
         wait_until(|| evm.revenue() - before == 3_000).await;

@@ -10,7 +10,6 @@ mod evm;
 mod faults;
 mod gas;
 mod lanes;
-mod liar;
 mod relay;
 mod reorg;
 mod settle;

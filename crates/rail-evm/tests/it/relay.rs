@@ -1,55 +1,46 @@
-//! A node in front of the devnet that treats calls without `to` in a way of its own.
+//! A proxy before a node that says what a test wants instead of what the node said.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What it says instead of the result of a call without `to`.
-pub(crate) type Instead = fn(Value) -> Value;
+/// Makes of a request and the node's answer to it what is said.
+type Says = dyn Fn(&Value, Value) -> Value + Send + Sync;
 
-pub(crate) struct Relay {
-    pub(crate) url: String,
-    /// Calls without `to` that came.
-    lenses: Arc<AtomicU64>,
-}
-
-impl Relay {
-    /// Listens until the test's runtime ends.
-    pub(crate) async fn start(node: String, instead: Instead) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let lenses = Arc::new(AtomicU64::new(0));
-        let count = Arc::clone(&lenses);
-        tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(serve(stream, node.clone(), instead, Arc::clone(&count)));
-            }
-        });
-        Self { url, lenses }
-    }
-
-    pub(crate) fn lenses(&self) -> u64 {
-        self.lenses.load(Ordering::SeqCst)
-    }
-}
-
-/// Serves one connection; ends with it.
-async fn serve(mut stream: TcpStream, node: String, instead: Instead, lenses: Arc<AtomicU64>) {
+/// Forwards until the test's runtime ends; gives its address.
+pub(crate) async fn before(
+    node: String,
+    says: impl Fn(&Value, Value) -> Value + Send + Sync + 'static,
+) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let says: Arc<Says> = Arc::new(says);
+    // The rail's own provider: none is installed before a collector exists.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    while let Some(request) = read_body(&mut stream).await {
-        let answer = http.post(&node).body(request.clone()).send().await;
-        let answer = answer.unwrap().bytes().await.unwrap();
-        let mut answer: Value = serde_json::from_slice(&answer).unwrap();
-        let request: Value = serde_json::from_slice(&request).unwrap();
-        if is_lens(&request) {
-            lenses.fetch_add(1, Ordering::SeqCst);
-            answer = instead(answer);
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(serve(stream, http.clone(), node.clone(), Arc::clone(&says)));
         }
-        let body = answer.to_string();
+    });
+    url
+}
+
+/// Serves one connection; ends with it. A client or a node that goes away is no fault of the test.
+async fn serve(mut stream: TcpStream, http: reqwest::Client, node: String, says: Arc<Says>) {
+    while let Some(request) = read_body(&mut stream).await {
+        let Ok(answer) = http.post(&node).body(request.clone()).send().await else {
+            return;
+        };
+        let Ok(answer) = answer.bytes().await else {
+            return;
+        };
+        let request: Value = serde_json::from_slice(&request).unwrap();
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        let body = says(&request, answer).to_string();
         let head = format!(
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
             body.len()
@@ -58,10 +49,6 @@ async fn serve(mut stream: TcpStream, node: String, instead: Instead, lenses: Ar
             return;
         }
     }
-}
-
-fn is_lens(request: &Value) -> bool {
-    request["method"] == json!("eth_call") && request["params"][0].get("to").is_none()
 }
 
 /// Reads one HTTP request and gives its body.
