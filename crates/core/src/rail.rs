@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use farebox_wire::caip::{AssetId, ChainId};
-use farebox_wire::challenge::{Challenge, Offer};
+use farebox_wire::challenge::{Challenge, Offer, X402Offer};
 use farebox_wire::identity::Identity;
 use farebox_wire::money::{Amount, UsdMicros};
+use farebox_wire::x402::Version;
 use farebox_wire::x402::reason::Reason;
 use farebox_wire::x402::types::{PaymentPayload, PaymentRequirements, SupportedKind};
 use serde::{Deserialize, Serialize};
@@ -198,6 +199,18 @@ pub struct SellerOffer {
     pub raw: serde_json::Value,
     /// The terms, without a payer.
     pub terms: Terms,
+}
+
+impl SellerOffer {
+    /// As a buyer reads it in a challenge of version 2.
+    #[must_use]
+    pub fn as_read(&self) -> Offer {
+        Offer::X402(X402Offer {
+            version: Version::V2,
+            requirements: self.requirements.clone(),
+            raw: self.raw.clone(),
+        })
+    }
 }
 
 /// A credential that passed every check that needs no chain.

@@ -14,7 +14,7 @@ use farebox_core::rail::{
 };
 use farebox_devnet_evm::{CREATE2_FACTORY_ADDRESS, Devnet, DevnetOptions};
 use farebox_rail_evm::{CollectorOptions, EvmCollector, EvmKey, EvmPayer, Finality, Network};
-use farebox_wire::challenge::{Challenge, Offer, X402Offer};
+use farebox_wire::challenge::Challenge;
 use farebox_wire::evm::EvmAddress;
 use farebox_wire::money::UsdMicros;
 use farebox_wire::x402::header;
@@ -95,21 +95,10 @@ impl Bench {
             upfront: false,
         };
         let offer = self.collector.offers(&price)?.remove(0);
-        let challenge = Challenge {
-            resource: None,
-            error: None,
-            offers: vec![],
-            unreadable: vec![],
-            extensions: None,
-        };
-        let read = Offer::X402(X402Offer {
-            version: farebox_wire::x402::Version::V2,
-            requirements: offer.requirements.clone(),
-            raw: offer.raw.clone(),
-        });
+        let read = offer.as_read();
         let payer = self.payers.get(number % PAYERS).ok_or("no payer")?;
         let quote = payer.quote(&read).await.map_err(|e| e.why)?;
-        let signed = payer.authorise(&quote, &challenge, 600).await?;
+        let signed = payer.authorise(&quote, &Challenge::default(), 600).await?;
         let payload = header::decode(signed.credential.value.as_bytes())?;
         let examined = self
             .collector

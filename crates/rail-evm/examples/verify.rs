@@ -12,7 +12,7 @@ use farebox_core::clock::{Clock, SystemClock};
 use farebox_core::rail::{CollectRail, PayRail, Price};
 use farebox_devnet_evm::{Devnet, DevnetOptions};
 use farebox_rail_evm::{CollectorOptions, EvmCollector, EvmKey, EvmPayer, Finality, Network};
-use farebox_wire::challenge::{Challenge, Offer, X402Offer};
+use farebox_wire::challenge::Challenge;
 use farebox_wire::evm::EvmAddress;
 use farebox_wire::money::UsdMicros;
 use farebox_wire::x402::header;
@@ -51,22 +51,14 @@ async fn bodies(payer: &EvmPayer, collector: &EvmCollector) -> Vec<Vec<u8>> {
         upfront: false,
     };
     let offer = collector.offers(&price).unwrap().remove(0);
-    let challenge = Challenge {
-        resource: None,
-        error: None,
-        offers: vec![],
-        unreadable: vec![],
-        extensions: None,
-    };
-    let read = Offer::X402(X402Offer {
-        version: farebox_wire::x402::Version::V2,
-        requirements: offer.requirements.clone(),
-        raw: offer.raw.clone(),
-    });
+    let read = offer.as_read();
     let quote = payer.quote(&read).await.unwrap();
     let mut bodies = Vec::new();
     for _ in 0..PAYMENTS {
-        let signed = payer.authorise(&quote, &challenge, 3_600).await.unwrap();
+        let signed = payer
+            .authorise(&quote, &Challenge::default(), 3_600)
+            .await
+            .unwrap();
         let payment_payload: PaymentPayload =
             header::decode(signed.credential.value.as_bytes()).unwrap();
         let request = FacilitatorRequest {

@@ -18,8 +18,8 @@ pub const OFFERS_MAX: usize = 64;
 /// offers with the schemas that sellers of x402 version 1 put into them.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// Everything that a 402 offers.
-#[derive(Clone, Debug)]
+/// Everything that a 402 offers. The default offers nothing.
+#[derive(Clone, Debug, Default)]
 pub struct Challenge {
     /// What the seller calls the resource; text of a stranger.
     pub resource: Option<ResourceInfo>,

@@ -11,9 +11,8 @@ use farebox_core::rail::{
     CollectRail, Examined, Finding, Funds, Handle, Journal, Outcome, PayRail, Price, RailError,
     SellerOffer, SentTransaction,
 };
-use farebox_wire::challenge::{Challenge, Offer, X402Offer};
+use farebox_wire::challenge::Challenge;
 use farebox_wire::money::UsdMicros;
-use farebox_wire::x402::Version;
 use farebox_wire::x402::header;
 use farebox_wire::x402::reason::Reason;
 use farebox_wire::x402::types::PaymentPayload;
@@ -106,22 +105,11 @@ pub(crate) async fn signed_for(
     valid_for_s: u64,
 ) -> (Handle, Examined) {
     let offer = offer(collector);
-    let challenge = Challenge {
-        resource: None,
-        error: None,
-        offers: vec![],
-        unreadable: vec![],
-        extensions: None,
-    };
-    let read = Offer::X402(X402Offer {
-        version: Version::V2,
-        requirements: offer.requirements.clone(),
-        raw: offer.raw.clone(),
-    });
+    let read = offer.as_read();
     let quote = payer.quote(&read).await.unwrap();
     assert_eq!(quote.terms.amount, offer.terms.amount);
     let signed = payer
-        .authorise(&quote, &challenge, valid_for_s)
+        .authorise(&quote, &Challenge::default(), valid_for_s)
         .await
         .unwrap();
     let payload: PaymentPayload = header::decode(signed.credential.value.as_bytes()).unwrap();

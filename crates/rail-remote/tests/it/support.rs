@@ -20,7 +20,7 @@ use farebox_devnet_evm::{Devnet, DevnetOptions};
 use farebox_rail_evm::{CollectorOptions, EvmCollector, EvmKey, EvmPayer, Finality, Network};
 use farebox_rail_remote::{Place, RemoteCollector, RemoteOptions};
 use farebox_wire::caip::ChainId;
-use farebox_wire::challenge::{Challenge, Offer, X402Offer};
+use farebox_wire::challenge::Challenge;
 use farebox_wire::evm::EvmAddress;
 use farebox_wire::money::UsdMicros;
 use farebox_wire::x402::header;
@@ -419,20 +419,12 @@ impl Town {
             upfront: false,
         };
         let offer = collector.offers(&price).expect("offers").remove(0);
-        let challenge = Challenge {
-            resource: None,
-            error: None,
-            offers: vec![],
-            unreadable: vec![],
-            extensions: None,
-        };
-        let read = Offer::X402(X402Offer {
-            version: farebox_wire::x402::Version::V2,
-            requirements: offer.requirements.clone(),
-            raw: offer.raw.clone(),
-        });
+        let read = offer.as_read();
         let quote = self.payer.quote(&read).await.expect("payable");
-        let signed = self.payer.authorise(&quote, &challenge, 60).await;
+        let signed = self
+            .payer
+            .authorise(&quote, &Challenge::default(), 60)
+            .await;
         let credential = signed.expect("signed").credential.value;
         let payload = header::decode(credential.as_bytes()).expect("a payload");
         (payload, offer)

@@ -85,20 +85,13 @@ impl Payers {
             raw: self.offer.clone(),
             version: Version::V2,
         });
-        let challenge = Challenge {
-            resource: None,
-            error: None,
-            offers: vec![],
-            unreadable: vec![],
-            extensions: None,
-        };
         let payer = &self.payers[payer];
         let quote = payer
             .quote(&offer)
             .await
             .expect("an offer that can be paid");
         let signed = payer
-            .authorise(&quote, &challenge, valid_for_s)
+            .authorise(&quote, &Challenge::default(), valid_for_s)
             .await
             .expect("a signature");
         let payload: PaymentPayload =
