@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use alloy_primitives::U256;
 use farebox_devnet_evm::Fault;
+use farebox_seller::buckets::BucketLimits;
 use http::StatusCode;
 use serde_json::Value;
 
@@ -340,5 +341,33 @@ async fn what_was_paid_in_time_is_told_after_its_expiry() {
     let told = station.settle(&signed).await;
     assert_eq!(told["success"], true, "{told}");
     assert_eq!(station.settle(&signed).await["errorReason"], USED);
+    assert_eq!((station.received(), station.transactions()), (AMOUNT, 1));
+}
+
+/// A wallet that takes any signature, until it is told otherwise.
+const WALLET: &str = include_str!("../../../../contracts/artifacts/ChangingWallet.runtime.hex");
+
+#[tokio::test]
+async fn a_wallets_repeat_is_told_from_the_books_and_costs_no_simulation() {
+    let limits = BucketLimits::default();
+    let station = Station::with(Plan {
+        in_vain: Some(limits),
+        ..Plan::default()
+    })
+    .await;
+    let code = alloy_primitives::hex::decode(WALLET.trim()).expect("hex");
+    station
+        .devnet
+        .set_code(station.account(1).address, code.into());
+    let mut signed = station.payment();
+    signed.signature[0] ^= 1;
+    let first = station.settle(&signed).await;
+    assert_eq!(first["success"], true, "{first}");
+    // More of them than simulations are free; and the chain, which knows no hash, was not asked.
+    for _ in 0..=limits.simulations_per_s {
+        let again = station.settle(&signed).await;
+        assert_eq!(again["errorReason"], USED, "{again}");
+        assert_eq!(hash(&again), hash(&first));
+    }
     assert_eq!((station.received(), station.transactions()), (AMOUNT, 1));
 }
