@@ -38,10 +38,6 @@ pub mod readers;
 mod recheck;
 mod rpc;
 mod settle;
-#[allow(
-    dead_code,
-    reason = "`verify` and the settle engine are put on it next"
-)]
 mod snapshot;
 mod verify;
 mod wallets;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use farebox_core::rail::{
@@ -292,11 +292,15 @@ async fn a_node_that_hides_logs_or_calls_a_success_a_failure_is_not_believed() {
     };
     for lie in [hide_logs, say_failed] {
         let net = crate::evm::deployed(DevnetOptions::quiet());
-        let is_lying = Arc::new(AtomicBool::new(false));
-        let mood = Arc::clone(&is_lying);
+        let (is_lying, lies) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(AtomicUsize::new(0)),
+        );
+        let (mood, count) = (Arc::clone(&is_lying), Arc::clone(&lies));
         let url = relay::before(net.rpc_url(), move |_, mut answer| {
             if mood.load(Ordering::SeqCst) {
-                receipts(&mut answer).for_each(lie);
+                let told = receipts(&mut answer).map(lie).count();
+                count.fetch_add(told, Ordering::SeqCst);
             }
             answer
         });
@@ -319,6 +323,7 @@ async fn a_node_that_hides_logs_or_calls_a_success_a_failure_is_not_believed() {
             assert!(!matches!(outcome, Outcome::Rejected(_)), "{outcome:?}");
         }
         assert_eq!(evm.revenue() - before, 3_000);
+        assert!(lies.load(Ordering::SeqCst) > 0, "it has lied");
     }
 }
 
