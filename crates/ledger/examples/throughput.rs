@@ -121,7 +121,11 @@ fn claim(payer: u64, payment: u64) -> NewClaim {
     let nonce = format!("0x{}", text(payment, 64));
     let chain = "eip155:84532";
     let token = "0x036cbd53842c5426634e7929541ec2318f3dcf7e";
-    new.id = PaymentId(format!("pay_{}", text(!payment, 32)));
+    new.id = PaymentId(format!(
+        "pay_{:012x}{}",
+        new.now_ms + (payment & 0xFFFF_FFFF),
+        text(!payment, 20)
+    ));
     new.role = Role::Facilitator;
     new.identity = Identity::from_stored(&format!("eip3009:{chain}:{token}:{from}:{nonce}"));
     new.handle = Handle(format!(

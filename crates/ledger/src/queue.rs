@@ -11,8 +11,9 @@ use crate::error;
 
 /// Jobs that may wait; a caller beyond that waits for room.
 const QUEUE_MAX: usize = 1024;
-/// Jobs in one transaction: keeps the wait of the first, and of other processes, short.
-const BATCH_MAX: usize = 256;
+/// Jobs in one transaction: keeps the wait of the first, and of other processes, short (20 ms at
+/// most). Those that share one write the pages that they share once.
+const BATCH_MAX: usize = 512;
 
 /// Runs waiting jobs in one transaction; an error is everybody's.
 pub(crate) type Turn<C> = fn(&mut C, &mut [Box<dyn Job<C>>]) -> Result<(), LedgerError>;

@@ -64,11 +64,7 @@ fn uncovered(books: &mut Books, new: &NewClaim) -> Result<Option<Claimed>, Ledge
         Cover::Balance(balance, mark) => {
             shortfall(books, new, balance, mark)?.map(|left| Claimed::Insufficient { left })
         }
-        Cover::OneAtATime(mark)
-            if held_from(books, new)? > 0 || has_paid_since(books, new, mark)? =>
-        {
-            Some(Claimed::OneAtATime)
-        }
+        Cover::OneAtATime(mark) if has_other_claims(books, new, mark)? => Some(Claimed::OneAtATime),
         Cover::OneAtATime(_) | Cover::NotNeeded => None,
     })
 }
@@ -148,7 +144,7 @@ fn shortfall(
     let settled = settled(payer, |account| balance_of(books, account, &asset))?.0;
     // The count never falls, so what is above the mark has gone since the balance was asked for.
     let gone = settled.checked_sub(mark.0).unwrap_or_default();
-    let held = held_from(books, new)?;
+    let held = held_from(books, payer, &asset)?;
     let taken = gone
         .checked_add(Amount::from_atomic(held))
         .ok_or(LedgerError::Overflow)?;
@@ -156,24 +152,25 @@ fn shortfall(
     Ok((left < new.terms.amount).then_some(left))
 }
 
-/// Whether anything was settled from the payer since the mark was read.
-fn has_paid_since(books: &mut Books, new: &NewClaim, mark: PayerMark) -> Result<bool, LedgerError> {
+/// Whether another claim of the payer holds money, or has settled since the mark was read.
+fn has_other_claims(
+    books: &mut Books,
+    new: &NewClaim,
+    mark: PayerMark,
+) -> Result<bool, LedgerError> {
     let Some(payer) = &new.terms.payer else {
         return Ok(false);
     };
     let asset = new.terms.asset.to_string();
-    Ok(settled(payer, |account| balance_of(books, account, &asset))? != mark)
+    Ok(held_from(books, payer, &asset)? > 0
+        || settled(payer, |account| balance_of(books, account, &asset))? != mark)
 }
 
-/// What other claims hold of the payer's money.
-fn held_from(books: &mut Books, new: &NewClaim) -> Result<u128, LedgerError> {
-    let Some(payer) = &new.terms.payer else {
-        return Ok(0);
-    };
-    let asset = new.terms.asset.to_string();
+/// What other claims hold of a payer's money.
+fn held_from(books: &mut Books, payer: &str, asset: &str) -> Result<u128, LedgerError> {
     sum(
         |role| accounts::held_from(role, payer),
-        |account| balance_of(books, account, &asset),
+        |account| balance_of(books, account, asset),
     )
 }
 

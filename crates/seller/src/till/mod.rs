@@ -234,7 +234,7 @@ impl Till {
         let claimed = self
             .ledger
             .claim(NewClaim {
-                id: new_payment_id()?,
+                id: new_payment_id(self.clock.now_ms())?,
                 role: self.role,
                 identity: examined.identity.clone(),
                 side,
@@ -299,8 +299,13 @@ impl From<NotProven<Infallible>> for NotClaimed {
     }
 }
 
-fn new_payment_id() -> Result<PaymentId, NotClaimed> {
-    let mut bytes = [0; 16];
+/// Random, after the time: names that begin alike lie side by side in the ledger's index, so that
+/// a thousand new ones do not touch a thousand pages of it.
+fn new_payment_id(now_ms: u64) -> Result<PaymentId, NotClaimed> {
+    let mut bytes = [0; 10];
     getrandom::fill(&mut bytes).map_err(|error| NotClaimed::NoRandomness(error.to_string()))?;
-    Ok(PaymentId(format!("pay_{}", hex::encode(bytes))))
+    Ok(PaymentId(format!(
+        "pay_{now_ms:012x}{}",
+        hex::encode(bytes)
+    )))
 }
