@@ -33,8 +33,7 @@ pub(crate) fn apply(
     }
     draft.write(books, stored.seq)?;
     save(books, &mut stored, has_moved, added)?;
-    let payment = stored.payment.clone();
-    books.keep(stored);
+    let payment = books.keep(stored);
     Ok(Applied { payment, effects })
 }
 

@@ -10,7 +10,7 @@
 //! before the end of the transaction: until then, on this connection, they are read here alone.
 //! Readers have connections of their own, and see transactions that have ended.
 
-use farebox_core::ledger::{LedgerError, PaymentId};
+use farebox_core::ledger::{LedgerError, Payment, PaymentId};
 use rusqlite::{CachedStatement, Connection};
 
 use crate::cache::{Account, Cache, Slot};
@@ -94,8 +94,9 @@ impl Books {
         self.has_written
     }
 
-    /// Runs one statement that writes. Where it fails it has written nothing; what the job wrote
-    /// before is then everybody's loss, so decide first and write after.
+    /// Runs one statement that writes, once unless the job has written before. Where it fails the
+    /// first time it has written nothing; what the job wrote before is then everybody's loss, so
+    /// decide first and write after.
     pub(crate) fn write<T>(
         &mut self,
         sql: &str,
@@ -140,9 +141,9 @@ impl Books {
         }
     }
 
-    /// Remembers a payment as it was just written.
-    pub(crate) fn keep(&mut self, stored: Stored) {
-        self.cache.keep(stored);
+    /// Remembers a payment as it was just written, and gives a copy for whoever asked.
+    pub(crate) fn keep(&mut self, stored: Stored) -> Payment {
+        self.cache.keep(stored)
     }
 
     /// Payments were changed by other ways than [`Books::take`].
@@ -180,11 +181,13 @@ impl Books {
     }
 
     fn write_balances(&mut self) -> Result<(), LedgerError> {
+        let connection = &self.connection;
+        let mut update = connection
+            .prepare_cached("UPDATE accounts SET balance = ?2 WHERE id = ?1")
+            .map_err(error::store)?;
         for (id, balance) in self.cache.unwritten() {
-            self.connection
-                .prepare_cached("UPDATE accounts SET balance = ?2 WHERE id = ?1")
-                .and_then(|mut update| update.execute((id, blob::signed(balance))))
-                .map_err(error::store)?;
+            let written = update.execute((id, blob::signed(balance)));
+            written.map_err(error::store)?;
         }
         self.cache.all_written();
         Ok(())

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::mem;
 
-use farebox_core::ledger::PaymentId;
+use farebox_core::ledger::{Payment, PaymentId};
 use farebox_core::payment::{Delivery, Phase, Role};
 
 use crate::row::{self, Stored};
@@ -118,16 +118,18 @@ impl Cache {
         self.young.remove(id).or_else(|| self.old.remove(id))
     }
 
-    /// Remembers a payment as it is in the file, while something is still to come.
-    pub(crate) fn keep(&mut self, stored: Stored) {
+    /// Remembers a payment as it is in the file, while something is still to come. Gives a copy.
+    pub(crate) fn keep(&mut self, stored: Stored) -> Payment {
         self.take(&stored.payment.id);
         if stored.payment.role == Role::Buyer || is_done(&stored) {
-            return;
+            return stored.payment;
         }
         if self.young.len() >= PAYMENTS_MAX {
             self.old = mem::take(&mut self.young);
         }
-        self.young.insert(stored.payment.id.clone(), stored);
+        let copy = stored.payment.clone();
+        self.young.insert(copy.id.clone(), stored);
+        copy
     }
 
     /// Forgets the payments.

@@ -1,6 +1,6 @@
 //! What is remembered is bounded, and the newest of its kind.
 
-use farebox_core::ledger::{Payment, SellerSide};
+use farebox_core::ledger::SellerSide;
 use farebox_core::payment::State;
 
 use super::*;

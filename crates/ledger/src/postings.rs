@@ -85,9 +85,7 @@ impl Draft {
     pub(crate) fn write(self, books: &mut Books, payment: i64) -> Result<(), LedgerError> {
         for (entry, lines) in self.entries {
             let number = insert_entry(books, payment, &entry)?;
-            for line in &lines {
-                post(books, number, line)?;
-            }
+            post(books, number, &lines)?;
         }
         Ok(())
     }
@@ -205,19 +203,29 @@ fn insert_entry(books: &mut Books, payment: i64, entry: &Entry) -> Result<i64, L
     })
 }
 
-fn post(books: &mut Books, entry: i64, line: &Line) -> Result<(), LedgerError> {
-    let Posting { amount, .. } = line.posting;
-    let account = match books.id_at(line.slot) {
-        Some(id) => id,
-        None => open_account(books, &line.posting)?,
-    };
-    let (amount, balance) = (blob::signed(amount), blob::signed(line.balance));
-    books.write(
-        "INSERT INTO postings (entry, account, amount, balance) VALUES (?1, ?2, ?3, ?4)",
-        |statement| statement.execute(params![entry, account, amount, balance]),
-    )?;
-    books.posted(line.slot, account, line.balance);
-    Ok(())
+fn post(books: &mut Books, entry: i64, lines: &[Line]) -> Result<(), LedgerError> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let mut rows = Vec::with_capacity(lines.len());
+    for line in lines {
+        let account = match books.id_at(line.slot) {
+            Some(id) => id,
+            None => open_account(books, &line.posting)?,
+        };
+        books.posted(line.slot, account, line.balance);
+        rows.push((
+            entry,
+            account,
+            blob::signed(line.posting.amount),
+            blob::signed(line.balance),
+        ));
+    }
+    let sql = "INSERT INTO postings (entry, account, amount, balance) VALUES (?1, ?2, ?3, ?4)";
+    books.write(sql, |statement| {
+        rows.into_iter()
+            .try_for_each(|row| statement.execute(row).map(|_| ()))
+    })
 }
 
 /// Its balance is written at the end of the transaction, as everybody's.

@@ -246,7 +246,10 @@ pub(crate) fn update_attachments(books: &mut Books, stored: &Stored) -> Result<(
 
 /// Text for a JSON column.
 pub(crate) fn json(value: &impl Serialize) -> Result<String, LedgerError> {
-    serde_json::to_string(value).map_err(|error| LedgerError::Store(error.to_string()))
+    let failed = |error: String| LedgerError::Store(error);
+    let mut text = Vec::with_capacity(TEXT_LEN);
+    serde_json::to_writer(&mut text, value).map_err(|error| failed(error.to_string()))?;
+    String::from_utf8(text).map_err(|error| failed(error.to_string()))
 }
 
 /// Whether a rail still has to be asked, see [`farebox_core::ledger::Stage::Open`].
@@ -258,6 +261,9 @@ pub(crate) fn is_open(state: &State) -> bool {
 pub(crate) fn is_live(state: &State) -> bool {
     state.is_open() && state.hold == Hold::Held
 }
+
+/// Most texts are shorter, and none has to grow many times.
+const TEXT_LEN: usize = 512;
 
 const UPDATE: &str = "UPDATE payments
      SET state = ?2, updated_ms = ?3, hashes = ?4, receipt = ?5, body_digest = ?6,

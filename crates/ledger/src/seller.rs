@@ -33,11 +33,7 @@ pub(crate) fn claim(books: &mut Books, new: NewClaim) -> Result<Claimed, LedgerE
     // Most claims are first, and the index that refuses a second has to be asked in any case.
     if refused.is_none() {
         payment = match buyer::hold(books, payment, None, CLAIM)? {
-            Held::First(stored) => {
-                let payment = Box::new(stored.payment.clone());
-                books.keep(stored);
-                return Ok(Claimed::First(payment));
-            }
+            Held::First(stored) => return Ok(Claimed::First(Box::new(books.keep(stored)))),
             Held::Taken(payment) => payment,
         };
     }
@@ -214,9 +210,7 @@ fn reclaim(books: &mut Books, mut stored: Stored, new: Payment) -> Result<Claime
     draft.write(books, stored.seq)?;
     row::update(books, &mut stored)?;
     row::update_attachments(books, &stored)?;
-    let payment = Box::new(stored.payment.clone());
-    books.keep(stored);
-    Ok(Claimed::First(payment))
+    Ok(Claimed::First(Box::new(books.keep(stored))))
 }
 
 fn payment_of(new: NewClaim) -> Payment {
