@@ -123,12 +123,14 @@ impl Books {
         if self.has_lost_transaction() {
             return result;
         }
+        // Where one of these fails, so does the transaction: nobody knows what it holds then.
+        self.has_written = true;
         if result.is_err() {
             execute(&self.connection, "ROLLBACK TO work")?;
             self.cache.clear();
-            self.has_written = false;
         }
         execute(&self.connection, "RELEASE work")?;
+        self.has_written = result.is_ok();
         result
     }
 
