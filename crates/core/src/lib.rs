@@ -15,6 +15,7 @@
 
 pub mod claim;
 pub mod clock;
+pub mod diagnosis;
 pub mod fault;
 pub mod ledger;
 pub mod payment;

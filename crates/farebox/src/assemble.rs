@@ -5,7 +5,9 @@
 //! flag that supplies it, before anything is sent or served (ARCHITECTURE law 14).
 
 mod buying;
+mod checking;
 mod collecting;
+mod examining;
 mod facilitating;
 mod gas_cover;
 mod keys;
@@ -23,9 +25,14 @@ use farebox_ledger::SqliteLedger;
 
 pub(crate) use buying::{desk, holdings, keyless_desk};
 pub(crate) use collecting::GasKeys;
+pub(crate) use examining::{
+    chain_facts, existing_ledger, facilitator_facts, gas_accounts, payee, paying_account,
+    secret_file, watcher,
+};
 pub(crate) use facilitating::{OpenFacilitator, Service, deploy_settler, facilitator};
 pub(crate) use keys::{
-    PassphraseSource, address_of, checksummed, importable_key, keystore_dir, paying_address,
+    PassphraseSource, address_of, checksummed, importable_key, keystore_dir, keystore_place,
+    paying_address,
 };
 pub(crate) use remote::Facilitators;
 pub(crate) use selling::{Gate, Sale, gate, recover};

@@ -1,13 +1,15 @@
 //! The farebox binary: reads the command line, runs one command, exits with one code.
 //!
 //! `cli/` has a file per command, `config/` reads the file, `assemble.rs` alone names rails, stores
-//! and listeners, `demo/` is the main job in one command. Nothing here decides about money: that is
+//! and listeners, `demo/` is the main job in one command, `doctor/` judges
+//! what is found. Nothing here decides about money: that is
 //! done in the rooms below.
 
 mod assemble;
 mod cli;
 mod config;
 mod demo;
+mod doctor;
 mod failure;
 mod output;
 

@@ -46,6 +46,11 @@ pub(crate) fn is_coloured(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && !refused
 }
 
+/// Whether somebody watches stderr.
+pub(crate) fn is_watched() -> bool {
+    std::io::stderr().is_terminal()
+}
+
 /// Says something to people on stderr.
 pub(crate) fn say(text: &str) {
     // Nobody may be listening there; that is no reason to stop.

@@ -19,6 +19,14 @@ const TRANSFER_WITH_AUTHORIZATION_BYTES: [u8; 4] = [0xcf, 0x09, 0x29, 0x95];
 const IS_VALID_SIGNATURE: [u8; 4] = [0x16, 0x26, 0xba, 0x7e];
 /// `settleCounterfactual(address,uint256,bytes,address,uint256,bytes)`
 const SETTLE_COUNTERFACTUAL: [u8; 4] = [0x4f, 0xcd, 0x91, 0x77];
+/// `name()`
+pub(crate) const NAME: [u8; 4] = [0x06, 0xfd, 0xde, 0x03];
+/// `version()`
+pub(crate) const VERSION: [u8; 4] = [0x54, 0xfd, 0x4d, 0x50];
+/// `decimals()`
+pub(crate) const DECIMALS: [u8; 4] = [0x31, 0x3c, 0xe5, 0x67];
+/// `DOMAIN_SEPARATOR()`
+pub(crate) const DOMAIN_SEPARATOR: [u8; 4] = [0x36, 0x44, 0xe5, 0x15];
 /// `aggregate3((address,bool,bytes)[])` of Multicall3
 pub(crate) const AGGREGATE3: [u8; 4] = [0x82, 0xad, 0x56, 0xcb];
 
@@ -56,6 +64,15 @@ pub(crate) fn word_number(word: &[u8]) -> Option<u128> {
     head.iter()
         .all(|b| *b == 0)
         .then(|| u128::from_be_bytes(tail))
+}
+
+/// A returned `string`; `None` where the bytes are none, or longer than `bytes_max`.
+pub(crate) fn read_string(returned: &[u8], bytes_max: usize) -> Option<String> {
+    let at = |from: usize, bytes: usize| returned.get(from..from.checked_add(bytes)?);
+    let offset = usize::try_from(word_number(at(0, 32)?)?).ok()?;
+    let length = usize::try_from(word_number(at(offset, 32)?)?).ok()?;
+    let text = at(offset.checked_add(32)?, length).filter(|text| text.len() <= bytes_max)?;
+    String::from_utf8(text.to_vec()).ok()
 }
 
 pub(crate) fn balance_of(account: EvmAddress) -> Vec<u8> {

@@ -37,6 +37,7 @@
 
 mod answer;
 mod collector;
+mod diagnose;
 mod facilitator;
 mod lent;
 mod options;
@@ -48,4 +49,5 @@ mod transport;
 mod verified;
 
 pub use crate::collector::RemoteCollector;
+pub use crate::diagnose::diagnose;
 pub use crate::options::{Place, RemoteOptions};

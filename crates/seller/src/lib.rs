@@ -97,6 +97,14 @@ impl Seller {
         })
     }
 
+    /// Makes sure that routes can be sold as configured, without selling anything.
+    ///
+    /// # Errors
+    /// As [`Seller::new`].
+    pub fn check(config: SellerConfig, rails: &[Arc<dyn CollectRail>]) -> Result<(), SellerError> {
+        shop::open_routes(&config.public_url, config.routes, rails).map(|_| ())
+    }
+
     /// The layer to put in front of what is for sale.
     #[must_use]
     pub fn layer(&self) -> PaymentLayer {

@@ -43,6 +43,33 @@ pub(crate) struct Priced {
     offers: Vec<(Arc<dyn CollectRail>, SellerOffer)>,
 }
 
+/// Turns routes and prices into offers; with them the origin that buyers see.
+pub(crate) fn open_routes(
+    public_url: &str,
+    configured: Vec<Route>,
+    rails: &[Arc<dyn CollectRail>],
+) -> Result<(String, Vec<Arc<OpenRoute>>), SellerError> {
+    let public_url = origin(public_url)?;
+    let mut names = HashSet::new();
+    let mut routes = Vec::with_capacity(configured.len());
+    for (index, route) in configured.into_iter().enumerate() {
+        if !names.insert(route.id.clone()) {
+            return Err(SellerError::DuplicateRoute(route.id));
+        }
+        let matched = MatchedRoute {
+            index,
+            id: route.id.as_str().into(),
+        };
+        let price = price(&route, &public_url, rails)?;
+        routes.push(Arc::new(OpenRoute {
+            route,
+            matched,
+            price,
+        }));
+    }
+    Ok((public_url, routes))
+}
+
 impl Shop {
     pub(crate) fn new(
         config: SellerConfig,
@@ -50,24 +77,7 @@ impl Shop {
         ledger: Arc<dyn Ledger>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, SellerError> {
-        let public_url = origin(&config.public_url)?;
-        let mut names = HashSet::new();
-        let mut routes = Vec::with_capacity(config.routes.len());
-        for (index, route) in config.routes.into_iter().enumerate() {
-            if !names.insert(route.id.clone()) {
-                return Err(SellerError::DuplicateRoute(route.id));
-            }
-            let matched = MatchedRoute {
-                index,
-                id: route.id.as_str().into(),
-            };
-            let price = price(&route, &public_url, &rails)?;
-            routes.push(Arc::new(OpenRoute {
-                route,
-                matched,
-                price,
-            }));
-        }
+        let (public_url, routes) = open_routes(&config.public_url, config.routes, &rails)?;
         let till = TillConfig {
             role: Role::Seller,
             settle_wait_ms: config.settle_wait_ms,

@@ -75,15 +75,7 @@ pub(crate) async fn facilitator(
     service: Service,
     data_dir: &DataDir,
 ) -> Result<OpenFacilitator, Failure> {
-    let missing = missing(&service.networks, &service.gas_keys);
-    if !missing.is_empty() {
-        return Err(lacking("the facilitator cannot start", &missing));
-    }
-    let access = service.access()?;
-    let wanted = service.listen.map_or(LISTEN_DEFAULT, |listen| listen.0);
-    access
-        .permits(wanted)
-        .map_err(|why| Failure::config("config_missing", why.to_string()))?;
+    let (access, wanted) = service.permitted()?;
     let signers = service.gas_keys.load()?;
     let books = Books::open(service.ledger.clone()).await?;
     let listener = service::bind(wanted).await?;
@@ -190,6 +182,20 @@ impl OpenFacilitator {
 }
 
 impl Service {
+    /// Who may come and where, if everything is there that a facilitator needs.
+    pub(super) fn permitted(&self) -> Result<(Access, SocketAddr), Failure> {
+        let missing = missing(&self.networks, &self.gas_keys);
+        if !missing.is_empty() {
+            return Err(lacking("the facilitator cannot start", &missing));
+        }
+        let access = self.access()?;
+        let wanted = self.listen.map_or(LISTEN_DEFAULT, |listen| listen.0);
+        access
+            .permits(wanted)
+            .map_err(|why| Failure::config("config_missing", why.to_string()))?;
+        Ok((access, wanted))
+    }
+
     fn access(&self) -> Result<Access, Failure> {
         let key = "[facilitator] payees";
         let payees = networks::addresses(&self.payees, key)?;

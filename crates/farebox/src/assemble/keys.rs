@@ -23,9 +23,15 @@ const KEYSTORE_DEFAULT_REFERENCE: &str = "keystore:default";
 /// The variable that holds the keystore's passphrase for those who have no terminal.
 const PASSPHRASE_VARIABLE: &str = "FAREBOX_PASSPHRASE";
 
-/// Where the keystore is.
+/// Where the keystore is, or would be: nothing is made.
+pub(crate) fn keystore_place(data_dir: &DataDir) -> PathBuf {
+    data_dir.path().join("keystore")
+}
+
+/// Where the keystore is; it exists afterwards.
 pub(crate) fn keystore_dir(data_dir: &DataDir) -> Result<PathBuf, Failure> {
-    let dir = data_dir.created()?.join("keystore");
+    data_dir.created()?;
+    let dir = keystore_place(data_dir);
     create_private(&dir).map_err(|error| {
         let message = format!("cannot create the keystore {}: {error}", dir.display());
         Failure::internal("store_unwritable", message)
@@ -98,7 +104,7 @@ pub(super) fn paying_key(
     let SecretRef::Keystore(name) = reference else {
         return gas_key(named.unwrap_or_default(), &config.base, key).map(PayingKey::Read);
     };
-    let dir = keystore_dir(data_dir)?;
+    let dir = keystore_place(data_dir);
     let path = keystore::path(&dir, &name).map_err(|why| key_failure(key, &why.into()))?;
     match (path.exists(), named) {
         (true, _) => Ok(PayingKey::Locked(LockedKey {
@@ -123,15 +129,23 @@ pub(super) fn throwaway() -> Result<Arc<EvmKey>, Failure> {
 
 /// The address of the paying key; one in the keystore is not opened for it.
 pub(crate) fn paying_address(config: &Config, data_dir: &DataDir) -> Result<EvmAddress, Failure> {
+    paying_account(config, data_dir)?.ok_or_else(|| no_key(config))
+}
+
+/// The same; `None` where nobody has made or named a key yet.
+pub(super) fn paying_account(
+    config: &Config,
+    data_dir: &DataDir,
+) -> Result<Option<EvmAddress>, Failure> {
     match paying_key(config, data_dir, None)? {
-        PayingKey::None => Err(no_key(config)),
-        PayingKey::Read(key) => Ok(key.address()),
+        PayingKey::None => Ok(None),
+        PayingKey::Read(key) => Ok(Some(key.address())),
         PayingKey::Locked(locked) => {
             let entries = keystore::list(&locked.dir)
                 .map_err(|why| key_failure("the keystore", &why.into()))?;
             let entry = entries.into_iter().find(|entry| entry.name == locked.name);
             let address = entry.ok_or_else(|| no_key(config))?.address;
-            networks::address(&address, "the keystore")
+            networks::address(&address, "the keystore").map(Some)
         }
     }
 }

@@ -4,7 +4,7 @@
 //! them, and to nobody who was named by a flag.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use farebox_core::clock::SystemClock;
@@ -47,13 +47,18 @@ impl Facilitators {
     }
 
     /// Whether this process settles, alone or among others.
-    pub(super) fn is_local(&self) -> bool {
+    pub(crate) fn is_local(&self) -> bool {
         self.urls.is_empty() || self.urls.iter().any(|url| url == LOCAL)
     }
 
     /// Whether somebody else does.
     pub(super) fn is_remote(&self) -> bool {
         self.urls.iter().any(|url| url != LOCAL)
+    }
+
+    /// References to the secrets that their headers hold, and what paths in them are relative to.
+    pub(crate) fn secrets(&self) -> (impl Iterator<Item = &String>, &Path) {
+        (self.headers.values(), &self.base)
     }
 
     /// Puts the facilitators in front of the rail, and asks them what they support.
@@ -82,7 +87,8 @@ impl Facilitators {
         Ok(Arc::new(collector))
     }
 
-    fn places(&self) -> Result<Vec<Place>, Failure> {
+    /// Every one of them, with the headers that go there.
+    pub(super) fn places(&self) -> Result<Vec<Place>, Failure> {
         let mut headers = Vec::with_capacity(self.headers.len());
         for (name, reference) in &self.headers {
             let key = format!("[facilitator] headers.{name}");

@@ -81,16 +81,7 @@ pub(crate) struct Gate {
 /// # Errors
 /// Exit 2: it cannot start, and the message says what is missing.
 pub(crate) async fn gate(sale: Sale, data_dir: &DataDir) -> Result<Gate, Failure> {
-    let missing = sale.missing();
-    if !missing.is_empty() {
-        return Err(Failure::config(
-            "config_missing",
-            format!(
-                "the gate cannot start without {}",
-                missing.join(", and without ")
-            ),
-        ));
-    }
+    sale.refuse_missing()?;
     let routes = routes(&sale.routes)?;
     let upstreams = upstreams(&sale)?;
     let books = Books::open(sale.ledger.clone()).await?;
@@ -191,11 +182,11 @@ impl Gate {
 }
 
 impl Sale {
-    fn listen(&self) -> SocketAddr {
+    pub(super) fn listen(&self) -> SocketAddr {
         self.listen.map_or(LISTEN_DEFAULT, |listen| listen.0)
     }
 
-    fn is_priced(&self) -> bool {
+    pub(super) fn is_priced(&self) -> bool {
         self.routes.iter().any(|route| route.price.0.0 > 0)
     }
 
@@ -225,6 +216,17 @@ impl Sale {
             false => collecting::missing_network(&self.networks),
         });
         missing
+    }
+
+    /// Says all of it at once.
+    pub(super) fn refuse_missing(&self) -> Result<(), Failure> {
+        let missing = self.missing();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let missing = missing.join(", and without ");
+        let message = format!("the gate cannot start without {missing}");
+        Err(Failure::config("config_missing", message))
     }
 
     /// The rails, with their keys under lease: none where nothing has a price.
@@ -262,14 +264,14 @@ impl Sale {
 }
 
 /// Asking moves nothing, so it needs no gas key.
-fn asking_only(pay_to: farebox_wire::evm::EvmAddress) -> CollectorOptions {
+pub(super) fn asking_only(pay_to: farebox_wire::evm::EvmAddress) -> CollectorOptions {
     CollectorOptions {
         pay_to: Some(pay_to),
         ..CollectorOptions::default()
     }
 }
 
-fn routes(sections: &[RouteSection]) -> Result<Vec<Route>, Failure> {
+pub(super) fn routes(sections: &[RouteSection]) -> Result<Vec<Route>, Failure> {
     let mut names = HashSet::new();
     let mut routes = Vec::with_capacity(sections.len());
     for section in sections {
@@ -317,7 +319,7 @@ fn accepted(section: &RouteSection) -> Result<Vec<Protocol>, Failure> {
     protocols.collect()
 }
 
-fn upstreams(sale: &Sale) -> Result<Upstreams, Failure> {
+pub(super) fn upstreams(sale: &Sale) -> Result<Upstreams, Failure> {
     let mut by_route = HashMap::new();
     for section in &sale.routes {
         let upstream: Upstream = section
@@ -355,6 +357,6 @@ fn clock() -> Arc<dyn Clock> {
     Arc::new(SystemClock)
 }
 
-fn invalid(message: String) -> Failure {
+pub(super) fn invalid(message: String) -> Failure {
     Failure::config("config_invalid", message)
 }

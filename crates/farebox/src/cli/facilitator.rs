@@ -9,15 +9,17 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::chains::Chains;
-use super::{Globals, signal};
+use super::{Globals, doctor, signal};
 use crate::assemble::{self, OpenFacilitator, Service};
 use crate::config::{Config, Listen};
+use crate::doctor::Patient;
 use crate::failure::Failure;
 use crate::output;
 
 const EXAMPLES: &str = "\
 Examples:
   farebox facilitator --config seller.toml
+  farebox facilitator --config seller.toml --check
   farebox facilitator --config net/seller.toml --listen 127.0.0.1:8404
   farebox facilitator --listen 0.0.0.0:8404 --token env:TOKEN \\
     --network eip155:84532 --rpc eip155:84532=https://sepolia.base.org --gas-key env:GAS_KEY";
@@ -53,6 +55,9 @@ pub(super) struct Facilitator {
         hide_env_values = true
     )]
     listen: Option<Listen>,
+    /// Look whether the facilitator could start and settle, and start nothing
+    #[arg(long)]
+    check: bool,
 }
 
 /// What else there is to do for a facilitator.
@@ -91,11 +96,17 @@ impl DeploySettler {
 }
 
 impl Facilitator {
+    /// Whether nothing is to be started.
+    pub(super) const fn is_checking(&self) -> bool {
+        self.check
+    }
+
     pub(super) async fn run(mut self, globals: &Globals) -> Result<u8, Failure> {
         match self.other.take() {
             Some(Other::DeploySettler(deploy)) => {
                 deploy.run(globals).await.map_err(Failure::at_start)
             }
+            None if self.check => self.examine(globals).await,
             None => self.serve(globals).await,
         }
     }
@@ -121,6 +132,16 @@ impl Facilitator {
         let ledger = config.ledger_path(&data_dir)?;
         let service = self.service(config, ledger)?;
         assemble::facilitator(service, &data_dir).await
+    }
+
+    /// Says what would keep the facilitator from starting, or from settling.
+    async fn examine(self, globals: &Globals) -> Result<u8, Failure> {
+        let data_dir = globals.data_dir()?;
+        let config = globals.config()?;
+        let (file, ledger) = (config.path.clone(), config.ledger_place(&data_dir)?);
+        let service = self.service(config, ledger)?;
+        service.check()?;
+        doctor::check(Patient::of_service(service, file, &data_dir), globals).await
     }
 
     /// The file with the flags over it.

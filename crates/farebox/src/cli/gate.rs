@@ -3,19 +3,23 @@
 //! Flags win over the file; everything that is missing is named at once. It serves until Ctrl-C or
 //! SIGTERM and then lets what has begun come to its end.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use serde_json::json;
 
 use super::chains::Chains;
-use super::{Globals, signal};
+use super::{Globals, doctor, signal};
 use crate::assemble::{self, Facilitators, Sale};
-use crate::config::{Config, DataDir, Listen, RouteSection, Settle, Usd};
+use crate::config::{Config, Listen, RouteSection, Settle, Usd};
+use crate::doctor::Patient;
 use crate::failure::Failure;
 use crate::output;
 
 const EXAMPLES: &str = "\
 Examples:
   farebox gate --config seller.toml
+  farebox gate --config seller.toml --check
   farebox gate --config net/seller.toml --listen 127.0.0.1:8402 \\
     --upstream http://127.0.0.1:3000 --price \"0.001 USD\"
   farebox gate --listen 127.0.0.1:8402 \\
@@ -88,10 +92,21 @@ pub(super) struct Gate {
         hide_env_values = true
     )]
     listen: Option<Listen>,
+    /// Look whether the gate could open and be paid, and open nothing
+    #[arg(long)]
+    check: bool,
 }
 
 impl Gate {
+    /// Whether nothing is to be opened.
+    pub(super) const fn is_checking(&self) -> bool {
+        self.check
+    }
+
     pub(super) async fn run(self, globals: &Globals) -> Result<u8, Failure> {
+        if self.check {
+            return self.examine(globals).await;
+        }
         let stop = signal::stop()?;
         let gate = self.open(globals).await.map_err(Failure::at_start)?;
         let address = format!("http://{}", gate.address);
@@ -108,13 +123,24 @@ impl Gate {
 
     async fn open(self, globals: &Globals) -> Result<assemble::Gate, Failure> {
         let data_dir = globals.data_dir()?;
-        let sale = self.sale(globals.config()?, &data_dir)?;
+        let config = globals.config()?;
+        let ledger = config.ledger_path(&data_dir)?;
+        let sale = self.sale(config, ledger)?;
         assemble::gate(sale, &data_dir).await
     }
 
+    /// Says what would keep the gate from opening, or from being paid.
+    async fn examine(self, globals: &Globals) -> Result<u8, Failure> {
+        let data_dir = globals.data_dir()?;
+        let config = globals.config()?;
+        let (file, ledger) = (config.path.clone(), config.ledger_place(&data_dir)?);
+        let sale = self.sale(config, ledger)?;
+        sale.check()?;
+        doctor::check(Patient::of_sale(sale, file, &data_dir), globals).await
+    }
+
     /// The file with the flags over it.
-    fn sale(self, config: Config, data_dir: &DataDir) -> Result<Sale, Failure> {
-        let ledger = config.ledger_path(data_dir)?;
+    fn sale(self, config: Config, ledger: PathBuf) -> Result<Sale, Failure> {
         let file = config.name();
         let in_vain = config.in_vain();
         let Config {

@@ -7,6 +7,7 @@ mod budget;
 mod chains;
 mod demo;
 mod devnet;
+mod doctor;
 mod facilitator;
 mod fetch;
 mod gate;
@@ -101,12 +102,25 @@ impl Globals {
 enum Command {
     Demo(demo::Demo),
     Devnet(devnet::Devnet),
+    Doctor(doctor::Doctor),
     Facilitator(Box<facilitator::Facilitator>),
     Fetch(Box<fetch::Fetch>),
     Gate(Box<gate::Gate>),
     Wallet(wallet::Wallet),
     Budget(budget::Budget),
     Payments(payments::Payments),
+}
+
+impl Command {
+    /// Whether it only looks, and finds words for what it sees.
+    fn is_examining(&self) -> bool {
+        match self {
+            Self::Doctor(_) => true,
+            Self::Gate(gate) => gate.is_checking(),
+            Self::Facilitator(facilitator) => facilitator.is_checking(),
+            _ => false,
+        }
+    }
 }
 
 /// Runs the command that the arguments of this process name.
@@ -116,7 +130,7 @@ pub(crate) fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error, &arguments),
     };
-    start_log(&cli.globals);
+    start_log(&cli.globals, cli.command.is_examining());
     let json = cli.globals.json;
     let (fetched, silent) = match &cli.command {
         Command::Fetch(fetch) => {
@@ -148,6 +162,7 @@ fn run(cli: Cli) -> Result<u8, Failure> {
             Command::Demo(demo) => Box::pin(demo.run(&globals)).await,
             Command::Fetch(fetch) => Box::pin(fetch.run(&globals)).await,
             Command::Devnet(devnet) => devnet.run(&globals).await,
+            Command::Doctor(doctor) => Box::pin(doctor.run(&globals)).await,
             Command::Facilitator(facilitator) => Box::pin(facilitator.run(&globals)).await,
             Command::Gate(gate) => Box::pin(gate.run(&globals)).await,
             Command::Wallet(wallet) => wallet.run(&globals).await,
@@ -233,10 +248,11 @@ fn usage(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
 }
 
 /// Logs go to stderr: warnings by default, more with -v, none but errors with -q, or as
-/// `FAREBOX_LOG` says.
-fn start_log(globals: &Globals) {
+/// `FAREBOX_LOG` says. Who examines says by itself what a warning would.
+fn start_log(globals: &Globals, is_examining: bool) {
     let level = match (globals.quiet, globals.verbose) {
         (true, _) => "error",
+        (false, 0) if is_examining => "error",
         (false, 0) => "warn",
         (false, 1) => "info",
         (false, _) => "debug",

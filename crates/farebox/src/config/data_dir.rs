@@ -27,6 +27,11 @@ impl DataDir {
         }
     }
 
+    /// Where it is, or would be: nothing is made.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// The directory, which exists afterwards with mode 0700 if it did not before.
     ///
     /// # Errors

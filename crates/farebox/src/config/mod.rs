@@ -71,8 +71,19 @@ impl Config {
     /// # Errors
     /// Exit 2 where `ledger` is not `sqlite:PATH`.
     pub(crate) fn ledger_path(&self, data_dir: &DataDir) -> Result<PathBuf, Failure> {
+        if self.file.ledger.is_none() {
+            data_dir.created()?;
+        }
+        self.ledger_place(data_dir)
+    }
+
+    /// The same for those who only look: nothing is made.
+    ///
+    /// # Errors
+    /// As [`Config::ledger_path`].
+    pub(crate) fn ledger_place(&self, data_dir: &DataDir) -> Result<PathBuf, Failure> {
         let Some(ledger) = &self.file.ledger else {
-            return Ok(data_dir.created()?.join("farebox.db"));
+            return Ok(data_dir.path().join("farebox.db"));
         };
         match ledger.strip_prefix(SQLITE) {
             Some(path) if !path.is_empty() => Ok(self.base.join(path)),

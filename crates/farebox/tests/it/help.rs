@@ -10,6 +10,7 @@ const PAGES: &[&[&str]] = &[
     &["budget", "show"],
     &["demo"],
     &["devnet"],
+    &["doctor"],
     &["facilitator"],
     &["facilitator", "deploy-settler"],
     &["fetch"],

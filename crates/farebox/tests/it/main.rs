@@ -4,6 +4,7 @@ mod budget;
 mod config;
 mod demo;
 mod devnet;
+mod doctor;
 mod facilitator;
 mod fetch;
 mod flags;

@@ -58,15 +58,7 @@ fn no_command_is_a_usage_error() {
 #[test]
 fn commands_of_later_releases_do_not_exist() {
     let user = User::new();
-    for command in [
-        "agent",
-        "policy",
-        "approvals",
-        "audit",
-        "token",
-        "mcp",
-        "doctor",
-    ] {
+    for command in ["agent", "policy", "approvals", "audit", "token", "mcp"] {
         assert_eq!(user.run(&[command]).exit, 2, "{command}");
     }
 }

@@ -153,6 +153,12 @@ impl Rpc {
         self.endpoints.iter().all(Endpoint::is_loopback)
     }
 
+    /// Host and port of the first node, for messages.
+    pub(crate) fn node(&self) -> String {
+        let first = self.endpoints.first();
+        first.map_or_else(String::new, |endpoint| endpoint.node.clone())
+    }
+
     /// Makes sure that a node answers and is on the right chain.
     pub(crate) async fn probe(&self) -> Result<(), RpcError> {
         let chain: Quantity = self.one(Call::new("eth_chainId", json!([]))).await?;
@@ -160,10 +166,7 @@ impl Rpc {
             return Ok(());
         }
         Err(RpcError::WrongChain {
-            node: self
-                .endpoints
-                .first()
-                .map_or_else(String::new, |e| e.node.clone()),
+            node: self.node(),
             got: chain.0,
             expected: self.chain_id,
         })

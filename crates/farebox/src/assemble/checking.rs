@@ -1,0 +1,54 @@
+//! Whether a gate or facilitator could start as configured, as far as nobody has to be asked.
+//!
+//! Called by `gate --check` and `facilitator --check`. The same refusals with the same words as at
+//! the start, and nothing is listened on, locked or written.
+
+use std::sync::Arc;
+
+use farebox_core::clock::SystemClock;
+use farebox_core::rail::CollectRail;
+use farebox_rail_evm::EvmCollector;
+use farebox_seller::{Seller, SellerConfig};
+
+use super::collecting::rail_failure;
+use super::facilitating::Service;
+use super::networks::{self, FACTORIES_KEY};
+use super::selling::{Sale, asking_only, invalid, routes, upstreams};
+use crate::failure::Failure;
+
+impl Sale {
+    /// Refuses what the gate would refuse at its start.
+    ///
+    /// # Errors
+    /// Exit 2, as at the start.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        self.refuse_missing()?;
+        let routes = routes(&self.routes)?;
+        upstreams(self)?;
+        networks::addresses(&self.factories, FACTORIES_KEY)?;
+        let mut rails: Vec<Arc<dyn CollectRail>> = Vec::new();
+        if self.is_priced() {
+            let pay_to = self.pay_to.as_deref().unwrap_or_default();
+            let pay_to = networks::address(pay_to, "pay_to")?;
+            let networks = networks::with_endpoints(&self.networks)?;
+            let rail = EvmCollector::new(networks, asking_only(pay_to), Arc::new(SystemClock));
+            rails.push(Arc::new(rail.map_err(rail_failure)?));
+        }
+        let public_url = self.public_url.clone();
+        let public_url = public_url.unwrap_or_else(|| format!("http://{}", self.listen()));
+        Seller::check(SellerConfig::new(public_url, routes), &rails)
+            .map_err(|why| invalid(why.to_string()))
+    }
+}
+
+impl Service {
+    /// Refuses what the facilitator would refuse at its start.
+    ///
+    /// # Errors
+    /// Exit 2, as at the start.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        self.permitted()?;
+        networks::with_endpoints(&self.networks)?;
+        networks::addresses(&self.factories, FACTORIES_KEY).map(|_| ())
+    }
+}

@@ -1,0 +1,119 @@
+//! What is looked at: the parts of a configuration, whichever command it is for.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use farebox_wire::caip::ChainId;
+
+use crate::assemble::{self, Facilitators, GasKeys, Sale, Service};
+use crate::config::{Config, DataDir, NetworkSection};
+use crate::failure::Failure;
+
+/// See the module.
+pub(crate) struct Patient {
+    /// Chains that are asked.
+    pub(super) networks: BTreeMap<ChainId, NetworkSection>,
+    /// Who is paid.
+    pub(super) pay_to: Option<String>,
+    /// Who pays for gas.
+    pub(super) gas_keys: GasKeys,
+    /// Who else settles.
+    pub(super) facilitators: Facilitators,
+    /// Whether this process settles, so that it needs a node of every chain.
+    pub(super) is_settling: bool,
+    /// The configuration file.
+    pub(super) file: Option<PathBuf>,
+    /// Files that hold secrets in the open.
+    pub(super) secrets: Vec<PathBuf>,
+    /// Where the keystore is, or would be.
+    pub(super) keystore: PathBuf,
+    /// Where the ledger is, or would be.
+    pub(super) ledger: PathBuf,
+}
+
+impl Patient {
+    /// Everything that a configuration names, for either side.
+    ///
+    /// # Errors
+    /// Exit 2 where it names no store.
+    pub(crate) fn of(config: &Config, data_dir: &DataDir) -> Result<Self, Failure> {
+        let file = &config.file;
+        let gas_keys = GasKeys {
+            references: file.facilitator.signer.evm.0.clone(),
+            base: config.base.clone(),
+        };
+        let facilitators = Facilitators::new(Vec::new(), &file.facilitator, config.base.clone());
+        let mut references: Vec<&String> = file.facilitator.tokens.iter().collect();
+        references.extend(&file.wallet.evm_key);
+        references.extend(&file.wallet.passphrase);
+        let named = references
+            .into_iter()
+            .filter_map(|reference| assemble::secret_file(reference, &config.base));
+        let mut patient = Self {
+            networks: file.network.clone(),
+            pay_to: file.pay_to.evm.clone(),
+            is_settling: !gas_keys.references.is_empty(),
+            gas_keys,
+            facilitators,
+            file: config.path.clone(),
+            secrets: named.collect(),
+            keystore: assemble::keystore_place(data_dir),
+            ledger: config.ledger_place(data_dir)?,
+        };
+        patient.add_secrets();
+        Ok(patient)
+    }
+
+    /// A gate that is about to be opened.
+    pub(crate) fn of_sale(sale: Sale, file: Option<PathBuf>, data_dir: &DataDir) -> Self {
+        let is_settling = sale.facilitators.is_local();
+        let mut patient = Self {
+            networks: sale.networks,
+            pay_to: sale.pay_to,
+            // A key that is not needed is not read, as at the start.
+            gas_keys: match is_settling {
+                true => sale.gas_keys,
+                false => GasKeys::default(),
+            },
+            facilitators: sale.facilitators,
+            is_settling,
+            file,
+            secrets: Vec::new(),
+            keystore: assemble::keystore_place(data_dir),
+            ledger: sale.ledger,
+        };
+        patient.add_secrets();
+        patient
+    }
+
+    /// A facilitator that is about to be opened.
+    pub(crate) fn of_service(service: Service, file: Option<PathBuf>, data_dir: &DataDir) -> Self {
+        let tokens = service.tokens.iter();
+        let secrets = tokens.filter_map(|(reference, base)| assemble::secret_file(reference, base));
+        let mut patient = Self {
+            pay_to: None,
+            facilitators: Facilitators::default(),
+            is_settling: true,
+            file,
+            secrets: secrets.collect(),
+            keystore: assemble::keystore_place(data_dir),
+            networks: service.networks,
+            gas_keys: service.gas_keys,
+            ledger: service.ledger,
+        };
+        patient.add_secrets();
+        patient
+    }
+
+    /// Adds the files of gas keys and of headers.
+    fn add_secrets(&mut self) {
+        let GasKeys { references, base } = &self.gas_keys;
+        let keys = references
+            .iter()
+            .filter_map(|reference| assemble::secret_file(reference, base));
+        let (headers, base) = self.facilitators.secrets();
+        let headers = headers.filter_map(|reference| assemble::secret_file(reference, base));
+        let found: Vec<PathBuf> = keys.chain(headers).collect();
+        self.secrets.extend(found);
+    }
+}
