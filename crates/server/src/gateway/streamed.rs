@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::Response;
+use http::{HeaderMap, HeaderValue, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -44,7 +44,7 @@ pub(super) fn answer(
     lane: Box<Lane>,
     pool: &Arc<Pool>,
 ) -> Response<Body> {
-    let (head, body) = answer.into_parts();
+    let (mut head, body) = answer.into_parts();
     let mut streamed = Streamed {
         body,
         early: None,
@@ -54,6 +54,7 @@ pub(super) fn answer(
     };
     if streamed.body.is_end_stream() {
         streamed.end();
+        detach(&mut head.headers);
         return Response::from_parts(head, Body::empty());
     }
     let length = streamed.body.size_hint().exact();
@@ -62,13 +63,26 @@ pub(super) fn answer(
     }
     let body = match streamed.early.take() {
         Some(frame) if streamed.lane.is_none() => match frame.into_data() {
-            Ok(bytes) => Body::from(bytes),
+            Ok(bytes) => {
+                detach(&mut head.headers);
+                Body::from(Bytes::copy_from_slice(&bytes))
+            }
             Err(trailers) => streamed.with_early(trailers),
         },
         Some(early) => streamed.with_early(early),
         None => Body::new(streamed),
     };
     Response::from_parts(head, body)
+}
+
+/// Gives values memory of their own. hyper's are parts of the connection's read buffer: for as long
+/// as an answer waits for its settlement, that would be kept whole, and the connection take another.
+fn detach(headers: &mut HeaderMap) {
+    for value in headers.values_mut() {
+        if let Ok(copy) = HeaderValue::from_bytes(value.as_bytes()) {
+            *value = copy;
+        }
+    }
 }
 
 impl Streamed {
