@@ -30,6 +30,7 @@ pub(crate) use examining::{
     secret_file, watcher,
 };
 pub(crate) use facilitating::{OpenFacilitator, Service, deploy_settler, facilitator};
+pub(crate) use gas_cover::least_payment;
 pub(crate) use keys::{
     PassphraseSource, address_of, checksummed, importable_key, keystore_dir, keystore_place,
     paying_address,

@@ -59,6 +59,16 @@ pub(super) async fn check(
     Ok(())
 }
 
+/// The least that a payment must be worth whose settlement costs so much, with this rate of the
+/// chain's coin; `None` where that is too large to reckon with.
+pub(crate) fn least_payment(settlement: Amount, usd_per_coin: UsdMicros) -> Option<UsdMicros> {
+    let rate = UsdRate {
+        usd_per_unit: usd_per_coin,
+        decimals: GAS_DECIMALS,
+    };
+    least(settlement.atomic(), rate)
+}
+
 /// What a payment must be worth whose settlement costs so much.
 fn least(gas_wei: u128, rate: UsdRate) -> Option<UsdMicros> {
     let covered = gas_wei.checked_mul(COVER_TENTHS)?.div_ceil(10);

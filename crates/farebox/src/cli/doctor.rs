@@ -106,7 +106,9 @@ fn line(finding: &Finding) -> String {
     };
     let advice = finding.advice.as_ref();
     let advice = advice.map_or_else(String::new, |advice| format!("; {advice}"));
-    format!("{severity} {id}: {subject}: {message}{advice}")
+    let line = format!("{severity} {id}: {subject}: {message}{advice}");
+    // Nodes and contracts have their say in it: nothing of theirs may move a terminal's cursor.
+    line.replace(char::is_control, " ")
 }
 
 fn summary(findings: &[Finding]) -> String {

@@ -66,7 +66,7 @@ impl Books<'_> {
             None => Ok(Vec::new()),
         };
         // A ledger without limits takes those of the file when it is first used.
-        if is_written || lines.is_ok_and(|lines| !lines.is_empty()) {
+        if is_written || lines.is_ok_and(|lines| lines.iter().any(|line| line.agent.is_none())) {
             return;
         }
         self.findings.push(Finding::error(
@@ -127,13 +127,14 @@ impl Books<'_> {
             }
         );
         let subject = payment.id.to_string();
-        let resume = format!(
-            "run `farebox payments resume {}{}`",
-            payment.id, self.commands
-        );
-        let is_over = payment
-            .valid_before_s
-            .is_none_or(|valid_s| valid_s < now_ms / 1_000);
+        // A facilitator resolves what it has left when it starts, and nobody else can.
+        let resume = match payment.role {
+            Role::Facilitator => "start the facilitator again".to_owned(),
+            _ => format!(
+                "run `farebox payments resume {}{}`",
+                payment.id, self.commands
+            ),
+        };
         Some(if payment.state.phase == Phase::Reserved {
             Finding::warning(
                 "hold_expired",
@@ -143,7 +144,7 @@ impl Books<'_> {
                 ),
                 format!("{resume}, which gives the amount back"),
             )
-        } else if is_over {
+        } else if is_over(payment, now_ms) {
             Finding::warning(
                 "hold_expired",
                 subject,
@@ -170,15 +171,22 @@ fn reason(payment: &Payment) -> String {
     reason.map_or_else(String::new, |reason| format!(" ({reason:?})"))
 }
 
-/// Whether somebody works on it at this moment.
+/// Whether somebody works on it at this moment, or may.
 fn is_under_way(payment: &Payment, now_ms: u64) -> bool {
-    match &payment.buyer {
-        Some(side) => payment.state.phase != Phase::Unknown && side.lease.until_ms > now_ms,
-        None => {
-            now_ms.saturating_sub(payment.updated_ms) < UNDER_WAY_MS
-                && payment.state.phase != Phase::Unknown
-        }
+    match (&payment.buyer, payment.state.phase) {
+        (_, Phase::Unknown) => false,
+        (Some(side), _) => side.lease.until_ms > now_ms,
+        // A seller's upstream may take its time, for as long as the credential can be settled.
+        (None, Phase::Reserved) => !is_over(payment, now_ms),
+        (None, _) => now_ms.saturating_sub(payment.updated_ms) < UNDER_WAY_MS,
     }
+}
+
+/// Whether its credential has expired, by our clock.
+fn is_over(payment: &Payment, now_ms: u64) -> bool {
+    payment
+        .valid_before_s
+        .is_none_or(|valid_s| valid_s < now_ms / 1_000)
 }
 
 fn broken(subject: String, why: &LedgerError) -> Finding {

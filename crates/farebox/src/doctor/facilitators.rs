@@ -60,7 +60,7 @@ fn of_one(facts: &FacilitatorFacts) -> Finding {
                 "facilitator_refuses" => "facilitator_refuses",
                 _ => "facilitator_invalid",
             };
-            Finding::error(id, &facts.host, &why.message, advice)
+            Finding::told(id, &facts.host, &why.message, advice)
         }
     }
 }

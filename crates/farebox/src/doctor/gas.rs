@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use farebox_core::diagnosis::{AccountFacts, ChainFacts};
 use farebox_core::ledger::Payment;
 use farebox_wire::caip::ChainId;
+use farebox_wire::money::UsdMicros;
 
 use super::Finding;
 use super::nodes::span;
+use crate::assemble;
 
 /// Settlements below which it is time to send money: an hour's notice at a few per minute.
 const SETTLEMENTS_LEFT_MIN: u128 = 200;
@@ -79,6 +81,30 @@ fn stuck(network: &str, account: &AccountFacts) -> Option<Finding> {
                 span(account.waited_ms)
             ),
             "leave the gate running, which replaces what blocks pass by; raise max_fee if fees have risen above it, and use the key nowhere else",
+        )
+    })
+}
+
+/// Whether the least payment that a facilitator settles is worth its gas; `least` with what one
+/// coin of the chain is worth.
+pub(super) fn uncovered(
+    facts: &ChainFacts,
+    least: Option<(UsdMicros, UsdMicros)>,
+) -> Option<Finding> {
+    let (least, rate) = least?;
+    let accounts = facts.accounts.as_ref().ok()?;
+    let cost = accounts
+        .iter()
+        .find_map(|account| account.settlement_cost)?;
+    let needed = assemble::least_payment(cost, rate)?;
+    (least < needed).then(|| {
+        Finding::error(
+            "min_amount_below_gas",
+            facts.network.as_str(),
+            format!(
+                "a settlement costs so much gas that payments below about {needed} USD lose money"
+            ),
+            format!("set limits = {{ min_amount = \"{needed} USD\" }} in [facilitator]"),
         )
     })
 }

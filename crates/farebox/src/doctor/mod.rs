@@ -89,6 +89,13 @@ impl Finding {
     /// What assembling has refused.
     fn refused(id: &'static str, subject: &str, why: Failure, advice: &str) -> Self {
         let message = why.fault.map(|fault| fault.message).unwrap_or_default();
+        Self::told(id, subject, &message, advice)
+    }
+
+    /// An error in the words of another room, which often says behind a semicolon what to do;
+    /// `advice` where it does not.
+    fn told(id: &'static str, subject: impl Into<String>, sentence: &str, advice: &str) -> Self {
+        let (message, advice) = sentence.rsplit_once("; ").unwrap_or((sentence, advice));
         Self::error(id, subject, message, advice)
     }
 }
@@ -188,6 +195,7 @@ async fn look(patient: &Patient) -> Result<(Vec<Finding>, Vec<ChainFacts>), Fail
         findings.extend(nodes::judge(chain, patient.is_settling));
         findings.extend(tokens::judge(chain));
         findings.extend(gas::judge(chain));
+        findings.extend(gas::uncovered(chain, patient.least));
     }
     findings.extend(elsewhere);
     Ok((findings, facts))

@@ -76,11 +76,11 @@ fn silent(network: &str, node: &NodeFacts, has_another: bool) -> Option<Finding>
     if why.code == "wrong_chain_id" {
         let advice =
             format!("correct `rpc` of [network.\"{network}\"]: it names a node of another chain");
-        return Some(Finding::error(
+        return Some(Finding::told(
             "wrong_chain_id",
             subject,
             &why.message,
-            advice,
+            &advice,
         ));
     }
     let advice =

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use farebox_wire::caip::ChainId;
+use farebox_wire::money::UsdMicros;
 
 use crate::assemble::{self, Facilitators, GasKeys, Sale, Service};
 use crate::config::{Config, DataDir, NetworkSection};
@@ -21,6 +22,8 @@ pub(crate) struct Patient {
     pub(super) facilitators: Facilitators,
     /// Whether this process settles, so that it needs a node of every chain.
     pub(super) is_settling: bool,
+    /// The least payment that a facilitator settles, and what a coin that pays for gas is worth.
+    pub(super) least: Option<(UsdMicros, UsdMicros)>,
     /// The configuration file.
     pub(super) file: Option<PathBuf>,
     /// Files that hold secrets in the open.
@@ -55,6 +58,7 @@ impl Patient {
             is_settling: !gas_keys.references.is_empty(),
             gas_keys,
             facilitators,
+            least: None,
             file: config.path.clone(),
             secrets: named.collect(),
             keystore: assemble::keystore_place(data_dir),
@@ -77,6 +81,7 @@ impl Patient {
             },
             facilitators: sale.facilitators,
             is_settling,
+            least: None,
             file,
             secrets: Vec::new(),
             keystore: assemble::keystore_place(data_dir),
@@ -88,12 +93,16 @@ impl Patient {
 
     /// A facilitator that is about to be opened.
     pub(crate) fn of_service(service: Service, file: Option<PathBuf>, data_dir: &DataDir) -> Self {
+        let min_amount = service.limits.min_amount.map(|usd| usd.0);
         let tokens = service.tokens.iter();
         let secrets = tokens.filter_map(|(reference, base)| assemble::secret_file(reference, base));
         let mut patient = Self {
             pay_to: None,
             facilitators: Facilitators::default(),
             is_settling: true,
+            least: service
+                .gas_rate
+                .map(|rate| (min_amount.unwrap_or_default(), rate)),
             file,
             secrets: secrets.collect(),
             keystore: assemble::keystore_place(data_dir),

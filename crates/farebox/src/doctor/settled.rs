@@ -3,12 +3,13 @@
 //! Asks the rail, which asks the token. It books nothing: that is for the gate's watch and for
 //! `farebox payments resume`.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use farebox_core::ledger::{Filter, Ledger, LedgerError, Payment, Stage};
 use farebox_core::payment::Phase;
 use farebox_core::rail::{Asked, CollectRail, Finding as Found, Handle};
+use farebox_wire::caip::ChainId;
 
 use super::Finding;
 
@@ -18,6 +19,8 @@ const LOOKED_UP: usize = 200;
 const AT_ONCE: usize = 200;
 /// How long one such question may take.
 const ASK_WITHIN: Duration = Duration::from_secs(30);
+/// Why the rest is not asked about.
+const TOO_LONG: &str = "the nodes took too long";
 /// Payments that are told one by one; the rest is counted.
 const TOLD_MAX: usize = 20;
 
@@ -48,20 +51,14 @@ pub(super) async fn compare(
         .filter_map(|payment| Some((payment, payment.handle.as_ref()?)))
         .collect();
     let mut told = Told::default();
-    for some in candidates.chunks(AT_ONCE) {
-        let asked: Vec<Asked<'_>> = some.iter().map(|one| asked(one)).collect();
-        match tokio::time::timeout(ASK_WITHIN, rail.check_all(&asked)).await {
-            Ok(found) => {
-                for ((payment, _), found) in some.iter().zip(found) {
-                    told.take(payment, found, commands);
-                }
-            }
-            Err(_) => {
-                for (payment, _) in some {
-                    told.not_told(payment, "the nodes took too long".to_owned());
-                }
-            }
+    let mut chunks = candidates.chunks(AT_ONCE);
+    for some in chunks.by_ref() {
+        if !told.ask(rail, some, commands).await {
+            break;
         }
+    }
+    for (payment, _) in chunks.flatten() {
+        told.not_told(payment, TOO_LONG.to_owned());
     }
     told.findings()
 }
@@ -104,9 +101,47 @@ struct Told {
     not_on_chain: Vec<Finding>,
     /// By network and reason.
     not_told: BTreeMap<(String, String), usize>,
+    /// Networks that have answered nothing, and why: they are not asked again.
+    silent: HashMap<ChainId, String>,
 }
 
 impl Told {
+    /// Asks about some payments; whether it is worth asking about more.
+    async fn ask(
+        &mut self,
+        rail: &dyn CollectRail,
+        some: &[Candidate<'_>],
+        commands: &str,
+    ) -> bool {
+        let mut asking = Vec::with_capacity(some.len());
+        for one in some {
+            match self.silent.get(&one.0.terms.network).cloned() {
+                Some(why) => self.not_told(one.0, why),
+                None => asking.push(one),
+            }
+        }
+        let asked: Vec<Asked<'_>> = asking.iter().map(|one| asked(one)).collect();
+        let Ok(found) = tokio::time::timeout(ASK_WITHIN, rail.check_all(&asked)).await else {
+            for (payment, _) in asking {
+                self.not_told(payment, TOO_LONG.to_owned());
+            }
+            return false;
+        };
+        let mut answered = HashSet::new();
+        let mut silent = HashMap::new();
+        for ((payment, _), found) in asking.into_iter().zip(found) {
+            let network = &payment.terms.network;
+            match &found {
+                Found::Unanswered { why } => drop(silent.insert(network.clone(), why.clone())),
+                _ => drop(answered.insert(network.clone())),
+            }
+            self.take(payment, found, commands);
+        }
+        silent.retain(|network, _| !answered.contains(network));
+        self.silent.extend(silent);
+        true
+    }
+
     fn take(&mut self, payment: &Payment, found: Found, commands: &str) {
         match found {
             Found::Settled { .. } => self.on_chain = self.on_chain.saturating_add(1),

@@ -117,6 +117,27 @@ fn a_check_refuses_what_the_start_would_refuse() {
     assert_eq!(refused(&beyond), "config_missing");
 }
 
+#[test]
+fn a_facilitator_that_would_settle_at_a_loss_is_told_the_least_amount() {
+    let shop = Shop::open();
+    let file = shop.user.read("seller.toml");
+    let check = ["facilitator", "--check", "--config", "seller.toml"];
+    let with = |rate: &str, least: &str| {
+        let limits = format!("limits = {{ min_amount = \"{least} USD\" }}\n");
+        let rate = format!("[rates]\n\"ETH/USD\" = {{ fixed = \"{rate} USD\" }}\n");
+        shop.user
+            .write("seller.toml", &format!("{file}{limits}{rate}"));
+        Diagnosis::of(&shop.user, &check)
+    };
+    let dear = with("1000000", "0.000001");
+    assert_eq!(dear.severity("min_amount_below_gas"), "error");
+    assert!(
+        dear.text("min_amount_below_gas", "advice")
+            .contains("min_amount = ")
+    );
+    assert!(with("3000", "1000000").ok);
+}
+
 fn facilitator(answer: &'static str, status: StatusCode) -> Server {
     let supported = move || async move { (status, answer) };
     Server::start(Router::new().route("/supported", get(supported)))

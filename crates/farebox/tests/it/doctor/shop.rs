@@ -44,11 +44,16 @@ impl Shop {
         self.set_mode(file, 0o600);
     }
 
-    #[cfg(unix)]
     pub(crate) fn set_mode(&self, file: &str, mode: u32) {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mode = std::fs::Permissions::from_mode(mode);
-        std::fs::set_permissions(self.user.path(file), mode).expect("the mode is set");
+        let file = self.user.path(file);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(file, mode).expect("the mode is set");
+        }
+        #[cfg(not(unix))]
+        let _ = (file, mode);
     }
 }
 
