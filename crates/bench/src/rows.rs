@@ -22,10 +22,13 @@ pub(crate) fn measure(options: &Options) -> Fallible<Report> {
         false => None,
     };
     if wants(Part::Challenge) || wants(Part::Proxy) || wants(Part::Paid) {
+        stage.renew_chain()?;
         gate::measure(&mut stage, options, ceiling, &mut report)?;
     }
     if wants(Part::Verify) || wants(Part::Settle) {
+        stage.renew_chain()?;
         facilitator::measure(&mut stage, options, ceiling, &mut report);
+        stage.renew_chain()?;
         far::measure(&mut stage, options, &mut report);
     }
     Ok(report)
@@ -37,6 +40,7 @@ fn ceiling(stage: &mut Stage) -> Fallible<f64> {
     let batches = stage.payments(CEILING_BATCHES);
     let mut runs = Vec::new();
     for _ in 0..stage.runs(CEILING_RUNS) {
+        stage.renew_chain()?;
         runs.push(
             stage
                 .node

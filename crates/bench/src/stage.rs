@@ -15,7 +15,7 @@ use crate::process::Process;
 use crate::product::{self, Server};
 use crate::report::Sample;
 use crate::sign::{CHAIN_ID, Cashier, Key, USDC};
-use crate::{Fallible, Options};
+use crate::{Fallible, NodeKind, Options};
 
 /// Payers that are known to the servers: many, and few enough to stay warm.
 const WARM_PAYERS: usize = 100;
@@ -32,6 +32,7 @@ pub(crate) struct Stage {
     pub(crate) payers: Vec<Key>,
     pub(crate) cashier: Cashier,
     pub(crate) quick: bool,
+    kind: NodeKind,
     folder: TempDir,
     servers: usize,
 }
@@ -56,9 +57,17 @@ impl Stage {
             payers,
             cashier: Cashier::new(PAYEE, VALUE, valid_before)?,
             quick: options.quick,
+            kind: options.node,
             folder,
             servers: 0,
         })
+    }
+
+    /// Another chain, with nothing on it but the funds of the payers. What the product has running
+    /// goes on with the old one, which ends.
+    pub(crate) fn renew_chain(&mut self) -> Fallible<()> {
+        self.node = Node::start(self.kind, &self.binary, self.folder.path())?;
+        self.node.fund(&self.payers)
     }
 
     /// Runs of a row: all of them, or one.
