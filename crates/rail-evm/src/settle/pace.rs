@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 /// The shortest pause between two questions for the newest block.
-const PAUSE_MIN: Duration = Duration::from_millis(10);
+const PAUSE_MIN: Duration = Duration::from_millis(4);
 /// The longest pause with a node on this machine, and the first one with any.
 const PAUSE_MAX_LOCAL: Duration = Duration::from_millis(100);
 /// After something was sent, the first pause; each further one is twice as long, up to the usual

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use farebox_wire::evm::EvmAddress;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
+use super::traffic::Ended;
 use super::{PAYMENTS_MAX, Traffic};
 use crate::settle::Settler;
 use crate::settle::payment::Ticket;
@@ -18,8 +19,11 @@ use crate::settle::payment::Ticket;
 /// takes, and long enough that most of what arrives during one transaction fits into the next.
 const WINDOW: Duration = Duration::from_millis(10);
 /// The callers of a transaction that has just ended come back together, so that the first of them
-/// waits this long for the others, or until as many are there.
-const LINGER: Duration = Duration::from_millis(2);
+/// waits for the others, or until as many are there: at least so long, and
+const LINGER_MIN: Duration = Duration::from_millis(2);
+/// this part of what that transaction took, because where each costs the node much, an early one
+/// with few payments holds up the many behind it; never longer than [`WINDOW`].
+const LINGER_PART: u32 = 4;
 /// Payments that wait to be collected: several full blocks. Beyond it callers are refused.
 const WAITING_MAX: usize = 10_000;
 
@@ -97,7 +101,9 @@ impl Heap {
         }
         let patience = match traffic.last() {
             _ if !traffic.is_idle() => WINDOW,
-            Some((at, payments)) if self.count < payments && at.elapsed() < LINGER => LINGER,
+            Some(last) if self.count < last.payments && last.at.elapsed() < linger(last) => {
+                linger(last)
+            }
             _ => return None,
         };
         let until = first_at.checked_add(patience)?;
@@ -117,4 +123,9 @@ impl Heap {
         }
         loads
     }
+}
+
+/// How long to wait for those who come back.
+fn linger(last: Ended) -> Duration {
+    (last.took / LINGER_PART).clamp(LINGER_MIN, WINDOW)
 }

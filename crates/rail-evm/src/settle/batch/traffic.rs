@@ -2,7 +2,7 @@
 //! payments are collected.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -16,14 +16,22 @@ pub(in crate::settle) struct Traffic {
 #[derive(Default)]
 struct State {
     underway: usize,
-    last_end: Option<Instant>,
-    last_payments: usize,
+    last: Option<Ended>,
+}
+
+/// A shared transaction that has ended.
+#[derive(Clone, Copy)]
+pub(super) struct Ended {
+    pub(super) at: Instant,
+    pub(super) payments: usize,
+    pub(super) took: Duration,
 }
 
 /// A shared transaction from the moment at which its payments are taken to its end.
 pub(in crate::settle) struct Underway {
     traffic: Arc<Traffic>,
     payments: usize,
+    began: Instant,
 }
 
 impl Traffic {
@@ -33,6 +41,7 @@ impl Traffic {
         Arc::new(Underway {
             traffic: Arc::clone(self),
             payments,
+            began: Instant::now(),
         })
     }
 
@@ -40,10 +49,9 @@ impl Traffic {
         self.lock().underway == 0
     }
 
-    /// When the last one ended, and how many payments it had.
-    pub(super) fn last(&self) -> Option<(Instant, usize)> {
-        let state = self.lock();
-        state.last_end.map(|at| (at, state.last_payments))
+    /// The last one.
+    pub(super) fn last(&self) -> Option<Ended> {
+        self.lock().last
     }
 
     /// Resolves when one has ended.
@@ -60,8 +68,11 @@ impl Drop for Underway {
     fn drop(&mut self) {
         let mut state = self.traffic.lock();
         state.underway = state.underway.saturating_sub(1);
-        state.last_end = Some(Instant::now());
-        state.last_payments = self.payments;
+        state.last = Some(Ended {
+            at: Instant::now(),
+            payments: self.payments,
+            took: self.began.elapsed(),
+        });
         drop(state);
         self.traffic.ended.notify_one();
     }
