@@ -10,6 +10,7 @@ use farebox_core::rail::{Finding, Handle, Holding, RailError};
 use farebox_wire::evm::{EvmAddress, Word};
 use farebox_wire::money::Amount;
 use serde_json::json;
+use serde_json::value::RawValue;
 
 use crate::abi::{self, CANCELED_TOPIC, USED_TOPIC, address_word};
 use crate::events::{carries_out, is_canceled, is_used};
@@ -306,7 +307,7 @@ pub(crate) async fn holdings(
 }
 
 /// A returned `uint256` as an amount.
-pub(crate) fn read_amount(result: serde_json::Value) -> Result<Amount, RpcError> {
+pub(crate) fn read_amount(result: Box<RawValue>) -> Result<Amount, RpcError> {
     let Data(word) = decode(result)?;
     abi::word_number(&word)
         .map(Amount::from_atomic)

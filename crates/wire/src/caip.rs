@@ -8,6 +8,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::text;
+
 /// CAIP-2 says 8, but `lightning` and `cloudflare` are in use.
 const NAMESPACE_CHARS_MAX: usize = 10;
 
@@ -118,8 +120,7 @@ impl Serialize for ChainId {
 
 impl<'de> Deserialize<'de> for ChainId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        text::read(deserializer, str::parse)
     }
 }
 
@@ -213,8 +214,7 @@ impl Serialize for AssetId {
 
 impl<'de> Deserialize<'de> for AssetId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        text::read(deserializer, str::parse)
     }
 }
 

@@ -18,4 +18,5 @@ pub mod evm;
 pub mod identity;
 mod json;
 pub mod money;
+pub mod text;
 pub mod x402;

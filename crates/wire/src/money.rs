@@ -7,6 +7,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::text;
+
 /// Digits in the largest amount that we read (`u128::MAX` has 39).
 const AMOUNT_DIGITS_MAX: usize = 39;
 /// More decimals than any token in use; a bound so that powers of ten fit `u128`.
@@ -112,8 +114,7 @@ impl Serialize for Amount {
 
 impl<'de> Deserialize<'de> for Amount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        Self::parse(&text).map_err(serde::de::Error::custom)
+        text::read(deserializer, Self::parse)
     }
 }
 
@@ -187,8 +188,7 @@ impl Serialize for UsdMicros {
 
 impl<'de> Deserialize<'de> for UsdMicros {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        Self::parse(&text).map_err(serde::de::Error::custom)
+        text::read(deserializer, Self::parse)
     }
 }
 

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use farebox_core::rail::RailError;
 use reqwest::{Client, StatusCode, Url};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 pub(crate) use types::{Block, Call, Data, Log, Quantity, Receipt, block_number};
@@ -93,6 +95,10 @@ impl From<RpcError> for RailError {
         }
     }
 }
+
+/// What one call came to: its result as the node wrote it. The answer to one request may have a
+/// megabyte of logs, so that it is read once, as what it is.
+pub(crate) type Found = Result<Box<RawValue>, RpcError>;
 
 /// Why no node is known to have taken a transaction.
 #[derive(Debug)]
@@ -184,10 +190,7 @@ impl Rpc {
 
     /// Calls in one request; results in the order of the calls. Asks the next endpoint where one
     /// is down, so only for calls that may be carried out twice.
-    pub(crate) async fn batch(
-        &self,
-        calls: &[Call],
-    ) -> Result<Vec<Result<Value, RpcError>>, RpcError> {
+    pub(crate) async fn batch(&self, calls: &[Call]) -> Result<Vec<Found>, RpcError> {
         let mut failed = None;
         for (index, endpoint) in self.in_order() {
             match self.checked_post(endpoint, calls).await {
@@ -254,7 +257,7 @@ impl Rpc {
         &self,
         endpoint: &Endpoint,
         calls: &[Call],
-    ) -> Result<Vec<Result<Value, RpcError>>, RpcError> {
+    ) -> Result<Vec<Found>, RpcError> {
         if !endpoint.is_on_chain.load(Ordering::Relaxed) {
             let call = Call::new("eth_chainId", json!([]));
             let mut results = self.post(endpoint, std::slice::from_ref(&call)).await?;
@@ -275,11 +278,7 @@ impl Rpc {
         self.post(endpoint, calls).await
     }
 
-    async fn post(
-        &self,
-        endpoint: &Endpoint,
-        calls: &[Call],
-    ) -> Result<Vec<Result<Value, RpcError>>, RpcError> {
+    async fn post(&self, endpoint: &Endpoint, calls: &[Call]) -> Result<Vec<Found>, RpcError> {
         let node = || endpoint.node.clone();
         let answer = self
             .http
@@ -348,8 +347,12 @@ impl Endpoint {
 }
 
 /// Reads a result as what its method returns.
-pub(crate) fn decode<T: DeserializeOwned>(result: Value) -> Result<T, RpcError> {
-    serde_json::from_value(result).map_err(RpcError::garbage)
+#[expect(
+    clippy::boxed_local,
+    reason = "the shape in which results come, for `and_then`"
+)]
+pub(crate) fn decode<T: DeserializeOwned>(result: Box<RawValue>) -> Result<T, RpcError> {
+    serde_json::from_str(result.get()).map_err(RpcError::garbage)
 }
 
 fn no_endpoint() -> RpcError {
@@ -382,26 +385,58 @@ async fn read_body(mut answer: reqwest::Response) -> Result<Vec<u8>, String> {
     Ok(body)
 }
 
+/// An answer to one call, or a node's refusal of a whole batch.
+#[derive(Deserialize)]
+struct Item<'a> {
+    /// As it was sent; a refused batch has none.
+    #[serde(default, borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    result: Given<'a>,
+    #[serde(default)]
+    error: Option<Said>,
+}
+
+/// What stands in a field: nothing, or something, if only `null`.
+#[derive(Default)]
+struct Given<'a>(Option<&'a RawValue>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Given<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&RawValue>::deserialize(deserializer).map(|value| Self(Some(value)))
+    }
+}
+
+/// A node's no.
+#[derive(Deserialize)]
+struct Said {
+    #[serde(default)]
+    code: Value,
+    message: Value,
+    #[serde(default)]
+    data: Value,
+}
+
 /// Sorts the answers of a batch by their ids; each call must have exactly one.
-pub(crate) fn read_answer(
-    body: &[u8],
-    calls: usize,
-) -> Result<Vec<Result<Value, RpcError>>, String> {
-    let answer: Value = serde_json::from_slice(body).map_err(|e| format!("not JSON: {e}"))?;
-    let items = match answer {
-        Value::Array(items) if calls != 1 => items,
+pub(crate) fn read_answer(body: &[u8], calls: usize) -> Result<Vec<Found>, String> {
+    let is_many = body.trim_ascii_start().first() == Some(&b'[');
+    if !is_many {
+        let item: Item<'_> = serde_json::from_slice(body).map_err(not_an_answer)?;
         // A node refuses a whole batch with one object.
-        object @ Value::Object(_) if calls == 1 || object.get("error").is_some() => {
-            let result = read_item(object)?;
-            return Ok(vec![result; calls]);
+        if calls != 1 && item.error.is_none() {
+            return Err("one answer to many calls".into());
         }
-        _ => return Err("not a JSON-RPC answer".into()),
-    };
-    let mut results: Vec<Option<Result<Value, RpcError>>> = vec![None; calls];
+        return Ok(vec![read_item(item)?; calls]);
+    }
+    if calls == 1 {
+        return Err("many answers to one call".into());
+    }
+    let items: Vec<Item<'_>> = serde_json::from_slice(body).map_err(not_an_answer)?;
+    let mut results: Vec<Option<Found>> = vec![None; calls];
     for item in items {
-        let id = item.get("id").and_then(Value::as_u64);
-        let place = id
-            .and_then(|id| usize::try_from(id).ok())
+        let place = item
+            .id
+            .and_then(|id| id.get().parse::<usize>().ok())
             .and_then(|id| results.get_mut(id))
             .ok_or("an answer to no call of the batch")?;
         if place.replace(read_item(item)?).is_some() {
@@ -412,20 +447,23 @@ pub(crate) fn read_answer(
     results.ok_or_else(|| "a call of the batch has no answer".into())
 }
 
-fn read_item(mut item: Value) -> Result<Result<Value, RpcError>, String> {
-    if let Some(error) = item.get("error").filter(|e| !e.is_null()) {
-        let text = |field: &str| error.get(field).and_then(Value::as_str);
+fn not_an_answer(error: serde_json::Error) -> String {
+    format!("not a JSON-RPC answer: {error}")
+}
+
+fn read_item(item: Item<'_>) -> Result<Found, String> {
+    if let Some(said) = item.error {
         return Ok(Err(RpcError::Refused {
-            code: error
-                .get("code")
-                .and_then(Value::as_i64)
-                .unwrap_or_default(),
-            message: cut(text("message").ok_or("an error without a message")?),
-            data: text("data").map(|data| data.chars().take(DATA_CHARS_MAX).collect()),
+            code: said.code.as_i64().unwrap_or_default(),
+            message: cut(said.message.as_str().ok_or("an error without a message")?),
+            data: said
+                .data
+                .as_str()
+                .map(|data| data.chars().take(DATA_CHARS_MAX).collect()),
         }));
     }
-    match item.get_mut("result") {
-        Some(result) => Ok(Ok(result.take())),
+    match item.result.0 {
+        Some(result) => Ok(Ok(result.to_owned())),
         None => Err("neither result nor error".into()),
     }
 }

@@ -2,22 +2,26 @@
 
 use super::*;
 
-fn answer(body: &str, calls: usize) -> Result<Vec<Result<Value, RpcError>>, String> {
+fn answer(body: &str, calls: usize) -> Result<Vec<Found>, String> {
     read_answer(body.as_bytes(), calls)
+}
+
+fn raw(value: &Value) -> Box<RawValue> {
+    serde_json::value::to_raw_value(value).unwrap()
 }
 
 #[test]
 fn answers_are_sorted_by_id() {
     let body = r#"[{"id":1,"result":"b"},{"id":0,"result":"a"}]"#;
     let results = answer(body, 2).unwrap();
-    let texts: Vec<_> = results.into_iter().map(|r| r.unwrap()).collect();
-    assert_eq!(texts, [json!("a"), json!("b")]);
+    let texts: Vec<_> = results.iter().map(|r| r.as_ref().unwrap().get()).collect();
+    assert_eq!(texts, [r#""a""#, r#""b""#]);
 }
 
 #[test]
 fn a_null_result_is_a_result_and_a_null_error_none() {
     let results = answer(r#"{"id":0,"result":null,"error":null}"#, 1).unwrap();
-    assert!(matches!(results[0], Ok(Value::Null)));
+    assert_eq!(results[0].as_ref().unwrap().get(), "null");
 }
 
 #[test]
@@ -85,14 +89,14 @@ fn only_http_urls_are_endpoints_and_their_paths_stay_secret() {
 
 #[test]
 fn quantities_are_strict() {
-    let read = |text: &str| decode::<Quantity>(json!(text)).ok().map(|q| q.0);
+    let read = |text: &str| decode::<Quantity>(raw(&json!(text))).ok().map(|q| q.0);
     assert_eq!(read("0x0"), Some(0));
     assert_eq!(read("0x1a"), Some(26));
     for text in ["", "0x", "1a", "0x+1", "0x-1", "0xg", "0x 1"] {
         assert_eq!(read(text), None, "{text}");
     }
     assert_eq!(read(&format!("0x1{}", "0".repeat(32))), None);
-    assert!(decode::<Quantity>(json!(5)).is_err());
+    assert!(decode::<Quantity>(raw(&json!(5))).is_err());
 }
 
 #[test]
@@ -103,14 +107,14 @@ fn damaged_receipts_and_blocks_are_garbage_not_a_panic() {
         "status": "0x1",
         "logs": [],
     });
-    assert!(decode::<Receipt>(good.clone()).is_ok());
+    assert!(decode::<Receipt>(raw(&good)).is_ok());
     for field in ["transactionHash", "blockNumber", "status", "logs"] {
         let mut damaged = good.clone();
         damaged[field] = json!("0xzz");
-        assert!(decode::<Receipt>(damaged).is_err(), "{field}");
+        assert!(decode::<Receipt>(raw(&damaged)).is_err(), "{field}");
     }
-    assert!(decode::<Block>(json!({"number": "0x1"})).is_err());
-    assert!(decode::<Block>(json!(null)).is_err());
+    assert!(decode::<Block>(raw(&json!({"number": "0x1"}))).is_err());
+    assert!(decode::<Block>(raw(&json!(null))).is_err());
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 
 use alloy_primitives::hex;
 use farebox_wire::evm::{EvmAddress, Word, parse_hex};
+use farebox_wire::text;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
@@ -55,15 +56,16 @@ pub(crate) struct Quantity(pub(crate) u128);
 
 impl<'de> Deserialize<'de> for Quantity {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        let digits = text.strip_prefix("0x").unwrap_or_default();
-        // `from_str_radix` takes a sign; JSON-RPC does not.
-        if !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return Err(serde::de::Error::custom("not a hex quantity"));
-        }
-        u128::from_str_radix(digits, 16)
-            .map(Self)
-            .map_err(|_| serde::de::Error::custom("not a hex quantity of at most 128 bits"))
+        text::read(deserializer, |text| {
+            let digits = text.strip_prefix("0x").unwrap_or_default();
+            // `from_str_radix` takes a sign; JSON-RPC does not.
+            if !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+                return Err("not a hex quantity");
+            }
+            u128::from_str_radix(digits, 16)
+                .map(Self)
+                .map_err(|_| "not a hex quantity of at most 128 bits")
+        })
     }
 }
 
@@ -79,10 +81,9 @@ pub(crate) struct Data(pub(crate) Vec<u8>);
 
 impl<'de> Deserialize<'de> for Data {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        parse_hex(&text, DATA_BYTES_MAX)
-            .map(Self)
-            .map_err(serde::de::Error::custom)
+        text::read(deserializer, |text| {
+            parse_hex(text, DATA_BYTES_MAX).map(Self)
+        })
     }
 }
 

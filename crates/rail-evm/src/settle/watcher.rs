@@ -18,7 +18,7 @@ use super::alarm::Alarm;
 use super::pace::Pace;
 use super::refusal::{is_known, is_nonce_used};
 use super::tx::SignedTx;
-use crate::rpc::{Call, Quantity, Receipt, Rpc, RpcError, decode};
+use crate::rpc::{Call, Found, Quantity, Receipt, Rpc, RpcError, decode};
 
 /// A transaction that is in no block after this long may have been lost.
 const RESEND_AFTER: Duration = Duration::from_secs(2);
@@ -242,7 +242,7 @@ impl Watcher {
 
     async fn read(
         &self,
-        receipts: impl Iterator<Item = (&Word, Result<Value, RpcError>)>,
+        receipts: impl Iterator<Item = (&Word, Found)>,
         head: u64,
     ) -> Result<(), RpcError> {
         let mut read = Ok(());
@@ -358,7 +358,7 @@ impl Watcher {
         Ok(())
     }
 
-    async fn resent(&self, id: Watched, hash: &Word, result: Result<Value, RpcError>, head: u64) {
+    async fn resent(&self, id: Watched, hash: &Word, result: Found, head: u64) {
         match result {
             Ok(_) => tracing::info!(%hash, "sent again"),
             Err(RpcError::Refused { message, .. }) if is_known(&message) => {}

@@ -11,13 +11,13 @@ use std::time::Duration;
 use alloy_primitives::hex;
 use farebox_wire::evm::{EvmAddress, Word};
 use farebox_wire::money::Amount;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::book::Seen;
 use crate::abi;
 use crate::check::read_bool;
-use crate::rpc::{Call, Data, Rpc, RpcError, decode};
+use crate::rpc::{Call, Data, Found, Rpc, RpcError, decode};
 
 /// Creation code of `contracts/src/Lens.sol`, in hex.
 const LENS: &str = include_str!("../../../../contracts/artifacts/Lens.creation.hex");
@@ -154,10 +154,7 @@ fn lens_call(group: &Group) -> Call {
 
 /// Reads the Lens's answer. `None` where the node did not run it, so that asking in another way
 /// may help.
-pub(crate) fn read_lens(
-    result: Result<Value, RpcError>,
-    queries: usize,
-) -> Option<Result<Vec<Told>, RpcError>> {
+pub(crate) fn read_lens(result: Found, queries: usize) -> Option<Result<Vec<Told>, RpcError>> {
     match result.and_then(decode::<Data>) {
         Err(RpcError::Refused { .. }) => None,
         Err(error) => Some(Err(error)),
@@ -229,7 +226,7 @@ async fn one_by_one(rpc: &Rpc, token: EvmAddress, queries: &[Query]) -> Answers 
 }
 
 /// Reads the answers of single calls: the token's code, then three for each query.
-pub(crate) fn read_single(results: Vec<Result<Value, RpcError>>, queries: usize) -> Answers {
+pub(crate) fn read_single(results: Vec<Found>, queries: usize) -> Answers {
     let mut results = results.into_iter();
     let mut next = move || {
         let left_out = || Err(RpcError::garbage("the node left answers out"));
@@ -259,7 +256,7 @@ pub(crate) fn read_single(results: Vec<Result<Value, RpcError>>, queries: usize)
     answers.collect()
 }
 
-fn has_code(result: Result<Value, RpcError>) -> Result<bool, RpcError> {
+fn has_code(result: Found) -> Result<bool, RpcError> {
     result.and_then(decode).map(|Data(code)| !code.is_empty())
 }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::evm::{EvmAddress, Word, parse_hex};
 use crate::money::Amount;
+use crate::text;
 
 /// The longest signature that we read: a 6492 wrapper around a smart wallet's own.
 pub const SIGNATURE_BYTES_MAX: usize = 8 * 1024;
@@ -61,10 +62,9 @@ impl Serialize for HexBytes {
 
 impl<'de> Deserialize<'de> for HexBytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        parse_hex(&text, SIGNATURE_BYTES_MAX)
-            .map(Self)
-            .map_err(serde::de::Error::custom)
+        text::read(deserializer, |text| {
+            parse_hex(text, SIGNATURE_BYTES_MAX).map(Self)
+        })
     }
 }
 
