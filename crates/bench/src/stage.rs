@@ -106,6 +106,8 @@ impl Stage {
             "127.0.0.1:0",
             "--json",
         ]);
+        // A gate key is locked by data directory, and somebody else may use the development keys.
+        command.arg("--data-dir").arg(&folder);
         Server::start(what.command, &mut command, &folder)
     }
 
