@@ -14,10 +14,10 @@ use farebox_core::rail::RailError;
 use farebox_wire::evm::{EvmAddress, Word};
 use futures_util::future::join_all;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::network::{self, Chain, Network};
-use crate::rpc::{Block, Call, Rpc, RpcError, block_number, decode};
+use crate::rpc::{Block, Call, Found, Rpc, RpcError, block_number, decode};
 
 /// A node that takes longer for a question of one row is no use to a buyer who waits.
 const ASK_WITHIN: Duration = Duration::from_secs(5);
@@ -154,7 +154,7 @@ async fn one<T: serde::de::DeserializeOwned>(rpc: &Rpc, call: Call) -> Result<T,
 }
 
 /// Many questions in one request, within the time of one.
-async fn within(rpc: &Rpc, calls: &[Call]) -> Result<Vec<Result<Value, RpcError>>, RpcError> {
+async fn within(rpc: &Rpc, calls: &[Call]) -> Result<Vec<Found>, RpcError> {
     let asked = tokio::time::timeout(ASK_WITHIN, rpc.batch(calls)).await;
     asked.unwrap_or_else(|_| {
         Err(RpcError::NoAnswer {

@@ -4,10 +4,10 @@
 //! in here is a finding.
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::abi::{self, Arg, address_word};
-use crate::rpc::{self, Block, Data, Quantity, Receipt, RpcError};
+use crate::rpc::{self, Block, Data, Found, Quantity, Receipt};
 use crate::settle::refusal::reverted;
 use crate::snapshot::fetch;
 use crate::wallets::probe;
@@ -87,7 +87,7 @@ pub fn node(body: &[u8], calls: usize) {
     }
 }
 
-fn lens(result: &Result<Value, RpcError>, queries: usize) {
+fn lens(result: &Found, queries: usize) {
     match fetch::read_lens(result.clone(), queries) {
         Some(Ok(told)) => assert_eq!(told.len(), queries, "one for each"),
         Some(Err(error)) => assert_short(&error.to_string()),
@@ -95,9 +95,9 @@ fn lens(result: &Result<Value, RpcError>, queries: usize) {
     }
 }
 
-fn decoded(value: &Value) {
-    fn short<T: DeserializeOwned>(value: &Value) -> Option<T> {
-        let read = rpc::decode(value.clone());
+fn decoded(value: &RawValue) {
+    fn short<T: DeserializeOwned>(value: &RawValue) -> Option<T> {
+        let read = rpc::decode(value.to_owned());
         read.map_err(|error| assert_short(&error.to_string())).ok()
     }
     short::<Block>(value);

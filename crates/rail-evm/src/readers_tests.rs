@@ -1,7 +1,7 @@
 //! Damaged answers and signatures on the stable toolchain; `fuzz/` goes on where this stops.
 
 use alloy_primitives::hex;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::abi::number_word;

@@ -56,7 +56,8 @@ macro_rules! fixed_bytes {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "0x{}", hex::encode(self.0))
+                let mut text = [0; 2 + $len * 2];
+                f.write_str(written(&self.0, &mut text))
             }
         }
 
@@ -68,7 +69,8 @@ macro_rules! fixed_bytes {
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                let mut text = [0; 2 + $len * 2];
+                serializer.serialize_str(written(&self.0, &mut text))
             }
         }
 
@@ -87,6 +89,17 @@ fixed_bytes! {
 fixed_bytes! {
     /// A 32-byte word: nonces, hashes, digests.
     Word, 32
+}
+
+/// `0x` and the digits of `bytes`, in `text`, which has room for just them: addresses and hashes are
+/// written a dozen times for each payment.
+fn written<'a>(bytes: &[u8], text: &'a mut [u8]) -> &'a str {
+    if let Some((prefix, digits)) = text.split_first_chunk_mut::<2>() {
+        *prefix = *b"0x";
+        // The room is a constant beside that of the bytes.
+        let _ = hex::encode_to_slice(bytes, digits);
+    }
+    str::from_utf8(text).unwrap_or_default()
 }
 
 /// Reads `0x…` of at most `bytes_max` bytes.

@@ -2,7 +2,6 @@
 
 use farebox_core::diagnosis::{TokenDomain, TokenFacts, TokenSaid};
 use farebox_wire::evm::{EvmAddress, Word};
-use serde_json::Value;
 
 use super::within;
 use crate::abi::{self, DECIMALS, DOMAIN_SEPARATOR, NAME, VERSION};
@@ -10,7 +9,7 @@ use crate::assets::TransferMethod;
 use crate::check::read_bool;
 use crate::digest::domain_separator;
 use crate::network::{Chain, Token};
-use crate::rpc::{Call, Data, Rpc, RpcError, decode};
+use crate::rpc::{Call, Data, Found, Rpc, RpcError, decode};
 
 /// Bytes of a name that are shown; EIP-712 names are a word or three.
 const TEXT_BYTES_MAX: usize = 64;
@@ -49,11 +48,7 @@ fn questions(token: &Token) -> [Call; QUESTIONS] {
     ]
 }
 
-fn facts(
-    chain: &Chain,
-    token: &Token,
-    answers: &[Result<Value, RpcError>],
-) -> Result<TokenFacts, RpcError> {
+fn facts(chain: &Chain, token: &Token, answers: &[Found]) -> Result<TokenFacts, RpcError> {
     let asset = &token.asset;
     let [code, name, version, decimals, domain, unused] = answers else {
         return Err(RpcError::garbage("answers are missing"));
@@ -87,11 +82,11 @@ fn facts(
 }
 
 /// What a view returned; `None` where the contract does not know it.
-fn bytes(answer: &Result<Value, RpcError>) -> Option<Vec<u8>> {
+fn bytes(answer: &Found) -> Option<Vec<u8>> {
     let Data(bytes) = decode(answer.clone().ok()?).ok()?;
     Some(bytes)
 }
 
-fn text(answer: &Result<Value, RpcError>) -> Option<String> {
+fn text(answer: &Found) -> Option<String> {
     abi::read_string(&bytes(answer)?, TEXT_BYTES_MAX)
 }

@@ -448,7 +448,7 @@ pub(crate) fn read_answer(body: &[u8], calls: usize) -> Result<Vec<Found>, Strin
 }
 
 fn not_an_answer(error: serde_json::Error) -> String {
-    format!("not a JSON-RPC answer: {error}")
+    cut(&format!("not a JSON-RPC answer: {error}"))
 }
 
 fn read_item(item: Item<'_>) -> Result<Found, String> {
