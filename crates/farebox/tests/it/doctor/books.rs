@@ -49,9 +49,29 @@ fn a_file_that_is_no_ledger_is_damaged_or_unusable_and_left_alone() {
 }
 
 #[test]
+fn full_finds_what_a_look_at_the_newest_entries_does_not() {
+    let mut market = Market::open();
+    assert_eq!(market.fetch(&[&market.url("/ok")]).exit, 0);
+    market.gate = None;
+    let file = rusqlite::Connection::open(market.user.path("net/seller.db")).expect("a database");
+    let tamper = "UPDATE payments SET state = replace(state, '\"spent\"', '\"held\"')";
+    assert_eq!(file.execute(tamper, []).expect("it is not guarded"), 1);
+    drop(file);
+    let config = ["doctor", "--config", "net/seller.toml"];
+    assert_eq!(
+        Diagnosis::of(&market.user, &config).severity("ledger"),
+        "ok"
+    );
+    let full = Diagnosis::of(&market.user, &[&config[..], &["--full"]].concat());
+    assert_eq!(full.severity("ledger_damaged"), "error");
+}
+
+#[test]
 fn settled_payments_are_found_on_the_chain_and_missed_where_it_has_undone_them() {
     let mut market = Market::open();
     assert_eq!(market.fetch(&[&market.url("/ok")]).exit, 0);
+    let beside = Diagnosis::on(&market.user, "net/seller.toml");
+    assert_eq!(beside.severity("settled"), "ok", "beside the running gate");
     market.gate = None;
     for config in ["net/seller.toml", "net/buyer.toml"] {
         let full = ["doctor", "--full", "--config", config];
