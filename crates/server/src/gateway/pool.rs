@@ -11,6 +11,7 @@ use std::time::Duration;
 use axum::body::Body;
 use http::{Request, Response, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -23,12 +24,18 @@ use super::upstream::Upstream;
 const IDLE: Duration = Duration::from_secs(4);
 /// Idle connections to one upstream: as many as a busy gate uses at once.
 const IDLE_MAX: usize = 512;
+/// Connections that are being opened at once; a burst waits for these, or for one that is given
+/// back meanwhile, which with a quick upstream is most of them. Each has 30 KiB of buffers.
+const OPENING_MAX: usize = 32;
 
 /// The connections to one upstream.
 pub(super) struct Pool {
     connector: HttpConnector,
     address: Uri,
     idle: Mutex<Idle>,
+    opening: Semaphore,
+    /// That a connection was given back.
+    returned: Notify,
 }
 
 #[derive(Default)]
@@ -62,6 +69,8 @@ impl Pool {
             connector,
             address: upstream.address(),
             idle: Mutex::default(),
+            opening: Semaphore::new(OPENING_MAX),
+            returned: Notify::new(),
         })
     }
 
@@ -73,11 +82,12 @@ impl Pool {
         deadline: Instant,
     ) -> Result<Response<Body>, Failed> {
         loop {
-            let kept = self.take();
-            let is_kept = kept.is_some();
-            let mut lane = match kept {
-                Some(lane) => lane,
-                None => self.open(deadline).await?,
+            let (mut lane, is_kept) = match self.take() {
+                Some(lane) => (lane, true),
+                // Apart from the rest: it is needed rarely, and has room for many addresses.
+                None => tokio::time::timeout_at(deadline, Box::pin(self.wait_or_open()))
+                    .await
+                    .map_err(|_| Failed::Late)??,
             };
             request = match lane.ask(request, deadline).await {
                 Ok(answer) => return Ok(streamed::answer(answer, lane, self)),
@@ -118,6 +128,7 @@ impl Pool {
         drop(idle);
         // Closing a connection takes its time, and others wait for the lock.
         drop(too_many);
+        self.returned.notify_one();
         if begins {
             tokio::spawn(sweep(Arc::downgrade(self)));
         }
@@ -130,17 +141,30 @@ impl Pool {
         (since.elapsed() < IDLE).then_some(lane)
     }
 
-    async fn open(&self, deadline: Instant) -> Result<Box<Lane>, Failed> {
+    /// A connection, and whether it was kept: opened, or given back while others are opened.
+    async fn wait_or_open(&self) -> Result<(Box<Lane>, bool), Failed> {
+        loop {
+            tokio::select! {
+                biased;
+                permit = self.opening.acquire() => {
+                    // Held until it is open; nobody closes the semaphore.
+                    let _permit = permit;
+                    return Ok((self.open().await?, false));
+                }
+                () = self.returned.notified() => {
+                    if let Some(lane) = self.take() {
+                        return Ok((lane, true));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<Box<Lane>, Failed> {
         let mut connector = self.connector.clone();
-        let opening = async {
-            let stream = connector.call(self.address.clone()).await;
-            let stream = stream.map_err(|error| Failed::Unreachable(chain(error).into()))?;
-            Ok(Lane::new(stream).await?)
-        };
-        // Apart from the rest: it is needed rarely, and has room for names with many addresses.
-        tokio::time::timeout_at(deadline, Box::pin(opening))
-            .await
-            .map_err(|_| Failed::Late)?
+        let stream = connector.call(self.address.clone()).await;
+        let stream = stream.map_err(|error| Failed::Unreachable(chain(error).into()))?;
+        Ok(Lane::new(stream).await?)
     }
 
     fn idle(&self) -> MutexGuard<'_, Idle> {

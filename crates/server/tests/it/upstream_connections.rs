@@ -137,3 +137,31 @@ async fn a_client_that_leaves_takes_its_upstream_connection_with_it() {
         assert!(rest.is_empty());
     }
 }
+
+#[tokio::test]
+async fn a_burst_at_a_slow_upstream_gets_a_connection_for_each_request() {
+    // More than are opened at once.
+    const BURST: usize = 100;
+    let (address, mut accepted) = upstream().await;
+    let town = town_in_front_of(address).await;
+    let mut clients = Vec::new();
+    for _ in 0..BURST {
+        let mut client = TcpStream::connect(town.gate).await.expect("connected");
+        say(&mut client, "GET /free/x HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        clients.push(client);
+    }
+    // None is answered before all are there.
+    let mut streams = Vec::new();
+    for _ in 0..BURST {
+        let mut stream = within(accepted.recv()).await.expect("a connection");
+        read_head(&mut stream).await;
+        streams.push(stream);
+    }
+    for stream in &mut streams {
+        say(stream, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    }
+    for client in &mut clients {
+        let head = read_head(client).await;
+        assert!(head.starts_with("HTTP/1.1 200 OK"), "{head}");
+    }
+}
