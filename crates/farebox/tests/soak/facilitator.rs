@@ -5,7 +5,7 @@
 //! |---|---|
 //! | books | double entry from the first line on; each claim settled, rejected or given back |
 //! | chain | the payee got the sum of what is settled; each authorization used once, by the transaction in the books |
-//! | `success: true` | paid; told to one caller for each identity, or again to the same `Idempotency-Key` |
+//! | `success: true` | paid (but where a reorganisation gave a payer the last of his money back, and he spent it elsewhere); told to one caller for each identity, or again to the same `Idempotency-Key` |
 //! | final failures | not paid |
 
 mod judge;
