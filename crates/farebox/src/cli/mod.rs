@@ -5,12 +5,14 @@
 
 mod budget;
 mod chains;
+mod completions;
 mod demo;
 mod devnet;
 mod doctor;
 mod facilitator;
 mod fetch;
 mod gate;
+mod man;
 mod payment_view;
 mod payments;
 pub(crate) mod signal;
@@ -109,6 +111,8 @@ enum Command {
     Wallet(wallet::Wallet),
     Budget(budget::Budget),
     Payments(payments::Payments),
+    Completions(completions::Completions),
+    Man(man::Manual),
 }
 
 impl Command {
@@ -168,6 +172,8 @@ fn run(cli: Cli) -> Result<u8, Failure> {
             Command::Wallet(wallet) => wallet.run(&globals).await,
             Command::Budget(budget) => budget.run(&globals).await,
             Command::Payments(payments) => payments.run(&globals).await,
+            Command::Completions(completions) => completions.run(&globals),
+            Command::Man(man) => man.run(&globals),
         }
     });
     // A thread that still reads a terminal or a pipe must not keep the process.

@@ -3,11 +3,12 @@
 use crate::support::User;
 
 /// Every command, and the pages below them.
-const PAGES: &[&[&str]] = &[
+pub(crate) const PAGES: &[&[&str]] = &[
     &[],
     &["budget"],
     &["budget", "set"],
     &["budget", "show"],
+    &["completions"],
     &["demo"],
     &["devnet"],
     &["doctor"],
@@ -15,6 +16,7 @@ const PAGES: &[&[&str]] = &[
     &["facilitator", "deploy-settler"],
     &["fetch"],
     &["gate"],
+    &["man"],
     &["payments"],
     &["payments", "list"],
     &["payments", "resume"],

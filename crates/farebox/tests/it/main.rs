@@ -1,6 +1,7 @@
 //! The built binary, used as its users use it: arguments in; stdout, stderr, exit code and files out.
 
 mod budget;
+mod completions;
 mod config;
 mod demo;
 mod devnet;
@@ -10,6 +11,7 @@ mod fetch;
 mod flags;
 mod gate;
 mod help;
+mod man;
 mod market;
 mod payments;
 mod readme;
