@@ -30,6 +30,10 @@ lint:
 tidy:
     cargo xtask tidy
 
+# Write the tables of docs/configuration.md from the types.
+docs:
+    cargo xtask docs
+
 # Arrows go down only.
 floors:
     cargo xtask floors

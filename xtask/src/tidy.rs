@@ -1,6 +1,7 @@
 //! `cargo xtask tidy`: the house style that neither rustfmt nor clippy knows.
 //! Every finding is one line `path:line: what to do`. Exceptions live in one table, `exceptions.rs`, each with its reason.
 
+use crate::reference;
 use crate::repo::{self, File};
 
 mod docs;
@@ -64,9 +65,21 @@ fn check(files: &[File], table: &'static [exceptions::Exception]) -> Vec<Finding
     }
     manifests::check(files, &mut findings);
     docs::check(files, &mut findings);
+    findings.extend(check_reference(files));
     findings.extend(allowed.unused());
     findings.sort();
     findings
+}
+
+/// The tables of the configuration are those of its types.
+fn check_reference(files: &[File]) -> Option<Finding> {
+    let document = files.iter().find(|file| file.path == reference::DOCUMENT)?;
+    let what = match reference::current(files) {
+        Ok(text) if document.text() == Some(&text) => return None,
+        Ok(_) => "not what the types say: run `cargo xtask docs`".to_owned(),
+        Err(why) => why,
+    };
+    Some(Finding::new(reference::DOCUMENT, 1, what))
 }
 
 #[cfg(test)]

@@ -15,9 +15,10 @@ use super::values::{Listen, References, Timespan, Usd, Wei};
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct File {
-    /// Where the gate listens, for instance `127.0.0.1:8402`.
+    /// Where to listen; by default port 8402 of 127.0.0.1 for a gate, 8404 for a facilitator.
     pub(crate) listen: Option<Listen>,
-    /// The origin in offers and receipts, as buyers see it; never taken from a request.
+    /// The origin in offers and receipts, as buyers see it; by default where the gate listens, if that is
+    /// loopback. Never taken from a request.
     pub(crate) public_url: Option<String>,
     /// What the gate does with a path that no route matches: `404` (default) or `free`.
     pub(crate) unmatched: Unmatched,
@@ -33,13 +34,14 @@ pub(crate) struct File {
     pub(crate) route: Vec<RouteSection>,
     /// Who pays.
     pub(crate) wallet: WalletSection,
-    /// Limits that a ledger gets when it has none yet.
+    /// Limits that a ledger gets when it has none yet; afterwards only `farebox budget set` changes them.
     pub(crate) budget: Option<BudgetSection>,
     /// What agents may reach.
     pub(crate) policy: PolicySection,
-    /// What strangers may make a server do in vain.
+    /// What a caller may make a server do in vain each second; 429 over it. The usual is for callers from other
+    /// machines; written down, for all.
     pub(crate) limits: Option<LimitsSection>,
-    /// Exchange rates by pair.
+    /// What one of something is worth. With this pair `min_amount` has to cover the gas of a settlement.
     pub(crate) rates: BTreeMap<String, RateSection>,
 }
 
@@ -59,9 +61,9 @@ pub(crate) enum Unmatched {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct NetworkSection {
-    /// JSON-RPC addresses, tried in this order.
+    /// JSON-RPC addresses, tried in this order. A buyer pays without; `payments resume` asks them.
     pub(crate) rpc: Vec<String>,
-    /// Blocks that a settlement must have before its answer is served; 1 is its own block.
+    /// Blocks that a settlement must have before its answer is served; 1 (default) is its own block.
     pub(crate) confirmations: Option<u64>,
     /// When a block can no longer be undone: `"finalized"` (default), or a number of blocks.
     #[serde(rename = "final")]
@@ -70,7 +72,7 @@ pub(crate) struct NetworkSection {
     pub(crate) asset: Vec<AssetSection>,
     /// Tokens that a seller offers; by default the first that has a price.
     pub(crate) offered: Vec<String>,
-    /// The most that our transactions pay for one unit of gas, for instance `"100 gwei"`.
+    /// The most that our transactions pay for one unit of gas, by default `"1000 gwei"`.
     pub(crate) max_fee: Option<Wei>,
     /// Where the contract for batched settlement is, if not at its usual address.
     pub(crate) settler: Option<String>,
@@ -130,15 +132,15 @@ pub(crate) struct PayToSection {
 pub(crate) struct FacilitatorSection {
     /// Who settles for the gate, in order of preference: `"local"` (default) or an https URL.
     pub(crate) urls: Vec<String>,
-    /// Headers for the facilitators in `urls`; each value is a reference to a secret.
+    /// Headers for the facilitators in `urls`; each value is a reference to a secret, `env:NAME` or `file:PATH`.
     pub(crate) headers: BTreeMap<String, String>,
     /// Keys that pay for gas.
     pub(crate) signer: SignerSection,
-    /// Whose payments the facilitator settles; empty is everybody's.
+    /// Whose payments the facilitator settles; by default everybody's, on loopback.
     pub(crate) payees: Vec<String>,
-    /// References to tokens, one of which callers of the facilitator have to show.
+    /// References to tokens, one of which callers of the facilitator have to show (Bearer).
     pub(crate) tokens: Vec<String>,
-    /// Whether the facilitator is for everybody, also beyond loopback.
+    /// Whether the facilitator is for everybody, also beyond loopback; by default it is not.
     pub(crate) open: bool,
     /// Contracts that may deploy a payer's wallet before it pays (ERC-6492).
     pub(crate) erc6492_factories: Vec<String>,
@@ -172,11 +174,11 @@ pub(crate) struct FacilitatorLimits {
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct LimitsSection {
-    /// Signatures that turn out not to be the payer's.
+    /// Signatures that turn out not to be the payer's; by default 50.
     pub(crate) bad_signatures_per_s: Option<u32>,
-    /// Payers that are looked up and turn out not to be funded.
+    /// Payers that are looked up and turn out not to be funded; by default 5.
     pub(crate) first_sight_per_s: Option<u32>,
-    /// Signatures that only a simulation on the chain can judge.
+    /// Signatures that only a simulation on the chain can judge; by default 1.
     pub(crate) simulations_per_s: Option<u32>,
 }
 
@@ -184,7 +186,7 @@ pub(crate) struct LimitsSection {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RateSection {
-    /// In dollars, set by hand.
+    /// In dollars, set by hand, for instance `"3000"`.
     pub(crate) fixed: Usd,
 }
 
@@ -205,7 +207,7 @@ pub(crate) struct RouteSection {
     /// When the money moves: `after` (default) or `before` the upstream answers.
     #[serde(default)]
     pub(crate) settle: Settle,
-    /// How long a credential may live, at most.
+    /// How long a credential may live, at most; by default `60s`, in whole seconds.
     #[serde(default)]
     pub(crate) max_timeout: Option<Timespan>,
     /// What is sold, for people and catalogues.

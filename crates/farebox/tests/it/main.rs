@@ -15,6 +15,7 @@ mod man;
 mod market;
 mod payments;
 mod readme;
+mod reference;
 mod support;
 mod usage;
 mod version_1;
