@@ -30,11 +30,11 @@ const DOMAIN: &str =
 const TRANSFER: &str = "TransferWithAuthorization(address from,address to,uint256 value,uint256 validAfter,uint256 validBefore,bytes32 nonce)";
 
 /// An answer as it came over the socket.
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     /// Names in lower case.
-    headers: Vec<(String, String)>,
-    body: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
 }
 
 impl Answer {
@@ -58,7 +58,7 @@ impl Answer {
 }
 
 /// One request on a connection of its own; a body makes it a POST.
-fn ask(url: &str, extra: &[(&str, &str)], body: Option<&Value>) -> Answer {
+pub(crate) fn ask(url: &str, extra: &[(&str, &str)], body: Option<&Value>) -> Answer {
     let rest = url.strip_prefix("http://").expect("plain http");
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let mut request = match body {
