@@ -116,7 +116,7 @@ pub(crate) struct Delivery {
     pub(crate) request_body: BodyDigest,
     pub(crate) seat: Seat,
     pub(crate) handed_over: HandedOver,
-    /// `HEAD`, 204 and 304 have no body: their head is the whole answer.
+    /// `HEAD`, 101, 204 and 304 have no body: their head is the whole answer.
     pub(crate) is_bodyless: bool,
 }
 

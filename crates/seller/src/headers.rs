@@ -27,9 +27,14 @@ const CDN_SUFFIX: &str = "cdn-cache-control";
 
 /// Removes every payment header and every `Farebox-*`.
 pub(crate) fn strip(headers: &mut HeaderMap) {
-    remove_where(headers, |name| {
-        PAYMENT_HEADERS.contains(&name) || name.starts_with(OWN_PREFIX)
-    });
+    remove_where(headers, is_payment_header);
+}
+
+/// Whether a header, by its name in lower case, is one of a payment protocol or our own: such a one
+/// never passes through a seller.
+#[must_use]
+pub fn is_payment_header(name: &str) -> bool {
+    PAYMENT_HEADERS.contains(&name) || name.starts_with(OWN_PREFIX)
 }
 
 /// Looks at each name once: most requests have nothing that must go, and names are cheaper to

@@ -15,7 +15,7 @@ use farebox_wire::x402::{self, Version};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, Ready, ready};
 use http::header::{HeaderName, ORIGIN};
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -233,6 +233,10 @@ fn credential_of(headers: &HeaderMap) -> Option<Credential> {
 
 /// What is wrong with a request, whatever it is for: code and sentence.
 fn malformed(request: &Request<Body>) -> Option<(&'static str, String)> {
+    if request.method() == Method::CONNECT {
+        let message = "CONNECT is for proxies; send the path with another method";
+        return Some(("absolute_form", message.to_owned()));
+    }
     // An HTTP/1 request line with an authority is for proxies; its host and the Host header may
     // differ.
     if request.version() <= http::Version::HTTP_11 && request.uri().authority().is_some() {

@@ -66,6 +66,7 @@ pub use crate::client::ClientAddress;
 pub use crate::config::{
     ClientLimits, Protocol, Route, SellerConfig, SellerError, SettleWhen, Unmatched,
 };
+pub use crate::headers::is_payment_header;
 pub use crate::layer::{PaymentLayer, PaymentService};
 pub use crate::route::RouteMatcher;
 use crate::shop::Shop;

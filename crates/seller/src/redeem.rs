@@ -341,8 +341,12 @@ fn is_good(answer: &Response<Body>) -> bool {
     answer.status().as_u16() < 400
 }
 
+/// What follows 101 is no body: the price bought its opening.
 fn has_no_body(status: StatusCode) -> bool {
-    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+    matches!(
+        status,
+        StatusCode::SWITCHING_PROTOCOLS | StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+    )
 }
 
 fn unreadable_body(error: &(dyn std::error::Error + 'static)) -> Refused {

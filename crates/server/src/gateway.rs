@@ -1,4 +1,4 @@
-//! HTTP/1.1 in, the seller's layer, HTTP/1.1 out.
+//! HTTP/1.1 in, the seller's layer, HTTP/1.1 out, and WebSockets.
 //!
 //! The front door accepts, this file turns away what no seller should see and writes the line in
 //! the log, the seller's layer collects, `proxy` forwards.
@@ -8,7 +8,9 @@ mod headers;
 mod lane;
 mod pool;
 mod proxy;
+mod relay;
 mod streamed;
+mod switch;
 pub mod upstream;
 
 use std::future::Future;
@@ -43,6 +45,8 @@ pub struct GatewayOptions {
     pub upstream_connect_ms: u64,
     /// How long an upstream may take until the head of its answer, uploads included.
     pub upstream_head_ms: u64,
+    /// How long a WebSocket may carry nothing, in either direction.
+    pub upstream_idle_ms: u64,
     /// How long answers may go on after the stop.
     pub drain_ms: u64,
 }
@@ -55,6 +59,7 @@ impl Default for GatewayOptions {
             client_stall_ms: 60_000,
             upstream_connect_ms: 5_000,
             upstream_head_ms: 120_000,
+            upstream_idle_ms: 300_000,
             drain_ms: 30_000,
         }
     }
@@ -102,6 +107,7 @@ impl Gateway {
         let patience = Patience {
             connect: Duration::from_millis(options.upstream_connect_ms),
             head: Duration::from_millis(options.upstream_head_ms),
+            idle: Duration::from_millis(options.upstream_idle_ms),
         };
         let proxy = Proxy::new(&by_index, upstreams.unmatched.as_ref(), patience);
         let limits = Limits {
@@ -202,13 +208,15 @@ impl Line {
 
 /// What no seller should see.
 fn refusal(request: &Request<Body>) -> Option<Response<Body>> {
-    front::refusal(request).or_else(|| {
-        headers::wants_websocket(request.headers()).then(|| {
-            problem(
-                StatusCode::NOT_IMPLEMENTED,
-                "upgrade_not_supported",
-                "WebSockets are not served through this gate",
-            )
-        })
-    })
+    if let Some(refusal) = front::refusal(request) {
+        return Some(refusal);
+    }
+    if headers::names_what_is_for_all(request.headers()) {
+        return Some(problem(
+            StatusCode::BAD_REQUEST,
+            "bad_connection_header",
+            "`Connection` names a header that is not for one connection alone",
+        ));
+    }
+    switch::refusal(request)
 }

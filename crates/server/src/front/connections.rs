@@ -1,16 +1,16 @@
 //! Accepts connections, serves HTTP/1.1 on them, and stops gracefully.
 //!
 //! Called by the gateway and the facilitator. After the stop no connection is accepted, idle ones are
-//! closed, and answers that are on their way may end until the deadline.
+//! closed, and answers that are on their way may end until the deadline, as may what came after a 101.
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::body::Body;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -23,6 +23,7 @@ use tokio_util::task::TaskTracker;
 use super::framing::{self, Ambiguous};
 use super::stall::Impatient;
 use super::timer::OneTimer;
+use super::tunnel::Tunnel;
 
 /// Bytes of a request's head: twice the largest payment header that is read. More is answered
 /// with 431.
@@ -129,20 +130,53 @@ async fn connection<A, F>(
     A: Fn(Request<Incoming>, SocketAddr) -> F + Send,
     F: Future<Output = Response<Body>> + Send,
 {
+    // HTTP is over, and its future gone, before a tunnel gets the stream.
+    if let Some(tunnel) = http1(stream, peer, limits, answer, &stops).await {
+        tokio::select! {
+            () = tunnel.run() => {}
+            () = stops.now.cancelled() => {}
+        }
+    }
+}
+
+/// Serves HTTP/1.1 until the connection ends, or leaves for a tunnel.
+async fn http1<A, F>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    limits: Limits,
+    answer: A,
+    stops: &Stops,
+) -> Option<Tunnel>
+where
+    A: Fn(Request<Incoming>, SocketAddr) -> F + Send,
+    F: Future<Output = Response<Body>> + Send,
+{
     let (stream, framings) = framing::guard(stream);
+    let left = OnceLock::new();
+    let leaving = &left;
     let service = service_fn(move |mut request: Request<Incoming>| {
         if framings.next_is_ambiguous() {
             request.extensions_mut().insert(Ambiguous);
         }
         let answered = answer(request, peer);
-        async move { Ok::<_, Infallible>(answered.await) }
+        async move {
+            let mut answer = answered.await;
+            if answer.status() == StatusCode::SWITCHING_PROTOCOLS
+                && let Some(tunnel) = answer.extensions_mut().remove::<Tunnel>()
+            {
+                // There is one at most: nothing of HTTP follows it.
+                let _ = leaving.set(tunnel);
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     let serving = http1::Builder::new()
         .timer(OneTimer::new())
         .header_read_timeout(limits.head)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
-        .serve_connection(TokioIo::new(Impatient::new(stream, limits.stall)), service);
+        .serve_connection(TokioIo::new(Impatient::new(stream, limits.stall)), service)
+        .with_upgrades();
     let mut serving = std::pin::pin!(serving);
     let ended = tokio::select! {
         ended = serving.as_mut() => Some(ended),
@@ -154,12 +188,16 @@ async fn connection<A, F>(
             serving.as_mut().graceful_shutdown();
             tokio::select! {
                 ended = serving.as_mut() => ended,
-                () = stops.now.cancelled() => return,
+                () = stops.now.cancelled() => return None,
             }
         }
     };
-    if let Err(error) = ended {
-        // Clients that hang up are the ordinary case.
-        tracing::debug!(%peer, %error, "a connection has ended early");
+    match ended {
+        Ok(()) => left.get().cloned(),
+        Err(error) => {
+            // Clients that hang up are the ordinary case.
+            tracing::debug!(%peer, %error, "a connection has ended early");
+            None
+        }
     }
 }

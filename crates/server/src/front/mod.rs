@@ -2,12 +2,14 @@
 //! requests that two servers could read in two ways.
 //!
 //! `connections` accepts and serves HTTP/1.1, `framing` watches the bytes below it, `stall` gives
-//! up on clients that do not read, `timer` has one timer per connection. Nothing here knows of payments.
+//! up on clients that do not read, `timer` has one timer per connection, `tunnel` is what goes on after a 101. Nothing here knows of
+//! payments.
 
 pub(crate) mod connections;
 mod framing;
 mod stall;
 mod timer;
+pub(crate) mod tunnel;
 
 use axum::body::Body;
 use farebox_seller::answer::problem;

@@ -35,6 +35,33 @@ const ABOUT_THE_CLIENT: [&str; 6] = [
     "x-real-ip",
 ];
 
+/// What is never for one connection alone, besides payment headers and [`ABOUT_THE_CLIENT`]. A client
+/// that has `Connection` name one would have it removed on the way, though a proxy in front of the
+/// gate, or the gate itself, had put it there.
+const FOR_ALL: [&str; 11] = [
+    "authorization",
+    "cache-control",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "host",
+    "origin",
+    "range",
+    "sec-websocket-key",
+    "sec-websocket-version",
+];
+
+/// Whether `Connection` names a header that is for everybody on the way.
+pub(crate) fn names_what_is_for_all(headers: &HeaderMap) -> bool {
+    let is_for_all = |name: &str| {
+        let name = name.trim().to_ascii_lowercase();
+        let mut known = FOR_ALL.iter().chain(&ABOUT_THE_CLIENT);
+        known.any(|known| *known == name) || farebox_seller::is_payment_header(&name)
+    };
+    values(headers, &CONNECTION).any(is_for_all)
+}
+
 /// Removes the headers that belong to one connection.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     strip(headers, |name| HOP_BY_HOP.contains(&name));
@@ -43,12 +70,8 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
 /// Removes those that are unwanted, and those that `Connection` names. Each name is looked at once:
 /// that is cheaper than looking fifteen names up in a map that has none of them.
 fn strip(headers: &mut HeaderMap, is_unwanted: impl Fn(&str) -> bool) {
-    let named = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| HeaderName::try_from(name.trim()).ok());
+    let named =
+        values(headers, &CONNECTION).filter_map(|name| HeaderName::try_from(name.trim()).ok());
     let unwanted = headers
         .keys()
         .filter(|name| is_unwanted(name.as_str()))
@@ -74,14 +97,24 @@ pub(crate) fn for_upstream(headers: &mut HeaderMap, peer: Option<IpAddr>, host: 
     }
 }
 
-/// Whether a client wants to leave HTTP for a WebSocket.
-pub(crate) fn wants_websocket(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(UPGRADE)
-        .iter()
+/// Asks for a WebSocket, or says that there is one: both headers end at every connection, so the
+/// gate writes its own.
+pub(crate) fn say_websocket(headers: &mut HeaderMap) {
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+}
+
+/// Whether the list in `name` has `wanted`, in any case.
+pub(crate) fn lists(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
+    values(headers, name).any(|listed| listed.trim().eq_ignore_ascii_case(wanted))
+}
+
+/// The items of all lists in `name`.
+fn values<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let lines = headers.get_all(name).iter();
+    lines
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket"))
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use http::header::UPGRADE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{for_upstream, strip_hop_by_hop, wants_websocket};
+use super::{for_upstream, lists, names_what_is_for_all, strip_hop_by_hop};
 
 fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
     let mut map = HeaderMap::new();
@@ -58,7 +59,45 @@ fn what_a_client_says_about_its_address_is_replaced() {
 }
 
 #[test]
-fn only_websockets_are_upgrades_that_cannot_be_ignored() {
-    assert!(wants_websocket(&headers(&[("upgrade", "h2c, WebSocket")])));
-    assert!(!wants_websocket(&headers(&[("upgrade", "h2c")])));
+fn lists_are_read_in_any_case_and_across_lines() {
+    let map = headers(&[("upgrade", "h2c"), ("upgrade", "x , WebSocket")]);
+    assert!(lists(&map, &UPGRADE, "websocket"));
+    assert!(!lists(&map, &UPGRADE, "web"));
+    assert!(!lists(&HeaderMap::new(), &UPGRADE, "websocket"));
+}
+
+#[test]
+fn connection_names_no_header_that_is_for_all() {
+    for named in [
+        "payment-signature",
+        "close, Payment-Response",
+        "X-Payment",
+        "farebox-x",
+        "host",
+        "Content-Length",
+        "authorization",
+        "cookie",
+        "x-forwarded-for",
+        "sec-websocket-key",
+        "upgrade,content-type",
+    ] {
+        assert!(
+            names_what_is_for_all(&headers(&[("connection", "x-a"), ("connection", named)])),
+            "{named}"
+        );
+    }
+    for named in [
+        "close",
+        "keep-alive, Upgrade",
+        "te",
+        "HTTP2-Settings, upgrade",
+        "x-own",
+        "",
+    ] {
+        assert!(
+            !names_what_is_for_all(&headers(&[("connection", named)])),
+            "{named}"
+        );
+    }
+    assert!(!names_what_is_for_all(&HeaderMap::new()));
 }

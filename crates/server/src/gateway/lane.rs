@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use axum::body::Body;
+use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, Connection, SendRequest};
@@ -29,11 +30,28 @@ pub(super) struct Lane {
     sender: SendRequest<Body>,
     /// `None` when it has ended.
     connection: Option<Connection<TokioIo<TcpStream>, Body>>,
+    /// What follows an answer that leaves HTTP, where that was asked for.
+    leaving: Leaving,
     bell: Arc<Bell>,
     rope: Waker,
     /// One timer for all requests: moving it on costs nothing, a new one for each takes a lock that
     /// all connections share.
     timer: Pin<Box<Sleep>>,
+}
+
+/// Whether the connection may be taken out of HTTP.
+enum Leaving {
+    No,
+    /// Once it has ended for HTTP.
+    Asked,
+    Left(Box<Connection<TokioIo<TcpStream>, Body>>),
+}
+
+/// A connection that has left HTTP.
+pub(super) struct Left {
+    pub(super) stream: TcpStream,
+    /// What was read of it already.
+    pub(super) early: Bytes,
 }
 
 /// Why there is no answer.
@@ -55,6 +73,7 @@ impl Lane {
         let mut lane = Box::new(Self {
             sender,
             connection: Some(connection),
+            leaving: Leaving::No,
             rope: Waker::from(Arc::clone(&bell)),
             bell,
             timer: Box::pin(tokio::time::sleep_until(Instant::now())),
@@ -104,6 +123,24 @@ impl Lane {
             }),
             None => Err(Unanswered::Late),
         }
+    }
+
+    /// From now on, an answer with 101 leaves the connection to [`Lane::leave`].
+    pub(super) fn may_leave(&mut self) {
+        self.leaving = Leaving::Asked;
+    }
+
+    /// Takes the connection out of HTTP, after 101.
+    pub(super) async fn leave(mut self: Box<Self>) -> Option<Left> {
+        self.finish().await;
+        let Leaving::Left(connection) = self.leaving else {
+            return None;
+        };
+        let parts = connection.into_parts();
+        Some(Left {
+            stream: parts.io.into_inner(),
+            early: parts.read_buf,
+        })
     }
 
     /// Comes to its end with the request that it carries, which may go on after its answer.
@@ -157,7 +194,10 @@ impl Lane {
             if let Err(error) = ended {
                 tracing::debug!(%error, "a connection to an upstream has ended");
             }
-            self.connection = None;
+            let ended = self.connection.take();
+            if let (Leaving::Asked, Some(ended)) = (&self.leaving, ended) {
+                self.leaving = Leaving::Left(Box::new(ended));
+            }
         }
     }
 }

@@ -9,13 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use axum::body::Body;
-use http::{Request, Response, Uri};
+use http::{Request, Response, StatusCode, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 use tower_service::Service;
 
-use super::lane::{Lane, Unanswered};
+use super::lane::{Lane, Left, Unanswered};
 use super::streamed;
 use super::upstream::Upstream;
 
@@ -97,6 +97,31 @@ impl Pool {
                 }
                 Err(Unanswered::Late) => return Err(Failed::Late),
             }
+        }
+    }
+
+    /// Sends a request that asks to leave HTTP, on a connection of its own, so that nothing has to
+    /// be repeated. Gives the answer, and for one with 101 what the connection has become.
+    pub(super) async fn send_leaving(
+        self: &Arc<Self>,
+        request: Request<Body>,
+        deadline: Instant,
+    ) -> Result<(Response<Body>, Option<Left>), Failed> {
+        let mut lane = tokio::time::timeout_at(deadline, self.open())
+            .await
+            .map_err(|_| Failed::Late)??;
+        lane.may_leave();
+        match lane.ask(request, deadline).await {
+            Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                let left = tokio::time::timeout_at(deadline, lane.leave()).await;
+                let left = left.map_err(|_| Failed::Late)?;
+                Ok((answer.map(|_| Body::empty()), left))
+            }
+            Ok(answer) => Ok((streamed::answer(answer, lane, self), None)),
+            Err(Unanswered::Unsent(_, error) | Unanswered::Failed(error)) => {
+                Err(Failed::Broken(error))
+            }
+            Err(Unanswered::Late) => Err(Failed::Late),
         }
     }
 

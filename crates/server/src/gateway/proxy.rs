@@ -22,7 +22,9 @@ use tower_service::Service;
 
 use super::headers;
 use super::pool::{self, Failed, Pool};
+use super::switch;
 use super::upstream::Upstream;
+use crate::front::tunnel::Tunnel;
 
 /// How long an upstream may take.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +33,8 @@ pub(crate) struct Patience {
     pub(crate) connect: Duration,
     /// Until the head of its answer, which includes reading the request's body.
     pub(crate) head: Duration,
+    /// While nothing moves, in either direction, after a 101.
+    pub(crate) idle: Duration,
 }
 
 /// Sends requests to upstreams.
@@ -43,7 +47,7 @@ struct Shared {
     /// In the order of the seller's routes.
     by_index: Vec<Target>,
     unmatched: Option<Target>,
-    head: Duration,
+    patience: Patience,
 }
 
 /// An upstream and the connections to it, which all routes to it share.
@@ -78,7 +82,7 @@ impl Proxy {
             shared: Arc::new(Shared {
                 by_index: by_index.iter().filter_map(target).collect(),
                 unmatched: unmatched.and_then(target),
-                head: patience.head,
+                patience,
             }),
         }
     }
@@ -114,20 +118,21 @@ impl Shared {
             *request.uri_mut() = Uri::from(path.unwrap_or(PathAndQuery::from_static("/")));
         }
         *request.version_mut() = Version::HTTP_11;
+        let leaving = switch::asked(&mut request);
         let peer = request.extensions().get().map(|ClientAddress(ip)| *ip);
         headers::for_upstream(request.headers_mut(), peer, &target.host);
         let now = Instant::now();
-        let deadline = now.checked_add(self.head).unwrap_or(now);
-        match target.pool.send(request, deadline).await {
-            // Nobody asked for another protocol, and what follows would not be HTTP.
-            Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                tracing::warn!("an upstream has switched protocols unasked");
-                broke_off()
+        let deadline = now.checked_add(self.patience.head).unwrap_or(now);
+        let answer = match leaving {
+            None => target.pool.send(request, deadline).await,
+            Some(client) => {
+                let idle = self.patience.idle;
+                // Apart from the rest: few requests need its room.
+                Box::pin(switch::send(&target.pool, request, deadline, client, idle)).await
             }
-            Ok(mut answer) => {
-                headers::strip_hop_by_hop(answer.headers_mut());
-                answer
-            }
+        };
+        match answer {
+            Ok(answer) => passed_on(answer),
             Err(failed) => refusal_for(&failed),
         }
     }
@@ -138,6 +143,20 @@ impl Shared {
             None => self.unmatched.as_ref(),
         }
     }
+}
+
+/// An upstream's answer, fit for the client.
+fn passed_on(mut answer: Response<Body>) -> Response<Body> {
+    headers::strip_hop_by_hop(answer.headers_mut());
+    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+        if answer.extensions().get::<Tunnel>().is_none() {
+            // Nobody asked for this, and what follows would not be HTTP.
+            tracing::warn!("an upstream has switched to a protocol that nobody asked for");
+            return broke_off();
+        }
+        headers::say_websocket(answer.headers_mut());
+    }
+    answer
 }
 
 fn refusal_for(failed: &Failed) -> Response<Body> {

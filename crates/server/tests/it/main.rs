@@ -12,3 +12,4 @@ mod station;
 mod strict;
 mod support;
 mod upstream_connections;
+mod websockets;

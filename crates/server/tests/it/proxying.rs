@@ -63,21 +63,6 @@ async fn the_upstream_sees_the_path_byte_for_byte_and_who_asked() {
 }
 
 #[tokio::test]
-async fn a_websocket_is_refused_before_anybody_pays() {
-    let town = Plan::app(mirror()).await.open().await;
-    for path in ["/weather", "/free/x"] {
-        let headers = [("connection", "upgrade"), ("upgrade", "websocket")];
-        let seen = town.get(path, &headers).await;
-        assert_eq!(seen.status, StatusCode::NOT_IMPLEMENTED);
-        assert_eq!(seen.code(), "upgrade_not_supported");
-    }
-    // Other upgrades may be ignored, and clients offer them unasked.
-    let headers = [("connection", "upgrade"), ("upgrade", "h2c")];
-    let seen = town.get("/free/x", &headers).await;
-    assert_eq!(seen.status, StatusCode::OK);
-}
-
-#[tokio::test]
 async fn a_stopped_gate_finishes_what_it_answers_and_accepts_nothing() {
     let (writers, mut written) = tokio::sync::mpsc::unbounded_channel();
     let app = Router::new().fallback(any(move || {

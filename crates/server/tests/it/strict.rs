@@ -50,9 +50,28 @@ async fn ambiguous_targets_are_refused_and_never_forwarded() {
     for request in [
         "GET http://evil.example/free/x HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
         "CONNECT evil.example:443 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+        "CONNECT /free/x HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+        "CONNECT http://evil.example/free/x HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
     ] {
         let answer = town.raw(request.as_bytes()).await;
         assert_eq!(status(&answer), "400", "{answer}");
+    }
+    assert_eq!(town.visits.count(), 0);
+}
+
+#[tokio::test]
+async fn connection_names_no_header_that_is_for_all() {
+    let town = town().await;
+    for path in ["/weather", "/free/x"] {
+        for named in [
+            "payment-signature",
+            "close, Content-Length",
+            "x-forwarded-for",
+        ] {
+            let seen = town.get(path, &[("connection", named)]).await;
+            assert_eq!(seen.code(), "bad_connection_header", "{named}");
+            assert_eq!(seen.status, http::StatusCode::BAD_REQUEST);
+        }
     }
     assert_eq!(town.visits.count(), 0);
 }

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use crate::support::{Plan, Town, within};
 
 /// Where a test's upstream is, and the connections that it gets.
-async fn upstream() -> (SocketAddr, UnboundedReceiver<TcpStream>) {
+pub(crate) async fn upstream() -> (SocketAddr, UnboundedReceiver<TcpStream>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let (send, accepted) = unbounded_channel();
@@ -24,12 +24,12 @@ async fn upstream() -> (SocketAddr, UnboundedReceiver<TcpStream>) {
     (address, accepted)
 }
 
-async fn town_in_front_of(upstream: SocketAddr) -> Town {
+pub(crate) async fn town_in_front_of(upstream: SocketAddr) -> Town {
     Plan::in_front_of(upstream, Default::default()).open().await
 }
 
 /// Reads a request to the end of its head.
-async fn read_head(stream: &mut TcpStream) -> String {
+pub(crate) async fn read_head(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let byte = within(stream.read_u8()).await.expect("a head");
@@ -38,7 +38,7 @@ async fn read_head(stream: &mut TcpStream) -> String {
     String::from_utf8(head).expect("text")
 }
 
-async fn say(stream: &mut TcpStream, text: &str) {
+pub(crate) async fn say(stream: &mut TcpStream, text: &str) {
     stream.write_all(text.as_bytes()).await.expect("written");
 }
 
