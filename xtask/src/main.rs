@@ -10,8 +10,7 @@ mod repo;
 mod soak;
 mod tidy;
 
-const USAGE: &str =
-    "usage: cargo xtask tidy | floors | docs | soak [--seed N] [--tenth] [--job NAME]";
+const USAGE: &str = "usage: cargo xtask tidy | floors | docs | soak [--seed N] [--tenth] [--minutes N] [--job NAME]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

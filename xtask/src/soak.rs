@@ -16,7 +16,7 @@ struct Job {
 }
 
 /// All jobs, in the order in which they run.
-const JOBS: [Job; 2] = [
+const JOBS: [Job; 3] = [
     // Random kill -9 of fetches that share a budget, of the gate and of the facilitator under load; the books against
     // the chain after each.
     Job {
@@ -32,6 +32,13 @@ const JOBS: [Job; 2] = [
         target: "soak",
         tests: &["flood::"],
     },
+    // Random sequences of requests against a whole gate: nothing unpaid, nothing twice, and even books after each.
+    Job {
+        name: "sequences",
+        package: "farebox-server",
+        target: "it",
+        tests: &["sequence_runs::"],
+    },
 ];
 /// Scale of a full run; `--tenth` is 1.
 const FULL_SCALE: u8 = 10;
@@ -42,6 +49,8 @@ struct Request {
     seed: Option<u64>,
     scale: u8,
     job: Option<String>,
+    /// For jobs that run for a time instead of a number of times.
+    minutes: Option<u64>,
 }
 
 /// Runs the jobs; the first that fails ends the run and says how to repeat it.
@@ -62,7 +71,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<String, String> {
             "soak: {} with --seed {seed}, scale {} of {FULL_SCALE}",
             job.name, request.scale
         );
-        run_job(job, seed, request.scale)?;
+        run_job(job, seed, &request)?;
         println!(
             "soak: {} held for {} s",
             job.name,
@@ -76,9 +85,13 @@ pub(crate) fn run(arguments: &[String]) -> Result<String, String> {
     ))
 }
 
-fn run_job(job: &Job, seed: u64, scale: u8) -> Result<(), String> {
+fn run_job(job: &Job, seed: u64, request: &Request) -> Result<(), String> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let status = Command::new(cargo)
+    let mut command = Command::new(cargo);
+    if let Some(minutes) = request.minutes {
+        command.env("FAREBOX_SOAK_MINUTES", minutes.to_string());
+    }
+    let status = command
         .args([
             "test",
             "-p",
@@ -91,14 +104,18 @@ fn run_job(job: &Job, seed: u64, scale: u8) -> Result<(), String> {
         ])
         .args(job.tests)
         .env("FAREBOX_SOAK_SEED", seed.to_string())
-        .env("FAREBOX_SOAK_SCALE", scale.to_string())
+        .env("FAREBOX_SOAK_SCALE", request.scale.to_string())
         .current_dir(repo::root())
         .status()
         .map_err(|error| format!("cannot start {}: {error}", job.name))?;
     if status.success() {
         return Ok(());
     }
-    let tenth = if scale == FULL_SCALE { "" } else { " --tenth" };
+    let tenth = if request.scale == FULL_SCALE {
+        ""
+    } else {
+        " --tenth"
+    };
     Err(format!(
         "soak: {} failed ({status}); repeat with `cargo xtask soak --job {} --seed {seed}{tenth}`",
         job.name, job.name
@@ -110,22 +127,18 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
         seed: None,
         scale: FULL_SCALE,
         job: None,
+        minutes: None,
     };
     let mut rest = arguments.iter();
     while let Some(flag) = rest.next() {
         match flag.as_str() {
             "--tenth" => request.scale = 1,
             "--job" => request.job = Some(value_of(flag, rest.next())?),
-            "--seed" => {
-                let text = value_of(flag, rest.next())?;
-                request.seed = Some(
-                    text.parse()
-                        .map_err(|_| format!("--seed takes a number, not `{text}`"))?,
-                );
-            }
+            "--seed" => request.seed = Some(number_of(flag, rest.next())?),
+            "--minutes" => request.minutes = Some(number_of(flag, rest.next())?),
             other => {
                 return Err(format!(
-                    "soak does not know `{other}`: it takes --seed N, --tenth and --job NAME"
+                    "soak does not know `{other}`: it takes --seed N, --tenth, --minutes N and --job NAME"
                 ));
             }
         }
@@ -137,6 +150,12 @@ fn value_of(flag: &str, value: Option<&String>) -> Result<String, String> {
     value
         .cloned()
         .ok_or_else(|| format!("{flag} needs a value"))
+}
+
+fn number_of(flag: &str, value: Option<&String>) -> Result<u64, String> {
+    let text = value_of(flag, value)?;
+    text.parse()
+        .map_err(|_| format!("{flag} takes a number, not `{text}`"))
 }
 
 /// A new seed for each run by hand; it is printed, so that the run can be repeated.

@@ -5,6 +5,7 @@ use farebox_core::rail::RailError;
 use farebox_wire::money::UsdMicros;
 
 use crate::buckets::BucketLimits;
+use crate::cors::Cors;
 use crate::route::RouteMatcher;
 
 /// How long a request waits for its settlement before it is answered `settlement_pending`: long
@@ -106,6 +107,8 @@ pub struct SellerConfig {
     pub watch_every_ms: u64,
     /// How much in vain is free.
     pub client_limits: ClientLimits,
+    /// Which pages may pay and read what they have paid for.
+    pub cors: Cors,
 }
 
 impl SellerConfig {
@@ -119,6 +122,7 @@ impl SellerConfig {
             settle_wait_ms: SETTLE_WAIT_MS,
             watch_every_ms: WATCH_EVERY_MS,
             client_limits: ClientLimits::default(),
+            cors: Cors::AnyOrigin,
         }
     }
 }

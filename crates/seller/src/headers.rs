@@ -1,6 +1,8 @@
 //! Which headers never pass through a seller, in either direction (ARCHITECTURE law 12), and what is
 //! added to a paid answer.
 
+use std::borrow::Cow;
+
 use http::header::{CACHE_CONTROL, HeaderName};
 use http::{HeaderMap, HeaderValue};
 
@@ -17,6 +19,31 @@ const PAYMENT_HEADERS: [&str; 6] = [
     // The reference SDKs let a handler change the amount with it; ours do not.
     "settlement-overrides",
 ];
+/// By which some servers take another method than the one in the request line (Express, Rails,
+/// Symfony and others).
+const METHOD_OVERRIDES: [&str; 3] = [
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+];
+/// By which some servers take another path than the one in the request line (IIS, Symfony, Zend), or
+/// put something in front of it (Spring).
+const PATH_OVERRIDES: [&str; 5] = [
+    "x-original-url",
+    "x-original-uri",
+    "x-rewrite-url",
+    "x-forwarded-uri",
+    "x-forwarded-prefix",
+];
+/// Starts of names that servers in front of a program decide by. With underscores they would reach it
+/// beside the real ones.
+const MEANT_WITH_HYPHENS: [&str; 5] = [
+    "x-forwarded-",
+    "x-real-ip",
+    "content-length",
+    "content-type",
+    "transfer-encoding",
+];
 /// Our own.
 const OWN_PREFIX: &str = "farebox-";
 
@@ -24,6 +51,36 @@ const OWN_PREFIX: &str = "farebox-";
 const FOR_SHARED_CACHES: [&str; 2] = ["surrogate-control", "x-accel-expires"];
 /// `CDN-Cache-Control` and what vendors put in front of it.
 const CDN_SUFFIX: &str = "cdn-cache-control";
+
+/// Whether a header asks for another method than the one that has a price.
+pub(crate) fn overrides_method(headers: &HeaderMap) -> bool {
+    let mut names = headers.keys();
+    names.any(|name| METHOD_OVERRIDES.contains(&read_by_cgi(name.as_str()).as_ref()))
+}
+
+/// Makes a request's headers fit for what is behind the price: no payment, nothing of ours, and no
+/// other path than the one that was matched.
+pub(crate) fn strip_request(headers: &mut HeaderMap) {
+    remove_where(headers, |name| {
+        let read = read_by_cgi(name);
+        let is_disguised = || {
+            MEANT_WITH_HYPHENS
+                .iter()
+                .any(|meant| read.starts_with(meant))
+        };
+        is_payment_header(&read)
+            || PATH_OVERRIDES.contains(&read.as_ref())
+            || (matches!(read, Cow::Owned(_)) && is_disguised())
+    });
+}
+
+/// A name as it arrives behind CGI, WSGI and PHP, which take `_` and `-` for one.
+fn read_by_cgi(name: &str) -> Cow<'_, str> {
+    match name.contains('_') {
+        true => Cow::Owned(name.replace('_', "-")),
+        false => Cow::Borrowed(name),
+    }
+}
 
 /// Removes every payment header and every `Farebox-*`.
 pub(crate) fn strip(headers: &mut HeaderMap) {

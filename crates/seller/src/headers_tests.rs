@@ -3,7 +3,7 @@
 use http::header::CACHE_CONTROL;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{make_private, strip};
+use super::{make_private, overrides_method, strip, strip_request};
 
 fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
     let mut map = HeaderMap::new();
@@ -64,4 +64,59 @@ fn no_header_for_shared_caches_outranks_private() {
     ]);
     make_private(&mut map);
     assert_eq!(map, headers(&[("etag", "a"), ("cache-control", "private")]));
+}
+
+#[test]
+fn no_header_names_another_path_to_what_is_behind_the_price() {
+    for name in [
+        "x-original-url",
+        "x-original-uri",
+        "x-rewrite-url",
+        "x-forwarded-uri",
+        "x-forwarded-prefix",
+        "payment-signature",
+        "farebox-x",
+    ] {
+        let mut map = headers(&[(name, "/dear"), ("accept", "a")]);
+        strip_request(&mut map);
+        assert_eq!(map, headers(&[("accept", "a")]), "{name}");
+    }
+}
+
+/// `_` and `-` are one behind CGI, WSGI and PHP.
+#[test]
+fn no_name_with_underscores_passes_for_one_that_means_something() {
+    for name in [
+        "x_original_url",
+        "payment_signature",
+        "farebox_x",
+        "x_forwarded_for",
+        "x_real_ip",
+        "content_length",
+        "transfer_encoding",
+    ] {
+        let mut map = headers(&[(name, "a"), ("x_own", "a"), ("x-forwarded-for", "a")]);
+        strip_request(&mut map);
+        let left = headers(&[("x_own", "a"), ("x-forwarded-for", "a")]);
+        assert_eq!(map, left, "{name}");
+    }
+    assert!(overrides_method(&headers(&[(
+        "x_http_method_override",
+        "PUT"
+    )])));
+}
+
+#[test]
+fn a_header_that_replaces_the_method_is_seen() {
+    for name in [
+        "x-http-method-override",
+        "x-http-method",
+        "x-method-override",
+    ] {
+        assert!(overrides_method(&headers(&[
+            ("accept", "a"),
+            (name, "PUT")
+        ])));
+    }
+    assert!(!overrides_method(&headers(&[("accept", "a")])));
 }

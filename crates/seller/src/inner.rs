@@ -46,7 +46,7 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    headers::strip(request.headers_mut());
+    headers::strip_request(request.headers_mut());
     let calling = async move {
         poll_fn(|cx| service.poll_ready(cx)).await?;
         service.call(request).await

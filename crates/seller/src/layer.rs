@@ -27,7 +27,7 @@ use crate::inner::{self, BoxError, Inner, into_inner};
 use crate::leftover::Leftover;
 use crate::redeem::{self, Visit};
 use crate::shop::{OpenRoute, Shop};
-use crate::{cors, path};
+use crate::{cors, headers, path};
 
 pub use crate::redeem::PaidBy;
 
@@ -39,6 +39,8 @@ const CREDENTIALS: [(Version, HeaderName); 2] = [
     ),
     (Version::V1, HeaderName::from_static(x402::X_PAYMENT)),
 ];
+
+const AMBIGUOUS_PATH: &str = "ambiguous_path";
 
 /// The route that let a request through: an extension of the request that what is behind sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,37 +158,58 @@ enum Seen {
 }
 
 fn look(shop: &Shop, request: &mut Request<Body>) -> Seen {
+    let path = request.uri().path();
     if let Some((code, message)) = malformed(request) {
-        return Seen::Answered(problem(StatusCode::BAD_REQUEST, code, &message));
+        let refused = problem(StatusCode::BAD_REQUEST, code, &message);
+        return Seen::Answered(readable(shop, request, refused));
     }
     let preflight = cors::preflight_for(request);
     let method = preflight.as_ref().unwrap_or(request.method());
-    let Some(open) = shop.find(method, request.uri().path()) else {
-        return match shop.unmatched {
-            Unmatched::Free => Seen::Free,
-            Unmatched::NotFound => Seen::Answered(problem(
-                StatusCode::NOT_FOUND,
-                "not_found",
-                "nothing is for sale under this method and path",
-            )),
-        };
+    let found = shop.find(method, path);
+    if shop.is_misspelt(method, path, found) {
+        let message = "the path is another spelling of one that costs more; write it as the \
+                       seller does";
+        let refused = problem(StatusCode::BAD_REQUEST, AMBIGUOUS_PATH, message);
+        return Seen::Answered(readable(shop, request, refused));
+    }
+    if let Some(wanted) = preflight
+        && (found.is_some_and(is_priced)
+            || shop.find(request.method(), path).is_some_and(is_priced))
+    {
+        // Also where OPTIONS itself has a price and the method that it asks for has none.
+        let answer = cors::preflight_answer(&shop.cors, &wanted, request.headers());
+        return Seen::Answered(answer);
+    }
+    let Some(open) = found else {
+        if shop.unmatched == Unmatched::Free {
+            return Seen::Free;
+        }
+        let message = "nothing is for sale under this method and path";
+        let refused = problem(StatusCode::NOT_FOUND, "not_found", message);
+        return Seen::Answered(readable(shop, request, refused));
     };
     let Some(priced) = &open.price else {
         request.extensions_mut().insert(open.matched.clone());
         return Seen::Free;
     };
-    if let Some(method) = preflight {
-        return Seen::Answered(cors::preflight_answer(&method, request.headers()));
-    }
     if let Some(credential) = credential_of(request.headers()) {
         request.extensions_mut().insert(open.matched.clone());
         return Seen::Shown(Arc::clone(open), credential);
     }
-    let mut answer = priced.quote.first(request.uri().path());
-    if request.headers().contains_key(ORIGIN) {
-        cors::expose(answer.headers_mut());
+    let answer = priced.quote.first(path);
+    Seen::Answered(readable(shop, request, answer))
+}
+
+fn is_priced(open: &Arc<OpenRoute>) -> bool {
+    open.price.is_some()
+}
+
+/// An answer of our own, which nobody keeps, made readable for the page that asked, if one did.
+fn readable(shop: &Shop, request: &Request<Body>, mut answer: Response<Body>) -> Response<Body> {
+    if let Some(page) = request.headers().get(ORIGIN) {
+        cors::expose(&shop.cors, Some(page), answer.headers_mut());
     }
-    Seen::Answered(answer)
+    answer
 }
 
 /// A request with a credential for something that has a price.
@@ -194,7 +217,7 @@ async fn sell(visit: Visit, inner: Inner) -> Response<Body> {
     let (shop, open) = (Arc::clone(&visit.shop), Arc::clone(&visit.open));
     let version = visit.credential.version;
     let path = visit.request.uri().path().to_owned();
-    let is_from_page = visit.request.headers().contains_key(ORIGIN);
+    let page = visit.request.headers().get(ORIGIN).cloned();
     // A task of its own: if the buyer hangs up, this future is dropped, and that one is not.
     let collecting = shop.till.tasks().spawn(redeem::collect(visit, inner));
     let mut answer = match (collecting.await, &open.price) {
@@ -214,9 +237,7 @@ async fn sell(visit: Visit, inner: Inner) -> Response<Body> {
             )
         }
     };
-    if is_from_page {
-        cors::expose(answer.headers_mut());
-    }
+    cors::expose(&shop.cors, page.as_ref(), answer.headers_mut());
     answer
 }
 
@@ -244,7 +265,11 @@ fn malformed(request: &Request<Body>) -> Option<(&'static str, String)> {
         return Some(("absolute_form", message.to_owned()));
     }
     if let Err(why) = path::check(request.uri().path()) {
-        return Some(("ambiguous_path", why.to_string()));
+        return Some((AMBIGUOUS_PATH, why.to_string()));
+    }
+    if headers::overrides_method(request.headers()) {
+        let message = "send the method itself: a header that replaces it would change the price";
+        return Some(("method_override", message.to_owned()));
     }
     if payment_headers(request.headers()) > 1 {
         let message = "send exactly one payment header";

@@ -53,6 +53,7 @@ mod quote;
 mod redeem;
 pub mod route;
 mod shop;
+mod spelling;
 pub mod till;
 
 use std::future::Future;
@@ -66,6 +67,7 @@ pub use crate::client::ClientAddress;
 pub use crate::config::{
     ClientLimits, Protocol, Route, SellerConfig, SellerError, SettleWhen, Unmatched,
 };
+pub use crate::cors::{Cors, NoOrigin};
 pub use crate::headers::is_payment_header;
 pub use crate::layer::{PaymentLayer, PaymentService};
 pub use crate::route::RouteMatcher;

@@ -4,6 +4,10 @@
 //! read as another path would be a way around the price, so it is refused and never repaired:
 //! the path that is matched is byte for byte the path that is forwarded.
 
+use std::str::Bytes;
+
+use crate::spelling;
+
 /// Bytes of a path that we read. Proxies stop at 8 KiB for the whole request line.
 pub const PATH_BYTES_MAX: usize = 8 * 1024;
 
@@ -31,6 +35,12 @@ pub enum AmbiguousPath {
     /// An encoded control character.
     #[error("the path has an encoded control character")]
     Control,
+    /// A byte beyond ASCII that is not escaped: the path has two spellings.
+    #[error("the path has a character beyond ASCII; escape its bytes, like %C3%A9")]
+    NotAscii,
+    /// Escapes of bytes that are no UTF-8, such as `%c0%af`: some servers make a slash of it.
+    #[error("the escapes of the path are not UTF-8")]
+    NotUtf8,
     /// An escape of a character that needs none, such as `%61`: two spellings of one path.
     #[error("the path encodes a letter, digit or one of -._~, which must be sent as they are")]
     NeedlessEscape,
@@ -52,13 +62,30 @@ pub fn check(path: &str) -> Result<(), AmbiguousPath> {
         if segment.is_empty() && segments.peek().is_some() {
             return Err(AmbiguousPath::EmptySegment);
         }
-        // Some servers cut parameters off before they resolve dots: `/..;x/`.
-        let name = segment.split(';').next().unwrap_or_default();
-        if name == "." || name == ".." {
+        if is_dots(segment) {
             return Err(AmbiguousPath::DotSegment);
         }
     }
-    Ok(())
+    match path.contains('%') && spelling::decode(path).is_none() {
+        true => Err(AmbiguousPath::NotUtf8),
+        false => Ok(()),
+    }
+}
+
+/// Some servers cut parameters and blanks off before they resolve dots: `/..;x/`, `/..%20/`.
+fn is_dots(segment: &str) -> bool {
+    let name = segment.split([';', '%']).next().unwrap_or_default();
+    let Some(rest) = segment.strip_prefix(name) else {
+        return false;
+    };
+    let rest = rest.trim_start_matches("%20");
+    let is_whole = |rest: &str| {
+        rest.is_empty()
+            || rest.starts_with(';')
+            || rest.starts_with("%3b")
+            || rest.starts_with("%3B")
+    };
+    matches!(name, "." | "..") && is_whole(rest)
 }
 
 fn check_escapes(segment: &str) -> Result<(), AmbiguousPath> {
@@ -66,14 +93,20 @@ fn check_escapes(segment: &str) -> Result<(), AmbiguousPath> {
     while let Some(byte) = bytes.next() {
         match byte {
             b'\\' => return Err(AmbiguousPath::Slash),
-            b'%' => check_escape(bytes.next(), bytes.next())?,
+            b'%' => check_escape(bytes.next(), bytes.next(), bytes.clone())?,
+            byte if !byte.is_ascii() => return Err(AmbiguousPath::NotAscii),
             _ => {}
         }
     }
     Ok(())
 }
 
-fn check_escape(high: Option<u8>, low: Option<u8>) -> Result<(), AmbiguousPath> {
+/// `after` is what follows: an escaped percent sign may begin an escape for who undoes them twice.
+fn check_escape(
+    high: Option<u8>,
+    low: Option<u8>,
+    mut after: Bytes<'_>,
+) -> Result<(), AmbiguousPath> {
     let digit = |b: Option<u8>| b.and_then(|b| char::from(b).to_digit(16));
     let (Some(high), Some(low)) = (digit(high), digit(low)) else {
         return Err(AmbiguousPath::BadEscape);
@@ -86,6 +119,11 @@ fn check_escape(high: Option<u8>, low: Option<u8>) -> Result<(), AmbiguousPath> 
         Some(c) if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '~') => {
             Err(AmbiguousPath::NeedlessEscape)
         }
+        Some('%') => match check_escape(after.next(), after.next(), after) {
+            // It begins none.
+            Err(AmbiguousPath::BadEscape) => Ok(()),
+            inner => inner,
+        },
         _ => Ok(()),
     }
 }

@@ -14,6 +14,9 @@ fn ordinary_paths_pass() {
         "/.well-known/x402",
         "/a..b/...",
         "/~user/x;v=1",
+        "/a%2520b",
+        "/100%25/x",
+        "/..%20x",
     ] {
         assert_eq!(check(path), Ok(()), "{path}");
     }
@@ -43,6 +46,21 @@ fn a_path_with_two_readings_is_refused() {
         ("/weather%0d%0a", AmbiguousPath::Control),
         ("/we%61ther", AmbiguousPath::NeedlessEscape),
         ("/%7Euser", AmbiguousPath::NeedlessEscape),
+        ("/caf\u{e9}", AmbiguousPath::NotAscii),
+        ("/free/..%c0%afweather", AmbiguousPath::NotUtf8),
+        ("/free/%ff", AmbiguousPath::NotUtf8),
+        // For servers that undo escapes twice, or more often.
+        ("/free/%252e%252e/weather", AmbiguousPath::DotSegment),
+        ("/weather%252fzurich", AmbiguousPath::Slash),
+        ("/weather%25252fzurich", AmbiguousPath::Slash),
+        ("/weather%255czurich", AmbiguousPath::Slash),
+        ("/weather%2500", AmbiguousPath::Control),
+        ("/we%2561ther", AmbiguousPath::NeedlessEscape),
+        // For servers that cut off parameters and blanks first.
+        ("/free/..%3bx/weather", AmbiguousPath::DotSegment),
+        ("/free/..%3Bx/weather", AmbiguousPath::DotSegment),
+        ("/free/..%20/weather", AmbiguousPath::DotSegment),
+        ("/free/.%20%20;x/weather", AmbiguousPath::DotSegment),
     ] {
         assert_eq!(check(path), Err(why), "{path}");
     }

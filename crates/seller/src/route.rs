@@ -9,6 +9,7 @@ use std::str::FromStr;
 use http::Method;
 
 use crate::path;
+use crate::spelling::{Spelling, fold};
 
 /// `[METHOD ]path`: no method covers every method, `GET` covers `HEAD`, and `*` stands for any
 /// characters, slashes too.
@@ -17,6 +18,8 @@ pub struct RouteMatcher {
     method: Option<Method>,
     /// What stands before, between and after the stars: never empty.
     pieces: Vec<Box<str>>,
+    /// The same, as [`crate::spelling`] folds it.
+    folded: Vec<Box<str>>,
 }
 
 /// Why a text is not a route.
@@ -42,6 +45,7 @@ impl RouteMatcher {
         Self {
             method: None,
             pieces: vec!["/".into(), "".into()],
+            folded: vec!["/".into(), "".into()],
         }
     }
 
@@ -59,22 +63,22 @@ impl RouteMatcher {
     /// Whether the path alone is covered.
     #[must_use]
     pub fn matches_path(&self, path: &str) -> bool {
-        let Some((first, rest)) = self.pieces.split_first() else {
-            return false;
+        covers(&self.pieces, path)
+    }
+
+    /// Whether a server that overlooks how a request is spelled may take it for one of these.
+    pub(crate) fn may_be_read_as(&self, method: &Method, spelling: &Spelling) -> bool {
+        let reads_as = |own: &Method| method.as_str().eq_ignore_ascii_case(own.as_str());
+        let method_ok = match &self.method {
+            None => true,
+            Some(Method::GET) => reads_as(&Method::GET) || reads_as(&Method::HEAD),
+            Some(own) => reads_as(own),
         };
-        let Some((last, middle)) = rest.split_last() else {
-            return path == &**first;
-        };
-        let Some(mut left) = path.strip_prefix(&**first) else {
-            return false;
-        };
-        for piece in middle {
-            let Some((_, after)) = left.split_once(&**piece) else {
-                return false;
-            };
-            left = after;
-        }
-        left.ends_with(&**last)
+        method_ok
+            && match self.folded.as_slice() {
+                [only] => spelling.bare() == only.trim_end_matches('/'),
+                pieces => covers(pieces, spelling.bare()) || covers(pieces, &spelling.with_slash()),
+            }
     }
 
     /// The one path that is covered, where there is no star.
@@ -85,6 +89,26 @@ impl RouteMatcher {
             _ => None,
         }
     }
+}
+
+/// Whether a path has these pieces, with anything in between.
+fn covers(pieces: &[Box<str>], path: &str) -> bool {
+    let Some((first, rest)) = pieces.split_first() else {
+        return false;
+    };
+    let Some((last, middle)) = rest.split_last() else {
+        return path == &**first;
+    };
+    let Some(mut left) = path.strip_prefix(&**first) else {
+        return false;
+    };
+    for piece in middle {
+        let Some((_, after)) = left.split_once(&**piece) else {
+            return false;
+        };
+        left = after;
+    }
+    left.ends_with(&**last)
 }
 
 impl FromStr for RouteMatcher {
@@ -114,6 +138,7 @@ impl FromStr for RouteMatcher {
         Ok(Self {
             method,
             pieces: path.split('*').map(Box::from).collect(),
+            folded: path.split('*').map(|piece| fold(piece).into()).collect(),
         })
     }
 }

@@ -3,6 +3,7 @@
 use http::Method;
 
 use super::{ParseRouteError, RouteMatcher};
+use crate::spelling::Spelling;
 
 fn route(text: &str) -> RouteMatcher {
     text.parse().expect("a route")
@@ -75,4 +76,26 @@ fn a_route_is_written_as_it_was_read() {
     for text in ["GET /weather/*", "/a*b*", "POST /x"] {
         assert_eq!(route(text).to_string(), text);
     }
+}
+
+#[test]
+fn a_route_may_be_read_into_other_spellings_of_its_paths_and_methods() {
+    let weather = route("GET /Weather/*");
+    let get = |path| weather.may_be_read_as(&Method::GET, &Spelling::of(path));
+    for path in [
+        "/weather/x",
+        "/WEATHER/x",
+        "/weather",
+        "/weather;a/x",
+        "/weather./x",
+    ] {
+        assert!(get(path), "{path}");
+    }
+    assert!(!get("/other/x"));
+    let lower: Method = "get".parse().expect("a method");
+    assert!(weather.may_be_read_as(&lower, &Spelling::of("/weather/x")));
+    assert!(!weather.may_be_read_as(&Method::POST, &Spelling::of("/weather/x")));
+    let exact = route("/report");
+    assert!(exact.may_be_read_as(&Method::PUT, &Spelling::of("/Report/")));
+    assert!(!exact.may_be_read_as(&Method::PUT, &Spelling::of("/report/1")));
 }

@@ -8,6 +8,7 @@ use farebox_core::clock::Clock;
 use farebox_core::ledger::Ledger;
 use farebox_core::payment::Role;
 use farebox_core::rail::{CollectRail, Price, SellerOffer};
+use farebox_wire::money::UsdMicros;
 use farebox_wire::x402::matching;
 use farebox_wire::x402::v1::PaymentPayloadV1;
 use http::{Method, Uri};
@@ -15,8 +16,10 @@ use serde_json::Value;
 
 use crate::client::Guard;
 use crate::config::{Route, SellerConfig, SellerError, SettleWhen, Unmatched};
+use crate::cors::Cors;
 use crate::layer::MatchedRoute;
 use crate::quote::{self, Quote};
+use crate::spelling::Spelling;
 use crate::till::{Till, TillConfig};
 
 /// Everything that redeeming needs.
@@ -24,6 +27,7 @@ pub(crate) struct Shop {
     pub(crate) public_url: String,
     pub(crate) routes: Vec<Arc<OpenRoute>>,
     pub(crate) unmatched: Unmatched,
+    pub(crate) cors: Cors,
     pub(crate) till: Arc<Till>,
     pub(crate) guard: Guard,
 }
@@ -87,6 +91,7 @@ impl Shop {
             public_url,
             routes,
             unmatched: config.unmatched,
+            cors: config.cors,
             till: Till::new(till, rails, ledger, clock),
             guard: Guard::new(config.client_limits),
         })
@@ -97,6 +102,31 @@ impl Shop {
         self.routes
             .iter()
             .find(|open| open.route.matcher.matches(method, path))
+    }
+
+    /// Whether a request would cost more if it were spelled as a route before the one that was
+    /// found: a server behind the gate may read both as one. A route without a star was written for
+    /// exactly this spelling.
+    pub(crate) fn is_misspelt(
+        &self,
+        method: &Method,
+        path: &str,
+        found: Option<&Arc<OpenRoute>>,
+    ) -> bool {
+        let (before, price) = match found {
+            Some(open) if open.route.matcher.exact_path().is_some() => return false,
+            Some(open) => (open.matched.index, open.route.price),
+            None if self.unmatched == Unmatched::NotFound => return false,
+            None => (self.routes.len(), UsdMicros(0)),
+        };
+        let before = self.routes.get(..before).unwrap_or_default();
+        if before.iter().all(|open| open.route.price <= price) {
+            return false;
+        }
+        let spelling = Spelling::of(path);
+        let mut before = before.iter();
+        let read_as = before.find(|open| open.route.matcher.may_be_read_as(method, &spelling));
+        read_as.is_some_and(|open| open.route.price > price)
     }
 }
 

@@ -14,7 +14,7 @@ use farebox_ledger::SellerLock;
 use farebox_rail_evm::{CollectorOptions, EvmCollector, GasLimits};
 use farebox_seller::buckets::BucketLimits;
 use farebox_seller::{
-    ClientLimits, Protocol, Route, RouteMatcher, Seller, SellerConfig, SettleWhen,
+    ClientLimits, Cors, Protocol, Route, RouteMatcher, Seller, SellerConfig, SettleWhen,
     Unmatched as UnmatchedPath,
 };
 use farebox_server::{Gateway, GatewayOptions, Upstream, Upstreams};
@@ -54,6 +54,8 @@ pub(crate) struct Sale {
     pub(crate) factories: Vec<String>,
     /// What clients may make it do in vain, if that is configured; then on this machine too.
     pub(crate) in_vain: Option<BucketLimits>,
+    /// Which pages in browsers may pay.
+    pub(crate) cors: Cors,
     /// What is sold.
     pub(crate) routes: Vec<RouteSection>,
     /// What happens to everything else.
@@ -103,6 +105,7 @@ pub(crate) async fn gate(sale: Sale, data_dir: &DataDir) -> Result<Gate, Failure
             buckets: sale.in_vain.unwrap_or_default(),
             even_loopback: sale.in_vain.is_some(),
         },
+        cors: sale.cors.clone(),
         ..SellerConfig::new(public_url, routes)
     };
     let seller = Seller::new(config, rails, Arc::new(books.ledger.clone()), clock())

@@ -142,7 +142,7 @@ impl Gate {
     /// The file with the flags over it.
     fn sale(self, config: Config, ledger: PathBuf) -> Result<Sale, Failure> {
         let file = config.name();
-        let in_vain = config.in_vain();
+        let (in_vain, cors) = (config.in_vain(), config.cors()?);
         let Config {
             file: written,
             base,
@@ -165,6 +165,7 @@ impl Gate {
             gas: written.facilitator.limits,
             factories: written.facilitator.erc6492_factories,
             in_vain,
+            cors,
             routes,
             unmatched: written.unmatched,
             ledger,

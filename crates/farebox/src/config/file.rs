@@ -30,6 +30,8 @@ pub(crate) struct File {
     pub(crate) pay_to: PayToSection,
     /// Who settles.
     pub(crate) facilitator: FacilitatorSection,
+    /// Which pages in browsers may pay.
+    pub(crate) cors: CorsSection,
     /// What is sold; the first route that matches a request is its price.
     pub(crate) route: Vec<RouteSection>,
     /// Who pays.
@@ -180,6 +182,17 @@ pub(crate) struct LimitsSection {
     pub(crate) first_sight_per_s: Option<u32>,
     /// Signatures that only a simulation on the chain can judge; by default 1.
     pub(crate) simulations_per_s: Option<u32>,
+}
+
+/// Which pages in browsers may pay at the gate and read what they have paid for.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct CorsSection {
+    /// Origins as browsers write them, for instance `https://app.example`; without it those of any
+    /// origin.
+    pub(crate) origins: Option<Vec<String>>,
+    /// Whether they may send cookies along; only for listed origins.
+    pub(crate) credentials: bool,
 }
 
 /// What one of something is worth.

@@ -19,6 +19,7 @@ pub(crate) use values::{Listen, Timespan, Usd};
 
 use farebox_buyer::Cidr;
 use farebox_core::policy::Limits;
+use farebox_seller::Cors;
 use farebox_seller::buckets::BucketLimits;
 use farebox_wire::money::UsdMicros;
 
@@ -115,6 +116,25 @@ impl Config {
             first_sight_per_s: or(section.first_sight_per_s, usual.first_sight_per_s),
             simulations_per_s: or(section.simulations_per_s, usual.simulations_per_s),
         })
+    }
+
+    /// Which pages in browsers may pay at the gate.
+    ///
+    /// # Errors
+    /// Exit 2 where an origin is none, or cookies would be for everybody.
+    pub(crate) fn cors(&self) -> Result<Cors, Failure> {
+        let section = &self.file.cors;
+        let invalid = |why: String| Failure::config("config_invalid", format!("[cors] {why}"));
+        let any = |origins: &Vec<String>| matches!(origins.as_slice(), [star] if star == "*");
+        match &section.origins {
+            Some(origins) if !any(origins) => Cors::listed(origins, section.credentials)
+                .map_err(|why| invalid(format!("origins: {why}"))),
+            _ if section.credentials => Err(invalid(
+                "credentials = true needs origins: a list of the pages that may send cookies"
+                    .to_owned(),
+            )),
+            _ => Ok(Cors::AnyOrigin),
+        }
     }
 
     /// What one coin that pays for gas is worth, where that is set.

@@ -157,6 +157,7 @@ fn sale(config: Config, data_dir: &DataDir, upstream: &str) -> Result<Sale, Fail
         factories: Vec::new(),
         gas: config.file.facilitator.limits,
         in_vain: None,
+        cors: farebox_seller::Cors::default(),
         routes: routes.into(),
         unmatched: Unmatched::NotFound,
     })

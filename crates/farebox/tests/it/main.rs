@@ -3,6 +3,7 @@
 mod budget;
 mod completions;
 mod config;
+mod cors;
 mod demo;
 mod devnet;
 mod doctor;

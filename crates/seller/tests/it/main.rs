@@ -7,6 +7,7 @@ mod delivery;
 mod failures;
 mod http_rules;
 mod one_at_a_time;
+mod pages;
 mod proof;
 mod recovery;
 mod repeats;

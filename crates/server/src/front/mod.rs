@@ -1,12 +1,13 @@
 //! The front door that the gateway and the facilitator share: accepts connections, and turns away
 //! requests that two servers could read in two ways.
 //!
-//! `connections` accepts and serves HTTP/1.1, `framing` watches the bytes below it, `stall` gives
-//! up on clients that do not read, `timer` has one timer per connection, `tunnel` is what goes on after a 101. Nothing here knows of
-//! payments.
+//! `connections` accepts and serves HTTP/1.1, `framing` watches the bytes below it, `host` finds
+//! requests for two hosts, `stall` gives up on clients that do not read, `timer` has one timer per
+//! connection, `tunnel` is what goes on after a 101. Nothing here knows of payments.
 
 pub(crate) mod connections;
 mod framing;
+mod host;
 mod stall;
 mod timer;
 pub(crate) mod tunnel;
@@ -36,6 +37,10 @@ pub(crate) fn refusal<B>(request: &Request<B>) -> Option<Response<Body>> {
             "transfer_coding_not_supported",
             "the only Transfer-Encoding that is understood here is `chunked`",
         )));
+    }
+    if let Some(message) = host::wrong(request) {
+        let refused = problem(StatusCode::BAD_REQUEST, "ambiguous_host", message);
+        return Some(and_close(refused));
     }
     let target = request.uri().path_and_query();
     target

@@ -1,13 +1,25 @@
 //! The gate and the facilitator over real sockets: a chain, a ledger, upstreams, and clients that
 //! know no mercy.
 
+mod answers;
+mod corpus;
 mod facilitator;
 mod facilitator_access;
 mod facilitator_once;
+#[allow(
+    dead_code,
+    reason = "shared with the tests of the seller, which use all of it"
+)]
+#[path = "../../../seller/tests/it/support/fake_rail.rs"]
+mod fake_rail;
 mod paid;
 mod payments_gone_wrong;
 mod proxying;
+mod recorder;
 mod remote;
+mod sequence_runs;
+#[path = "../sequences/mod.rs"]
+mod sequences;
 mod station;
 mod strict;
 mod support;

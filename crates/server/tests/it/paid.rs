@@ -46,7 +46,9 @@ async fn an_anonymous_request_asks_no_node_and_writes_no_row() {
     let town = town().await;
     let before = town.devnet.faults().total_calls();
     for _ in 0..20 {
-        let seen = town.get("/weather", &[("host", "evil.example")]).await;
+        let seen = town
+            .get("/weather", &[("x-forwarded-host", "evil.example")])
+            .await;
         seen.assert_challenged("Payment required");
         let url = format!("http://{}/weather", town.gate);
         assert_eq!(seen.challenge().expect("a challenge").resource.url, url);

@@ -15,7 +15,7 @@ use farebox_core::rail::PayRail;
 use farebox_devnet_evm::{Devnet, DevnetOptions};
 use farebox_ledger::SqliteLedger;
 use farebox_rail_evm::{EvmKey, EvmPayer, Finality, Network};
-use farebox_seller::{Route, Seller, SellerConfig, SettleWhen};
+use farebox_seller::{Route, Seller, SellerConfig, SettleWhen, Unmatched};
 use farebox_server::{Gateway, GatewayOptions, Upstreams};
 use farebox_wire::evm::EvmAddress;
 use farebox_wire::money::UsdMicros;
@@ -59,6 +59,10 @@ pub(crate) struct Plan {
     pub(crate) options: GatewayOptions,
     /// Who settles.
     pub(crate) settler: Settler,
+    /// What is sold.
+    pub(crate) routes: Vec<Route>,
+    /// What happens to everything else.
+    pub(crate) unmatched: Unmatched,
 }
 
 /// Who settles for a gate.
@@ -113,6 +117,13 @@ impl Plan {
             settle_wait_ms: 20_000,
             options: GatewayOptions::default(),
             settler: Settler::Gate,
+            // `/free/*` is free, `/dear/*` settles before, everything else after.
+            routes: vec![
+                route("free", "/free/*", 0, SettleWhen::After),
+                route("dear", "/dear/*", 1_000, SettleWhen::Before),
+                route("all", "/*", 1_000, SettleWhen::After),
+            ],
+            unmatched: Unmatched::NotFound,
         }
     }
 
@@ -146,7 +157,7 @@ pub(crate) struct Town {
     _dir: tempfile::TempDir,
 }
 
-fn route(id: &str, matcher: &str, usd: u128, settle: SettleWhen) -> Route {
+pub(crate) fn route(id: &str, matcher: &str, usd: u128, settle: SettleWhen) -> Route {
     Route {
         settle,
         ..Route::new(id, matcher.parse().expect("a route"), UsdMicros(usd))
@@ -154,7 +165,6 @@ fn route(id: &str, matcher: &str, usd: u128, settle: SettleWhen) -> Route {
 }
 
 impl Town {
-    /// `/free/*` is free, `/dear/*` settles before, everything else after.
     async fn build(plan: Plan) -> Self {
         let devnet = Devnet::start(plan.devnet).expect("a devnet");
         let mut network = Network::new(CHAIN);
@@ -169,14 +179,9 @@ impl Town {
         let ledger = Arc::new(ledger);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let gate = listener.local_addr().expect("an address");
-        let mut config = SellerConfig::new(
-            format!("http://{gate}"),
-            vec![
-                route("free", "/free/*", 0, SettleWhen::After),
-                route("dear", "/dear/*", 1_000, SettleWhen::Before),
-                route("all", "/*", 1_000, SettleWhen::After),
-            ],
-        );
+        let ids: Vec<String> = plan.routes.iter().map(|route| route.id.clone()).collect();
+        let mut config = SellerConfig::new(format!("http://{gate}"), plan.routes);
+        config.unmatched = plan.unmatched;
         config.settle_wait_ms = plan.settle_wait_ms;
         config.watch_every_ms = 10;
         let seller =
@@ -185,10 +190,8 @@ impl Town {
             .parse()
             .expect("an upstream");
         let upstreams = Upstreams {
-            by_route: ["free", "dear", "all"]
-                .map(|id| (id.to_owned(), upstream.clone()))
-                .into(),
-            unmatched: None,
+            by_route: ids.into_iter().map(|id| (id, upstream.clone())).collect(),
+            unmatched: (plan.unmatched == Unmatched::Free).then_some(upstream),
         };
         let gateway = Gateway::new(seller.clone(), upstreams, &plan.options).expect("a gate");
         let (stop, stopped) = oneshot::channel();
