@@ -6,6 +6,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { browser } from "./browser.mjs";
 import { account, balanceOf, startAnvil, startDevnet } from "./chains.mjs";
 import { facilitatorControls, officialFacilitator, ourFacilitator } from "./facilitators.mjs";
 import { buyWithAxios, buyWithFetch, facilitatorHere, startExpress, startUpstream } from "./official.mjs";
@@ -225,6 +226,7 @@ async function main(binary) {
       await verdict("devnet: viem and ethers work with it", process.execPath, [fileURLToPath(DEVNET_CHECK), devnetRpc]);
       await verdict("devnet: alloy works with it", join(dirname(binary), "../alloy/debug/interop-alloy"), [devnetRpc]);
       await bothWays("devnet", devnetRpc, binary, devnetFolder);
+      await part("devnet: browser", () => browser("devnet", devnetRpc, binary, devnetFolder));
     });
     await part("anvil", async () => {
       const anvilFolder = await folder();

@@ -11,6 +11,8 @@ export const PAYEE = account(9).address;
 // Accounts of the development mnemonic, one for each party, so that nonces and balances never mix. Our own
 // facilitator pays gas from 0, `farebox fetch` buys from 1.
 export const [OURS, FETCH, AXIOS, SPENDER, CONTROL, VERSION_1, CROWD, OFFICIAL_GAS] = [1, 2, 3, 4, 5, 6, 7, 8];
+// A page pays what `@x402/fetch` pays elsewhere, and at another time.
+export const PAGE = FETCH;
 
 /** The transaction moved exactly the price from somebody to the payee. */
 export async function assertPaid(rpc, hash, payer) {

@@ -35,10 +35,19 @@ function within(ms, what, promise) {
 }
 
 /** Starts a server and resolves with `{ child, ready }` once `isReady(line)` returns something for a line of its stdout. */
-export async function serve(program, args, isReady) {
+export function serve(program, args, isReady) {
+  return waitFor("stdout", program, args, isReady);
+}
+
+/** The same for a program that says on stderr when it is ready. */
+export function watch(program, args, isReady) {
+  return waitFor("stderr", program, args, isReady);
+}
+
+async function waitFor(stream, program, args, isReady) {
   const child = start(program, args);
   const ready = new Promise((resolve) => {
-    createInterface({ input: child.stdout }).on("line", (line) => {
+    createInterface({ input: child[stream] }).on("line", (line) => {
       const found = isReady(line);
       if (found) resolve(found);
     });

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 
 let passed = 0;
 let failed = 0;
+let skipped = 0;
 
 /** Runs one check; a check fails by throwing. */
 export async function check(name, body) {
@@ -18,8 +19,14 @@ export async function check(name, body) {
   }
 }
 
+/** Says that a check was not run, and why. */
+export function skip(name, why) {
+  skipped += 1;
+  console.log(`skipped: ${why} (${name})`);
+}
+
 /** Prints the summary and returns the exit code. */
 export function finish() {
-  console.log(`${passed} passed, ${failed} failed`);
+  console.log(`${passed} passed, ${failed} failed${skipped ? `, ${skipped} skipped` : ""}`);
   return failed === 0 && passed > 0 ? 0 : 1;
 }

@@ -144,7 +144,8 @@ impl World {
         let sends: Option<&[u8]> = match weather.upstream {
             Upstream::Good => None,
             Upstream::Fails => Some(
-                b"HTTP/1.1 500 Internal Server Error\r\nx-upstream: 1\r\ncontent-length: 0\r\n\r\n",
+                b"HTTP/1.1 500 Internal Server Error\r\nx-upstream: 1\r\nconnection: close\r\n\
+                  content-length: 0\r\n\r\n",
             ),
             Upstream::HangsUp => Some(b""),
             Upstream::BreaksOff => {
