@@ -125,6 +125,8 @@ struct Gates {
     origins: Mutex<Vec<String>>,
     /// What they said to payments.
     statuses: Mutex<Vec<u16>>,
+    /// The last payment that came.
+    payment: Mutex<String>,
 }
 
 impl Balancer {
@@ -180,6 +182,7 @@ impl Gates {
         let Some(payment) = payment else {
             return ask(&format!("{}{path}", origins[0]), &[], None);
         };
+        payment.clone_into(&mut self.payment.lock().expect("whole"));
         let together = Barrier::new(origins.len());
         let mut answers: Vec<Answer> = std::thread::scope(|scope| {
             let asked: Vec<_> = origins
@@ -328,7 +331,12 @@ fn one_credential_at_two_gates_of_one_facilitator_gives_one_200() {
     assert_eq!((statuses.len(), statuses[0]), (2, 200), "{statuses:?}");
     assert!(statuses[1] >= 400, "one 200: {statuses:?}");
     assert_eq!(before - trial.balance(), 1_000, "paid once");
-    drop(gates);
+    let payment = balancer.gates.payment.lock().expect("whole").clone();
+    for gate in &gates {
+        let shown = [("payment-signature", payment.as_str())];
+        let again = ask(&format!("{}/ok", origin(gate)), &shown, None);
+        assert!(again.status >= 400, "shown later: {}", again.status);
+    }
 }
 
 #[test]
