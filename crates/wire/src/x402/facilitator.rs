@@ -52,25 +52,56 @@ pub enum RequestError {
 /// # Errors
 /// See [`RequestError`]; nothing is repaired.
 pub fn read(bytes: &[u8]) -> Result<AnyRequest, RequestError> {
+    // Almost every question is whole and of a known version; only what is not is taken apart.
+    let read = match serde_json::from_slice::<Glance>(bytes) {
+        Ok(glance) => read_as(glance.payment_payload.x402_version, bytes),
+        Err(_) => None,
+    };
+    match read {
+        Some(Ok((request, envelope))) => same_version(request, envelope),
+        Some(Err(_)) | None => read_slowly(bytes),
+    }
+}
+
+/// The question, and the version of its envelope; `None` where the credential's is not known.
+fn read_as(version: u64, bytes: &[u8]) -> Option<Result<(AnyRequest, u64), serde_json::Error>> {
+    let v1 = |request: FacilitatorRequestV1| {
+        let envelope = request.x402_version;
+        (AnyRequest::V1(request), envelope)
+    };
+    let v2 = |request: FacilitatorRequest| {
+        let envelope = request.x402_version;
+        (AnyRequest::V2(request), envelope)
+    };
+    match version {
+        1 => Some(header::from_json(bytes).map(v1)),
+        2 => Some(header::from_json(bytes).map(v2)),
+        _ => None,
+    }
+}
+
+/// Reads what is probably wrong, to say of the first thing that is.
+fn read_slowly(bytes: &[u8]) -> Result<AnyRequest, RequestError> {
     let envelope: Envelope = header::from_json(bytes)?;
     let version = envelope.version()?;
-    let request = match version {
-        1 => AnyRequest::V1(header::from_json(bytes)?),
-        2 => AnyRequest::V2(header::from_json(bytes)?),
-        version => {
-            return Err(RequestError::Version {
-                version,
-                network: envelope.network(),
-            });
-        }
-    };
-    if envelope.x402_version != version {
-        return Err(RequestError::TwoVersions {
-            envelope: envelope.x402_version,
-            payload: version,
-        });
+    match read_as(version, bytes) {
+        Some(read) => same_version(read?.0, envelope.x402_version),
+        None => Err(RequestError::Version {
+            version,
+            network: envelope.network(),
+        }),
     }
-    Ok(request)
+}
+
+fn same_version(request: AnyRequest, envelope: u64) -> Result<AnyRequest, RequestError> {
+    let payload = match request {
+        AnyRequest::V1(_) => 1,
+        AnyRequest::V2(_) => 2,
+    };
+    match envelope == payload {
+        true => Ok(request),
+        false => Err(RequestError::TwoVersions { envelope, payload }),
+    }
 }
 
 impl AnyRequest {
@@ -102,6 +133,20 @@ impl AnyRequest {
             Self::V2(request) => Ok(request),
         }
     }
+}
+
+/// The version of the credential, whatever stands beside it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Glance {
+    payment_payload: GlanceAtPayload,
+}
+
+/// See [`Glance`].
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct GlanceAtPayload {
+    x402_version: u64,
 }
 
 /// What tells one version from another.
