@@ -33,8 +33,9 @@ const NEIGHBOURS: usize = 20;
 const GROWTH_KIB_MAX: u64 = 16 * 1024;
 /// Payers who have just paid are kept fresh for a few blocks, one each second here; then nothing is asked.
 const QUIET: Duration = Duration::from_secs(4);
-/// Looks at a payer in whose name forgeries come, in each block: one of each process, and of who else is kept fresh.
-const LOOKS_PER_BLOCK: u64 = 4;
+/// Questions in each block: each of the two processes looks at the payer in whose name forgeries come and at those
+/// whom it keeps fresh, and once more where a block comes in between.
+const LOOKS_PER_BLOCK: u64 = 6;
 /// Methods that verifying and settling need of a node.
 const METHODS: [&str; 7] = [
     "eth_call",
