@@ -9,6 +9,7 @@ mod checking;
 mod collecting;
 mod examining;
 mod facilitating;
+mod forwarding;
 mod gas_cover;
 mod keys;
 mod networks;
@@ -30,6 +31,7 @@ pub(crate) use examining::{
     secret_file, watcher,
 };
 pub(crate) use facilitating::{OpenFacilitator, Service, deploy_settler, facilitator};
+pub(crate) use forwarding::Forwarding;
 pub(crate) use gas_cover::least_payment;
 pub(crate) use keys::{
     PassphraseSource, address_of, checksummed, importable_key, keystore_dir, keystore_place,

@@ -1,16 +1,19 @@
-//! HTTP/1.1 in, the seller's layer, HTTP/1.1 out, and WebSockets.
+//! HTTP/1.1 in, the seller's layer, HTTP/1.1 or HTTP/2 out, and WebSockets.
 //!
 //! The front door accepts, this file turns away what no seller should see and writes the line in
 //! the log, the seller's layer collects, `proxy` forwards.
 
 mod bell;
+mod dial;
 mod headers;
 mod lane;
 mod pool;
 mod proxy;
 mod relay;
+mod silence;
 mod streamed;
 mod switch;
+mod trunk;
 pub mod upstream;
 
 use std::future::Future;
@@ -45,7 +48,8 @@ pub struct GatewayOptions {
     pub upstream_connect_ms: u64,
     /// How long an upstream may take until the head of its answer, uploads included.
     pub upstream_head_ms: u64,
-    /// How long a WebSocket may carry nothing, in either direction.
+    /// How long an upstream may send nothing of a body, and a WebSocket carry nothing in either
+    /// direction.
     pub upstream_idle_ms: u64,
     /// How long answers may go on after the stop.
     pub drain_ms: u64,
@@ -74,6 +78,9 @@ pub enum GatewayError {
     /// Free requests that lead nowhere.
     #[error("unmatched = \"free\" needs an upstream for what no route covers")]
     NoUpstreamForUnmatched,
+    /// An upstream that cannot be spoken to.
+    #[error(transparent)]
+    Upstream(#[from] upstream::UpstreamError),
 }
 
 /// The reverse proxy. Before it serves, call [`Seller::recover`] once; while it serves, run
@@ -109,7 +116,7 @@ impl Gateway {
             head: Duration::from_millis(options.upstream_head_ms),
             idle: Duration::from_millis(options.upstream_idle_ms),
         };
-        let proxy = Proxy::new(&by_index, upstreams.unmatched.as_ref(), patience);
+        let proxy = Proxy::new(&by_index, upstreams.unmatched.as_ref(), patience)?;
         let limits = Limits {
             connections: options.connections_max,
             head: Duration::from_millis(options.client_head_ms),

@@ -13,7 +13,7 @@ use farebox_seller::{Seller, SellerConfig};
 use super::collecting::rail_failure;
 use super::facilitating::Service;
 use super::networks::{self, FACTORIES_KEY};
-use super::selling::{Sale, asking_only, invalid, routes, upstreams};
+use super::selling::{Sale, asking_only, invalid, routes};
 use crate::failure::Failure;
 
 impl Sale {
@@ -24,7 +24,7 @@ impl Sale {
     pub(crate) fn check(&self) -> Result<(), Failure> {
         self.refuse_missing()?;
         let routes = routes(&self.routes)?;
-        upstreams(self)?;
+        self.forwarding.upstreams(&self.routes, self.unmatched)?;
         networks::addresses(&self.factories, FACTORIES_KEY)?;
         let mut rails: Vec<Arc<dyn CollectRail>> = Vec::new();
         if self.is_priced() {

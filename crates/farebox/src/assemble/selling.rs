@@ -2,7 +2,7 @@
 //!
 //! Everything that is missing is said at once, with the flag and the key that supply it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,11 +17,12 @@ use farebox_seller::{
     ClientLimits, Cors, Protocol, Route, RouteMatcher, Seller, SellerConfig, SettleWhen,
     Unmatched as UnmatchedPath,
 };
-use farebox_server::{Gateway, GatewayOptions, Upstream, Upstreams};
+use farebox_server::Gateway;
 use farebox_wire::caip::ChainId;
 use tokio::net::TcpListener;
 
 use super::collecting::{self, GasKeys, collector, gas_limits, rail_failure};
+use super::forwarding::Forwarding;
 use super::networks::{self, FACTORIES_KEY};
 use super::remote::Facilitators;
 use super::service::{self, Books, Lease};
@@ -60,6 +61,8 @@ pub(crate) struct Sale {
     pub(crate) routes: Vec<RouteSection>,
     /// What happens to everything else.
     pub(crate) unmatched: Unmatched,
+    /// How to reach what is behind the routes.
+    pub(crate) forwarding: Forwarding,
     /// Where the books are.
     pub(crate) ledger: PathBuf,
     /// How messages call the configuration file.
@@ -85,7 +88,7 @@ pub(crate) struct Gate {
 pub(crate) async fn gate(sale: Sale, data_dir: &DataDir) -> Result<Gate, Failure> {
     sale.refuse_missing()?;
     let routes = routes(&sale.routes)?;
-    let upstreams = upstreams(&sale)?;
+    let upstreams = sale.forwarding.upstreams(&sale.routes, sale.unmatched)?;
     let books = Books::open(sale.ledger.clone()).await?;
     let listener = service::bind(sale.listen()).await?;
     let (lease, rails) = sale.rails(data_dir).await?;
@@ -110,7 +113,7 @@ pub(crate) async fn gate(sale: Sale, data_dir: &DataDir) -> Result<Gate, Failure
     };
     let seller = Seller::new(config, rails, Arc::new(books.ledger.clone()), clock())
         .map_err(|why| invalid(why.to_string()))?;
-    let gateway = Gateway::new(seller.clone(), upstreams, &GatewayOptions::default())
+    let gateway = Gateway::new(seller.clone(), upstreams, &sale.forwarding.options())
         .map_err(|why| invalid(why.to_string()))?;
     let recovered = seller.recover().await?;
     tracing::info!(?recovered, "resolved what an earlier gate has left");
@@ -320,40 +323,6 @@ fn accepted(section: &RouteSection) -> Result<Vec<Protocol>, Failure> {
         ))),
     });
     protocols.collect()
-}
-
-pub(super) fn upstreams(sale: &Sale) -> Result<Upstreams, Failure> {
-    let mut by_route = HashMap::new();
-    for section in &sale.routes {
-        let upstream: Upstream = section
-            .upstream
-            .parse()
-            .map_err(|why| invalid(format!("{why}")))?;
-        let matcher: RouteMatcher = section
-            .matcher
-            .parse()
-            .map_err(|why| invalid(format!("{why}")))?;
-        by_route.insert(matcher.to_string(), upstream);
-    }
-    let unmatched = match sale.unmatched {
-        Unmatched::NotFound => None,
-        Unmatched::Free => Some(only_upstream(&by_route)?),
-    };
-    Ok(Upstreams {
-        by_route,
-        unmatched,
-    })
-}
-
-/// Where free requests go: there has to be one answer.
-fn only_upstream(by_route: &HashMap<String, Upstream>) -> Result<Upstream, Failure> {
-    let mut all = by_route.values();
-    let first = all.next();
-    first.filter(|first| all.all(|other| other == *first)).cloned().ok_or_else(|| {
-        invalid(
-            "unmatched = \"free\" needs one upstream, and the routes have several; add a last [[route]] with match = \"/*\" and price = \"0 USD\"".to_owned(),
-        )
-    })
 }
 
 fn clock() -> Arc<dyn Clock> {

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::chains::Chains;
 use super::{Globals, doctor, signal};
-use crate::assemble::{self, Facilitators, Sale};
+use crate::assemble::{self, Facilitators, Forwarding, Sale};
 use crate::config::{Config, Listen, RouteSection, Settle, Usd};
 use crate::doctor::Patient;
 use crate::failure::Failure;
@@ -150,6 +150,10 @@ impl Gate {
         } = config;
         let facilitators = Facilitators::new(self.facilitator, &written.facilitator, base.clone());
         let references = written.facilitator.signer.evm.0;
+        let forwarding = Forwarding {
+            base: base.clone(),
+            timeouts: written.timeouts,
+        };
         let (networks, gas_keys) = self.chains.over(written.network, references, base)?;
         let mut routes = written.route;
         if let (Some(upstream), Some(price)) = (self.upstream, self.price) {
@@ -168,6 +172,7 @@ impl Gate {
             cors,
             routes,
             unmatched: written.unmatched,
+            forwarding,
             ledger,
             file,
         })
@@ -178,6 +183,7 @@ fn catch_all(upstream: String, price: Usd) -> RouteSection {
     RouteSection {
         matcher: EVERYTHING.to_owned(),
         upstream,
+        upstream_ca: None,
         price,
         accept: None,
         settle: Settle::default(),

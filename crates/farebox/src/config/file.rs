@@ -32,6 +32,8 @@ pub(crate) struct File {
     pub(crate) facilitator: FacilitatorSection,
     /// Which pages in browsers may pay.
     pub(crate) cors: CorsSection,
+    /// How long the gate waits for upstreams.
+    pub(crate) timeouts: TimeoutsSection,
     /// What is sold; the first route that matches a request is its price.
     pub(crate) route: Vec<RouteSection>,
     /// Who pays.
@@ -203,6 +205,18 @@ pub(crate) struct RateSection {
     pub(crate) fixed: Usd,
 }
 
+/// How long the gate waits for upstreams.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TimeoutsSection {
+    /// Until an upstream has accepted a connection, TLS included (default `5s`).
+    pub(crate) connect: Option<Timespan>,
+    /// Until the head of its answer has come, which includes the request's body (default `120s`).
+    pub(crate) head: Option<Timespan>,
+    /// While nothing more of an answer comes, or a WebSocket is silent (default `5m`). An answer may last for ever.
+    pub(crate) idle: Option<Timespan>,
+}
+
 /// Something that is sold.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -210,8 +224,11 @@ pub(crate) struct RouteSection {
     /// `[METHOD ]path`; no method is any, GET covers HEAD, `*` crosses slashes.
     #[serde(rename = "match")]
     pub(crate) matcher: String,
-    /// Who answers, `http://HOST:PORT`.
+    /// Who answers: `http://HOST:PORT`, `https://HOST`, or `h2c://HOST:PORT` for HTTP/2 without TLS.
     pub(crate) upstream: String,
+    /// Whom the certificate of an `https` upstream has to lead to, in PEM: `file:PATH`; else those whom this machine trusts.
+    #[serde(default)]
+    pub(crate) upstream_ca: Option<String>,
     /// What one request costs, `"0.001 USD"`; `"0 USD"` is free.
     pub(crate) price: Usd,
     /// Protocols to accept; by default all that are spoken.

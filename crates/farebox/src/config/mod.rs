@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use data_dir::{DataDir, create_private};
 pub(crate) use file::{
     AssetSection, FacilitatorLimits, FacilitatorSection, Final, NetworkSection, RouteSection,
-    Settle, Unmatched,
+    Settle, TimeoutsSection, Unmatched,
 };
 pub(crate) use values::{Listen, Timespan, Usd};
 

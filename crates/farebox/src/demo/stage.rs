@@ -16,7 +16,7 @@ use super::api::Api;
 use super::net::{Net, Options};
 use super::report::Teller;
 use super::steps;
-use crate::assemble::{self, Facilitators, GasKeys, Sale};
+use crate::assemble::{self, Facilitators, Forwarding, GasKeys, Sale};
 use crate::config::{Config, DataDir, Listen, RouteSection, Settle, Unmatched, Usd};
 use crate::failure::Failure;
 
@@ -132,6 +132,7 @@ fn sale(config: Config, data_dir: &DataDir, upstream: &str) -> Result<Sale, Fail
     let routes = PRICES.map(|(matcher, price)| RouteSection {
         matcher: matcher.to_owned(),
         upstream: upstream.to_owned(),
+        upstream_ca: None,
         price: Usd(price),
         accept: None,
         settle: Settle::After,
@@ -160,5 +161,6 @@ fn sale(config: Config, data_dir: &DataDir, upstream: &str) -> Result<Sale, Fail
         cors: farebox_seller::Cors::default(),
         routes: routes.into(),
         unmatched: Unmatched::NotFound,
+        forwarding: Forwarding::default(),
     })
 }

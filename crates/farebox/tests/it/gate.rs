@@ -85,7 +85,7 @@ fn it_refuses_what_cannot_be_meant() {
         "0.001 USD",
     ];
     let rows: [(&[&str], &str); 6] = [
-        (&["--upstream", "https://example.com"], "TLS"),
+        (&["--upstream", "ftp://example.com"], "h2c://"),
         (&["--upstream", "http://127.0.0.1:3000/path"], "path"),
         (
             &[
@@ -389,5 +389,46 @@ fn facilitators_that_cannot_be_meant_are_refused_at_start() {
         let message = refused(&user, &[&sale[..], arguments].concat());
         assert!(message.contains(why), "{why} in: {message}");
         assert!(!message.contains("abc"), "{message}");
+    }
+}
+
+#[test]
+fn an_authority_for_upstreams_is_read_before_the_gate_opens() {
+    let user = User::new();
+    user.write("empty.pem", "");
+    let https = |ca: &str| format!("upstream = \"https://a\"\nupstream_ca = \"{ca}\"");
+    for (timeouts, upstream, said) in [
+        ("", https("ca.pem"), "file:ca.pem"),
+        ("", https("file:missing.pem"), "missing.pem"),
+        ("", https("file:empty.pem"), "no certificate"),
+        (
+            "",
+            https("file:empty.pem").replace("https", "http"),
+            "https",
+        ),
+        (
+            "[timeouts]\nidle = \"0s\"\n",
+            "upstream = \"http://a\"".to_owned(),
+            "idle",
+        ),
+    ] {
+        let route = format!("[[route]]\nmatch = \"/*\"\nprice = \"0.001 USD\"\n{upstream}\n");
+        user.write("seller.toml", &format!("{timeouts}{route}"));
+        let message = refused(
+            &user,
+            &[
+                "--config",
+                "seller.toml",
+                "--network",
+                "eip155:84532",
+                "--pay-to",
+                PAY_TO,
+                "--facilitator",
+                "https://x402.example.com",
+                "--listen",
+                "127.0.0.1:0",
+            ],
+        );
+        assert!(message.contains(said), "{message}");
     }
 }

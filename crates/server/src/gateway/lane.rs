@@ -16,10 +16,10 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use super::bell::Bell;
+use super::dial::Stream;
 
 /// Looks at a connection that rings while it is looked at, before others get their turn: such as
 /// the end of a head that makes its body wanted.
@@ -29,7 +29,7 @@ const LOOKS_MAX: usize = 4;
 pub(super) struct Lane {
     sender: SendRequest<Body>,
     /// `None` when it has ended.
-    connection: Option<Connection<TokioIo<TcpStream>, Body>>,
+    connection: Option<Connection<TokioIo<Stream>, Body>>,
     /// What follows an answer that leaves HTTP, where that was asked for.
     leaving: Leaving,
     bell: Arc<Bell>,
@@ -44,12 +44,12 @@ enum Leaving {
     No,
     /// Once it has ended for HTTP.
     Asked,
-    Left(Box<Connection<TokioIo<TcpStream>, Body>>),
+    Left(Box<Connection<TokioIo<Stream>, Body>>),
 }
 
 /// A connection that has left HTTP.
 pub(super) struct Left {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Stream,
     /// What was read of it already.
     pub(super) early: Bytes,
 }
@@ -67,8 +67,8 @@ pub(super) enum Unanswered {
 
 impl Lane {
     /// Speaks HTTP/1.1 on `stream`.
-    pub(super) async fn new(stream: TokioIo<TcpStream>) -> Result<Box<Self>, hyper::Error> {
-        let (sender, connection) = http1::handshake(stream).await?;
+    pub(super) async fn new(stream: Stream) -> Result<Box<Self>, hyper::Error> {
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let bell = Arc::new(Bell::default());
         let mut lane = Box::new(Self {
             sender,

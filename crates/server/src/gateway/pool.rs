@@ -1,23 +1,27 @@
 //! The connections to one upstream: opened when they are needed, kept for the next request.
 //!
-//! Called by the proxy. A request that was not sent, because the connection that was kept for it
+//! Called by the proxy. Over HTTP/1.1 a connection carries one request at a time (`lane`), over
+//! HTTP/2 many (`trunk`). A request that was not sent, because the connection that was kept for it
 //! had just been closed, goes to another one; a request of which a byte may have left is never
 //! repeated.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use axum::body::Body;
-use http::{Request, Response, StatusCode, Uri};
-use hyper_util::client::legacy::connect::HttpConnector;
+use http::uri::Scheme;
+use http::{Request, Response, StatusCode};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
-use tower_service::Service;
 
+use super::dial::{Dialer, Offer};
 use super::lane::{Lane, Left, Unanswered};
+use super::proxy::Patience;
 use super::streamed;
-use super::upstream::Upstream;
+use super::trunk::{Seat, Trunks};
+use super::upstream::{Speech, Upstream, UpstreamError};
 
 /// Idle connections are given up before common servers do (Node after 5 s): a request on one that
 /// is just being closed would fail.
@@ -28,12 +32,21 @@ const IDLE_MAX: usize = 512;
 /// back meanwhile, which with a quick upstream is most of them. Each has 30 KiB of buffers.
 const OPENING_MAX: usize = 32;
 
+/// How often a request goes to another connection of HTTP/2, where nothing was done with it.
+const ELSEWHERE_MAX: usize = 3;
+
 /// The connections to one upstream.
 pub(super) struct Pool {
-    connector: HttpConnector,
-    address: Uri,
+    dialer: Dialer,
+    patience: Patience,
+    /// Where it may speak HTTP/2.
+    trunks: Option<Trunks>,
+    /// Whether it does without asking for it first.
+    speech: Speech,
     idle: Mutex<Idle>,
     opening: Semaphore,
+    /// Whether it is known to speak nothing else.
+    speaks_http_1: AtomicBool,
     /// That a connection was given back.
     returned: Notify,
 }
@@ -55,23 +68,41 @@ pub(super) enum Failed {
     /// The connection broke off, or the body of the request did.
     #[error("{0}")]
     Broken(#[from] hyper::Error),
+    /// Its certificate does not convince.
+    #[error("{0}")]
+    Untrusted(String),
     /// It took too long.
     #[error("no answer in time")]
     Late,
 }
 
+/// What a request is sent on.
+enum Carrier {
+    /// With whether it has carried another one before.
+    Lane(Box<Lane>, bool),
+    Seat(Seat),
+}
+
 impl Pool {
-    pub(super) fn new(upstream: &Upstream, connect: Duration) -> Arc<Self> {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(connect));
-        connector.set_nodelay(true);
-        Arc::new(Self {
-            connector,
-            address: upstream.address(),
+    pub(super) fn new(upstream: &Upstream, patience: Patience) -> Result<Arc<Self>, UpstreamError> {
+        let speech = upstream.speech();
+        let is_plain = speech == Speech::Http1;
+        Ok(Arc::new(Self {
+            dialer: Dialer::new(upstream, patience.connect)?,
+            patience,
+            trunks: (!is_plain).then(Trunks::default),
+            speech,
             idle: Mutex::default(),
-            opening: Semaphore::new(OPENING_MAX),
+            // One at a time where the first may carry all: until it says that it speaks HTTP/1.1.
+            opening: Semaphore::new(if is_plain { OPENING_MAX } else { 1 }),
+            speaks_http_1: AtomicBool::new(is_plain),
             returned: Notify::new(),
-        })
+        }))
+    }
+
+    /// How long a body may be silent.
+    pub(super) fn idle_limit(&self) -> Duration {
+        self.patience.idle
     }
 
     /// Sends a request, whose target is in origin form and whose Host is set; gives the answer when
@@ -81,22 +112,40 @@ impl Pool {
         mut request: Request<Body>,
         deadline: Instant,
     ) -> Result<Response<Body>, Failed> {
+        let mut elsewhere = 0;
         loop {
-            let (mut lane, is_kept) = match self.take() {
-                Some(lane) => (lane, true),
+            let carrier = match self.kept() {
+                Some(carrier) => carrier,
                 // Apart from the rest: it is needed rarely, and has room for many addresses.
                 None => tokio::time::timeout_at(deadline, Box::pin(self.wait_or_open()))
                     .await
                     .map_err(|_| Failed::Late)??,
             };
-            request = match lane.ask(request, deadline).await {
-                Ok(answer) => return Ok(streamed::answer(answer, lane, self)),
-                Err(Unanswered::Unsent(request, _)) if is_kept => *request,
-                Err(Unanswered::Unsent(_, error) | Unanswered::Failed(error)) => {
-                    return Err(Failed::Broken(error));
+            let (answered, may_go_elsewhere) = match carrier {
+                Carrier::Lane(mut lane, is_kept) => match lane.ask(request, deadline).await {
+                    Ok(answer) => return Ok(streamed::answer(answer, lane, self)),
+                    Err(why) => (why, is_kept),
+                },
+                Carrier::Seat(seat) => {
+                    elsewhere += 1;
+                    let (scheme, idle) = (self.scheme(), self.patience.idle);
+                    match Box::pin(seat.ask(request, &scheme, deadline, idle)).await {
+                        Ok(answer) => return Ok(answer),
+                        Err(why) => (why, elsewhere < ELSEWHERE_MAX),
+                    }
                 }
-                Err(Unanswered::Late) => return Err(Failed::Late),
+            };
+            request = match answered {
+                Unanswered::Unsent(request, _) if may_go_elsewhere => *request,
+                why => return Err(why.into()),
             }
+        }
+    }
+
+    fn scheme(&self) -> Scheme {
+        match self.speech {
+            Speech::Tls => Scheme::HTTPS,
+            Speech::Http1 | Speech::Http2 => Scheme::HTTP,
         }
     }
 
@@ -107,9 +156,10 @@ impl Pool {
         request: Request<Body>,
         deadline: Instant,
     ) -> Result<(Response<Body>, Option<Left>), Failed> {
-        let mut lane = tokio::time::timeout_at(deadline, self.open())
-            .await
-            .map_err(|_| Failed::Late)??;
+        let opening = Box::pin(self.dialer.open(Offer::Http1));
+        let opened = tokio::time::timeout_at(deadline, opening).await;
+        let (stream, _) = opened.map_err(|_| Failed::Late)??;
+        let mut lane = Lane::new(stream).await?;
         lane.may_leave();
         match lane.ask(request, deadline).await {
             Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {
@@ -118,10 +168,7 @@ impl Pool {
                 Ok((answer.map(|_| Body::empty()), left))
             }
             Ok(answer) => Ok((streamed::answer(answer, lane, self), None)),
-            Err(Unanswered::Unsent(_, error) | Unanswered::Failed(error)) => {
-                Err(Failed::Broken(error))
-            }
-            Err(Unanswered::Late) => Err(Failed::Late),
+            Err(why) => Err(why.into()),
         }
     }
 
@@ -166,34 +213,67 @@ impl Pool {
         (since.elapsed() < IDLE).then_some(lane)
     }
 
-    /// A connection, and whether it was kept: opened, or given back while others are opened.
-    async fn wait_or_open(&self) -> Result<(Box<Lane>, bool), Failed> {
+    /// A connection that is open already.
+    fn kept(&self) -> Option<Carrier> {
+        if let Some(trunks) = &self.trunks
+            && let Some(seat) = trunks.seat()
+        {
+            return Some(Carrier::Seat(seat));
+        }
+        self.take().map(|lane| Carrier::Lane(lane, true))
+    }
+
+    /// A connection: opened, or given back while others are opened.
+    async fn wait_or_open(&self) -> Result<Carrier, Failed> {
         loop {
             tokio::select! {
                 biased;
                 permit = self.opening.acquire() => {
                     // Held until it is open; nobody closes the semaphore.
                     let _permit = permit;
-                    return Ok((self.open().await?, false));
+                    return self.open().await;
                 }
                 () = self.returned.notified() => {
-                    if let Some(lane) = self.take() {
-                        return Ok((lane, true));
+                    if let Some(carrier) = self.kept() {
+                        return Ok(carrier);
                     }
                 }
             }
         }
     }
 
-    async fn open(&self) -> Result<Box<Lane>, Failed> {
-        let mut connector = self.connector.clone();
-        let stream = connector.call(self.address.clone()).await;
-        let stream = stream.map_err(|error| Failed::Unreachable(chain(error).into()))?;
-        Ok(Lane::new(stream).await?)
+    async fn open(&self) -> Result<Carrier, Failed> {
+        let speaks_http_1 = self.speaks_http_1.load(Ordering::Relaxed);
+        let Some(trunks) = self.trunks.as_ref().filter(|_| !speaks_http_1) else {
+            let (stream, _) = self.dialer.open(Offer::Http1).await?;
+            return Ok(Carrier::Lane(Lane::new(stream).await?, false));
+        };
+        // Whoever was here before may have opened one for all.
+        if let Some(carrier) = self.kept() {
+            return Ok(carrier);
+        }
+        let (stream, is_agreed) = self.dialer.open(Offer::Either).await?;
+        if is_agreed || self.speech == Speech::Http2 {
+            let seat = trunks.add(stream, self.patience.connect).await;
+            return seat.map(Carrier::Seat).map_err(Failed::Unreachable);
+        }
+        if !self.speaks_http_1.swap(true, Ordering::Relaxed) {
+            self.opening.add_permits(OPENING_MAX);
+        }
+        Ok(Carrier::Lane(Lane::new(stream).await?, false))
     }
 
     fn idle(&self) -> MutexGuard<'_, Idle> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl From<Unanswered> for Failed {
+    fn from(why: Unanswered) -> Self {
+        match why {
+            Unanswered::Unsent(_, error) | Unanswered::Failed(error) => Self::Broken(error),
+            Unanswered::Late => Self::Late,
+        }
     }
 }
 

@@ -23,7 +23,7 @@ use tower_service::Service;
 use super::headers;
 use super::pool::{self, Failed, Pool};
 use super::switch;
-use super::upstream::Upstream;
+use super::upstream::{Upstream, UpstreamError};
 use crate::front::tunnel::Tunnel;
 
 /// How long an upstream may take.
@@ -33,7 +33,7 @@ pub(crate) struct Patience {
     pub(crate) connect: Duration,
     /// Until the head of its answer, which includes reading the request's body.
     pub(crate) head: Duration,
-    /// While nothing moves, in either direction, after a 101.
+    /// While nothing of a body comes, or nothing moves after a 101.
     pub(crate) idle: Duration,
 }
 
@@ -62,13 +62,13 @@ impl Proxy {
         by_index: &[Upstream],
         unmatched: Option<&Upstream>,
         patience: Patience,
-    ) -> Self {
+    ) -> Result<Self, UpstreamError> {
         let mut known: Vec<(&Upstream, Target)> = Vec::new();
         for upstream in by_index.iter().chain(unmatched) {
             if !known.iter().any(|(other, _)| *other == upstream) {
                 let target = Target {
                     host: upstream.host(),
-                    pool: Pool::new(upstream, patience.connect),
+                    pool: Pool::new(upstream, patience)?,
                 };
                 known.push((upstream, target));
             }
@@ -78,13 +78,13 @@ impl Proxy {
             let found = all.find(|(other, _)| *other == upstream);
             found.map(|(_, target)| target.clone())
         };
-        Self {
+        Ok(Self {
             shared: Arc::new(Shared {
                 by_index: by_index.iter().filter_map(target).collect(),
                 unmatched: unmatched.and_then(target),
                 patience,
             }),
-        }
+        })
     }
 }
 
@@ -172,6 +172,14 @@ fn refusal_for(failed: &Failed) -> Response<Body> {
                 StatusCode::BAD_GATEWAY,
                 "upstream_unreachable",
                 "the server behind this seller cannot be reached",
+            )
+        }
+        Failed::Untrusted(why) => {
+            tracing::error!(why, "an upstream could not prove who it is");
+            problem(
+                StatusCode::BAD_GATEWAY,
+                "upstream_untrusted",
+                "the server behind this seller could not prove who it is",
             )
         }
         Failed::Broken(error) => {

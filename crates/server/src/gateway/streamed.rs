@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 
 use super::lane::Lane;
 use super::pool::Pool;
+use super::silence::Patient;
 
 /// Bytes of a body that is taken with its head: what the first read of a connection may hold.
 const EARLY_BYTES_MAX: u64 = 8 * 1024;
@@ -70,7 +71,7 @@ pub(super) fn answer(
             Err(trailers) => streamed.with_early(trailers),
         },
         Some(early) => streamed.with_early(early),
-        None => Body::new(streamed),
+        None => streamed.into_body(),
     };
     Response::from_parts(head, body)
 }
@@ -97,7 +98,12 @@ impl Streamed {
 
     fn with_early(mut self, early: Frame<Bytes>) -> Body {
         self.early = Some(early);
-        Body::new(self)
+        self.into_body()
+    }
+
+    fn into_body(self) -> Body {
+        let idle = self.pool.idle_limit();
+        Body::new(Patient::new(self, idle))
     }
 
     fn poll_body(

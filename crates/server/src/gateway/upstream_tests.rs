@@ -12,6 +12,8 @@ fn an_upstream_is_a_server_without_a_path() {
         "http://127.0.0.1:3000",
         "http://api.internal/",
         "http://[::1]:80",
+        "https://api.internal",
+        "h2c://127.0.0.1:50051",
     ] {
         assert!(text.parse::<Upstream>().is_ok(), "{text}");
     }
@@ -27,9 +29,20 @@ fn an_upstream_is_a_server_without_a_path() {
 }
 
 #[test]
-fn an_upstream_with_tls_is_refused_with_a_sentence() {
-    let why = refused("https://127.0.0.1:3000").to_string();
-    assert!(why.contains("use http"), "{why}");
+fn whom_to_trust_is_said_of_upstreams_with_tls_in_pem() {
+    let upstream = |text: &str| text.parse::<Upstream>().expect("an upstream");
+    let why = upstream("http://a").trusting(b"").expect_err("no TLS");
+    assert!(matches!(why, UpstreamError::NothingToTrust(_)), "{why}");
+    for pem in [
+        &b""[..],
+        b"junk",
+        b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    ] {
+        let why = upstream("https://a")
+            .trusting(pem)
+            .expect_err("no certificate");
+        assert!(why.to_string().contains("upstream_ca"), "{why}");
+    }
 }
 
 #[test]
@@ -39,6 +52,9 @@ fn a_host_is_the_server_with_the_port_that_is_not_implied() {
         ("http://API.internal/", "api.internal"),
         ("http://api.internal:80", "api.internal"),
         ("http://[::1]:8080", "[::1]:8080"),
+        ("https://api.internal:443", "api.internal"),
+        ("https://api.internal:80", "api.internal:80"),
+        ("h2c://api.internal", "api.internal"),
     ] {
         let upstream: Upstream = text.parse().expect("an upstream");
         assert_eq!(upstream.host(), host, "{text}");

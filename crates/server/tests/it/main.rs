@@ -21,7 +21,10 @@ mod sequence_runs;
 #[path = "../sequences/mod.rs"]
 mod sequences;
 mod station;
+mod streaming;
 mod strict;
 mod support;
 mod upstream_connections;
+mod upstream_http2;
+mod upstream_tls;
 mod websockets;

@@ -16,7 +16,7 @@ use farebox_devnet_evm::{Devnet, DevnetOptions};
 use farebox_ledger::SqliteLedger;
 use farebox_rail_evm::{EvmKey, EvmPayer, Finality, Network};
 use farebox_seller::{Route, Seller, SellerConfig, SettleWhen, Unmatched};
-use farebox_server::{Gateway, GatewayOptions, Upstreams};
+use farebox_server::{Gateway, GatewayOptions, Upstream, Upstreams};
 use farebox_wire::evm::EvmAddress;
 use farebox_wire::money::UsdMicros;
 use farebox_wire::x402::header;
@@ -52,7 +52,7 @@ impl Visits {
 
 /// How a test wants its gate.
 pub(crate) struct Plan {
-    pub(crate) upstream: SocketAddr,
+    pub(crate) upstream: Upstream,
     pub(crate) visits: Visits,
     pub(crate) devnet: DevnetOptions,
     pub(crate) settle_wait_ms: u64,
@@ -110,8 +110,12 @@ impl Plan {
     }
 
     pub(crate) fn in_front_of(upstream: SocketAddr, visits: Visits) -> Self {
+        Self::behind(&format!("http://{upstream}"), visits)
+    }
+
+    pub(crate) fn behind(upstream: &str, visits: Visits) -> Self {
         Self {
-            upstream,
+            upstream: upstream.parse().expect("an upstream"),
             visits,
             devnet: DevnetOptions::quiet(),
             settle_wait_ms: 20_000,
@@ -186,12 +190,12 @@ impl Town {
         config.watch_every_ms = 10;
         let seller =
             Seller::new(config, vec![rail], Arc::clone(&ledger) as _, clock()).expect("a seller");
-        let upstream: farebox_server::Upstream = format!("http://{}", plan.upstream)
-            .parse()
-            .expect("an upstream");
         let upstreams = Upstreams {
-            by_route: ids.into_iter().map(|id| (id, upstream.clone())).collect(),
-            unmatched: (plan.unmatched == Unmatched::Free).then_some(upstream),
+            by_route: ids
+                .into_iter()
+                .map(|id| (id, plan.upstream.clone()))
+                .collect(),
+            unmatched: (plan.unmatched == Unmatched::Free).then_some(plan.upstream),
         };
         let gateway = Gateway::new(seller.clone(), upstreams, &plan.options).expect("a gate");
         let (stop, stopped) = oneshot::channel();

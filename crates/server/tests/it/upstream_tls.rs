@@ -1,0 +1,128 @@
+//! Upstreams over TLS: what is spoken to them, and whom they have to convince.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use farebox_core::payment::Phase;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use crate::support::{PRICE, Plan, Visits};
+
+/// A certificate for `host`, signed by a root of its own: the root in PEM, and what a server shows.
+fn certificate(host: &str) -> (String, CertificateDer<'static>, PrivateKeyDer<'static>) {
+    let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().expect("a key");
+    let root = params.self_signed(&key).expect("a root").pem();
+    let issuer = Issuer::new(params, key);
+    let key = KeyPair::generate().expect("a key");
+    let params = CertificateParams::new(vec![host.to_owned()]).expect("parameters");
+    let signed = params.signed_by(&key, &issuer).expect("a certificate");
+    let key = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).expect("a key");
+    (root, signed.der().clone(), key)
+}
+
+async fn seen(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let seen = format!(
+        "{:?} {} {}",
+        request.version(),
+        request.uri().path(),
+        request.headers().get("x-forwarded-host").is_some()
+    );
+    Ok(Response::new(Full::from(seen)))
+}
+
+/// Answers with what it sees; gives its root and address.
+async fn server(host: &str, protocols: &[&str]) -> (String, SocketAddr) {
+    let (root, certificate, key) = certificate(host);
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .expect("a certificate");
+    config.alpn_protocols = protocols
+        .iter()
+        .map(|name| name.as_bytes().to_vec())
+        .collect();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                // Who does not trust it goes away.
+                let Ok(stream) = acceptor.accept(stream).await else {
+                    return;
+                };
+                let is_http_2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                let (stream, service) = (TokioIo::new(stream), service_fn(seen));
+                let _ = match is_http_2 {
+                    true => {
+                        let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                        server.serve_connection(stream, service).await
+                    }
+                    false => {
+                        let server = hyper::server::conn::http1::Builder::new();
+                        server.serve_connection(stream, service).await
+                    }
+                };
+            });
+        }
+    });
+    (root, address)
+}
+
+#[tokio::test]
+async fn an_upstream_with_tls_is_spoken_to_in_what_both_sides_know() {
+    for (protocols, version) in [
+        (&["h2", "http/1.1"][..], "HTTP/2.0"),
+        (&["http/1.1"], "HTTP/1.1"),
+        (&[], "HTTP/1.1"),
+    ] {
+        let (root, address) = server("127.0.0.1", protocols).await;
+        let mut plan = Plan::behind(&format!("https://{address}"), Visits::default());
+        plan.upstream = plan.upstream.trusting(root.as_bytes()).expect("a root");
+        let town = plan.open().await;
+        let bought = town.buy("/weather/z%C3%BCrich").await;
+        bought.assert_served();
+        let text = String::from_utf8(bought.body.to_vec()).expect("text");
+        assert_eq!(text, format!("{version} /weather/z%C3%BCrich true"));
+        assert_eq!(town.revenue(), PRICE);
+        // Another one on what is open.
+        let seen = town.get("/free/x", &[]).await;
+        assert_eq!(&*seen.body, format!("{version} /free/x true").as_bytes());
+        town.audit().await;
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_cannot_prove_who_it_is_charges_nobody() {
+    for (host, trusts) in [("127.0.0.1", false), ("other.example", true)] {
+        let (root, address) = server(host, &["http/1.1"]).await;
+        let (another, ..) = certificate("127.0.0.1");
+        let trusted = if trusts { root } else { another };
+        let mut plan = Plan::behind(&format!("https://{address}"), Visits::default());
+        plan.upstream = plan.upstream.trusting(trusted.as_bytes()).expect("a root");
+        let town = plan.open().await;
+        let seen = town.buy("/weather").await;
+        assert_eq!(seen.status, StatusCode::BAD_GATEWAY, "{host}");
+        assert_eq!(seen.code(), "upstream_untrusted");
+        assert_eq!(town.payment().await.state.phase, Phase::Released);
+        assert_eq!(town.revenue(), 0);
+    }
+}
