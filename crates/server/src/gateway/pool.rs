@@ -100,6 +100,11 @@ impl Pool {
         }))
     }
 
+    /// Whether it may be asked for a WebSocket: HTTP/2 in the clear has no HTTP/1.1 beside it.
+    pub(super) fn may_leave(&self) -> bool {
+        self.speech != Speech::Http2
+    }
+
     /// How long a body may be silent.
     pub(super) fn idle_limit(&self) -> Duration {
         self.patience.idle

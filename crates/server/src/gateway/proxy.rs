@@ -119,6 +119,13 @@ impl Shared {
         }
         *request.version_mut() = Version::HTTP_11;
         let leaving = switch::asked(&mut request);
+        if leaving.is_some() && !target.pool.may_leave() {
+            return problem(
+                StatusCode::NOT_IMPLEMENTED,
+                "upgrade_not_supported",
+                "the server behind this seller has no WebSockets",
+            );
+        }
         let peer = request.extensions().get().map(|ClientAddress(ip)| *ip);
         headers::for_upstream(request.headers_mut(), peer, &target.host);
         let now = Instant::now();

@@ -159,6 +159,22 @@ async fn after_a_goodbye_requests_go_to_another_connection() {
 }
 
 #[tokio::test]
+async fn an_upstream_with_http_2_in_the_clear_is_asked_for_no_websocket() {
+    let (town, mut accepted) = town().await;
+    let credential = town.sign("/weather", &town.payer()).await;
+    let headers = [
+        ("connection", "upgrade"),
+        ("upgrade", "websocket"),
+        ("payment-signature", &credential),
+    ];
+    let seen = town.get("/weather", &headers).await;
+    assert_eq!(seen.status, StatusCode::NOT_IMPLEMENTED);
+    assert_eq!(seen.code(), "upgrade_not_supported");
+    assert!(accepted.try_recv().is_err());
+    assert_eq!(town.payment().await.state.phase, Phase::Released);
+}
+
+#[tokio::test]
 async fn target_and_host_are_as_they_would_be_in_http_1() {
     let (town, mut accepted) = town().await;
     let path = "/free/z%C3%BCrich/;a=b?q=%2f..//&&x";
