@@ -15,10 +15,12 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::net::TcpListener;
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use crate::support::{PRICE, Plan, Visits};
+use crate::support::{PRICE, Plan, Visits, within};
+use crate::upstream_connections::{read_head, say};
 
 /// A certificate for `host`, signed by a root of its own: the root in PEM, and what a server shows.
 fn certificate(host: &str) -> (String, CertificateDer<'static>, PrivateKeyDer<'static>) {
@@ -35,6 +37,9 @@ fn certificate(host: &str) -> (String, CertificateDer<'static>, PrivateKeyDer<'s
 }
 
 async fn seen(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    if request.headers().contains_key("upgrade") {
+        return Ok(echo(request));
+    }
     let seen = format!(
         "{:?} {} {}",
         request.version(),
@@ -42,6 +47,20 @@ async fn seen(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infal
         request.headers().get("x-forwarded-host").is_some()
     );
     Ok(Response::new(Full::from(seen)))
+}
+
+/// Leaves HTTP and says everything again.
+fn echo(request: Request<Incoming>) -> Response<Full<Bytes>> {
+    tokio::spawn(async move {
+        let upgraded = hyper::upgrade::on(request).await.expect("upgraded");
+        let (mut read, mut write) = tokio::io::split(TokioIo::new(upgraded));
+        tokio::io::copy(&mut read, &mut write).await
+    });
+    let answer = Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header("connection", "upgrade")
+        .header("upgrade", "websocket");
+    answer.body(Full::default()).expect("an answer")
 }
 
 /// Answers with what it sees; gives its root and address.
@@ -78,7 +97,10 @@ async fn server(host: &str, protocols: &[&str]) -> (String, SocketAddr) {
                     }
                     false => {
                         let server = hyper::server::conn::http1::Builder::new();
-                        server.serve_connection(stream, service).await
+                        server
+                            .serve_connection(stream, service)
+                            .with_upgrades()
+                            .await
                     }
                 };
             });
@@ -125,4 +147,25 @@ async fn an_upstream_that_cannot_prove_who_it_is_charges_nobody() {
         assert_eq!(town.payment().await.state.phase, Phase::Released);
         assert_eq!(town.revenue(), 0);
     }
+}
+
+#[tokio::test]
+async fn a_websocket_goes_over_tls_in_http_1_even_where_http_2_is_spoken() {
+    let (root, address) = server("127.0.0.1", &["h2", "http/1.1"]).await;
+    let mut plan = Plan::behind(&format!("https://{address}"), Visits::default());
+    plan.upstream = plan.upstream.trusting(root.as_bytes()).expect("a root");
+    let town = plan.open().await;
+    let credential = town.sign("/weather", &town.payer()).await;
+    let mut client = TcpStream::connect(town.gate).await.expect("connected");
+    let head = format!(
+        "GET /weather HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nupgrade: websocket\r\npayment-signature: {credential}\r\n\r\n"
+    );
+    say(&mut client, &head).await;
+    let answer = read_head(&mut client).await;
+    assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
+    assert_eq!(town.revenue(), PRICE);
+    say(&mut client, "hello").await;
+    let mut heard = [0; 5];
+    within(client.read_exact(&mut heard)).await.expect("bytes");
+    assert_eq!(&heard, b"hello");
 }
