@@ -49,4 +49,6 @@ fn in_http_2_host_and_authority_are_the_same() {
     let request = |hosts| request(Version::HTTP_2, "http://a.example/", hosts);
     assert_eq!(wrong(&request(&["A.example"])), None);
     assert!(wrong(&request(&["b.example"])).is_some());
+    let user = self::request(Version::HTTP_2, "http://user@a.example/", &[]);
+    assert!(wrong(&user).is_some());
 }

@@ -3,6 +3,7 @@
 /// Where choices come from.
 pub(crate) enum Choices<'a> {
     /// SplitMix64.
+    #[allow(dead_code, reason = "for the test runs")]
     Seed(u64),
     /// A fuzzer's bytes; when they are used up, every choice is the first one.
     #[allow(dead_code, reason = "for the fuzz target")]

@@ -193,37 +193,52 @@ pub(super) async fn books(world: &mut World) -> Verdict {
     every_call_was_paid(world)?;
     let sound = world.ledger.verify(true).await;
     ensure(sound.is_ok(), || format!("the books: {sound:?}"))?;
-    let filter = Filter {
-        role: Some(Role::Seller),
-        ..Filter::default()
-    };
-    let payments = world.ledger.list(filter).await.map_err(|e| e.to_string())?;
-    let is_settled = |payment: &&Payment| payment.state.phase == Phase::Settled;
-    let settled: Vec<&Payment> = payments.iter().filter(is_settled).collect();
+    let (settled, revenue) = at_rest(world).await?;
     let (served, paid) = (world.served, settled.len());
     ensure(served <= paid, || {
         format!("{served} served, {paid} settled")
     })?;
     for (number, ticket) in world.tickets.iter().enumerate() {
         let name = format!("fake:nonce-{number}");
-        let has_name = |payment: &&&Payment| {
+        let has_name = |payment: &Payment| {
             payment
                 .identity
                 .as_ref()
                 .is_some_and(|identity| identity.as_str() == name)
         };
-        let is_paid = settled.iter().any(|payment| has_name(&payment));
+        let is_paid = settled.iter().any(has_name);
         ensure(ticket.served == 0 || is_paid, || {
             format!("ticket {number} was served unpaid")
         })?;
     }
-    let accounts = world.ledger.books().await.map_err(|e| e.to_string())?;
-    let revenue: i128 = accounts
-        .iter()
-        .filter(|account| account.account.starts_with("seller/revenue/"))
-        .map(|account| account.balance)
-        .sum();
     let sum = PRICE * u128::try_from(paid).expect("few");
     let is_even = u128::try_from(revenue) == Ok(sum);
     ensure(is_even, || format!("{revenue} in the books, {sum} settled"))
+}
+
+/// The settled payments and the revenue of one moment. What a client that is gone has left behind may
+/// still be settling, so the payments are read before the sums and after them, until both agree.
+async fn at_rest(world: &World) -> Result<(Vec<Payment>, i128), String> {
+    loop {
+        let before = settled(world).await?;
+        let accounts = world.ledger.books().await.map_err(|e| e.to_string())?;
+        if settled(world).await?.len() == before.len() {
+            let revenue = accounts
+                .iter()
+                .filter(|account| account.account.starts_with("seller/revenue/"))
+                .map(|account| account.balance);
+            return Ok((before, revenue.sum()));
+        }
+        world.seller.finish().await;
+    }
+}
+
+async fn settled(world: &World) -> Result<Vec<Payment>, String> {
+    let filter = Filter {
+        role: Some(Role::Seller),
+        ..Filter::default()
+    };
+    let mut payments = world.ledger.list(filter).await.map_err(|e| e.to_string())?;
+    payments.retain(|payment| payment.state.phase == Phase::Settled);
+    Ok(payments)
 }
