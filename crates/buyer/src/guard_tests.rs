@@ -113,19 +113,3 @@ async fn a_name_is_judged_by_what_it_resolves_to() {
     let open = ["127.0.0.0/8", "::1"].map(|block| block.parse().unwrap());
     assert!(resolve(Guard::new(open.to_vec())).await.is_ok());
 }
-
-#[test]
-fn a_block_of_addresses_is_read_strictly() {
-    for bad in [
-        "",
-        "10.0.0.0/33",
-        "::/129",
-        "10.0.0/8",
-        "host/8",
-        "10.0.0.0/",
-        "10.0.0.0/-1",
-    ] {
-        assert!(bad.parse::<Cidr>().is_err(), "{bad}");
-    }
-    assert_eq!("10.0.0.1".parse::<Cidr>(), "10.0.0.1/32".parse());
-}

@@ -39,7 +39,7 @@ pub use call::Call;
 pub use choose::{Decision, OfferView, Plan};
 pub use client::Buyer;
 pub use ending::{Ending, Exit, Facts, Stop, exit_of};
-pub use guard::{Cidr, ParseCidrError};
+pub use farebox_core::cidr::{Cidr, ParseCidrError};
 pub use options::BuyerOptions;
 pub use origin::without_userinfo;
 pub use report::{Cost, ErrorView, Report, Shown};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::guard::Cidr;
+use farebox_core::cidr::Cidr;
 
 /// How long a call waits for a twin, or for the head of an answer, unless it says otherwise:
 /// three times as long as our own gate takes to settle.

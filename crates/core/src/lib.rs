@@ -13,6 +13,7 @@
     )
 )]
 
+pub mod cidr;
 pub mod claim;
 pub mod clock;
 pub mod diagnosis;

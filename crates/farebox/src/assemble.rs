@@ -7,6 +7,8 @@
 mod buying;
 mod checking;
 mod collecting;
+mod descriptors;
+mod entrance;
 mod examining;
 mod facilitating;
 mod forwarding;
@@ -26,6 +28,7 @@ use farebox_ledger::SqliteLedger;
 
 pub(crate) use buying::{desk, holdings, keyless_desk};
 pub(crate) use collecting::GasKeys;
+pub(crate) use entrance::Entrance;
 pub(crate) use examining::{
     chain_facts, existing_ledger, facilitator_facts, gas_accounts, payee, paying_account,
     secret_file, watcher,

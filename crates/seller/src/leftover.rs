@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::Request;
 use http::header::EXPECT;
+use http::{Request, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 
@@ -30,8 +30,11 @@ type Slot = Arc<Mutex<Option<Body>>>;
 impl Leftover {
     /// Lends the body out.
     pub(crate) fn of(request: Request<Body>) -> (Request<Body>, Self) {
-        // Whoever waits for 100 has not sent anything yet, and reading would ask for it.
-        if request.body().is_end_stream() || request.headers().contains_key(EXPECT) {
+        // Whoever waits for 100 has not sent anything yet, and reading would ask for it. In HTTP/2 no
+        // connection is closed with the request, and who streams may wait for our answer.
+        let is_of_its_own = request.version() == Version::HTTP_2;
+        if is_of_its_own || request.body().is_end_stream() || request.headers().contains_key(EXPECT)
+        {
             return (request, Self(None));
         }
         let slot = Slot::default();

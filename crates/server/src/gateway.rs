@@ -1,4 +1,4 @@
-//! HTTP/1.1 in, the seller's layer, HTTP/1.1 or HTTP/2 out, and WebSockets.
+//! HTTP in, the seller's layer, HTTP/1.1 or HTTP/2 out, and WebSockets.
 //!
 //! The front door accepts, this file turns away what no seller should see and writes the line in
 //! the log, the seller's layer collects, `proxy` forwards.
@@ -18,7 +18,6 @@ pub mod upstream;
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -32,13 +31,17 @@ use tower_service::Service;
 
 use self::proxy::{Patience, Proxy};
 use self::upstream::{Upstream, Upstreams};
-use crate::front;
-use crate::front::connections::{self, Limits};
+use crate::front::client::Client;
+use crate::front::connections::{self, Entrance, Limits};
+use crate::front::redirect::Redirect;
+use crate::front::{self, FrontDoor};
 
 /// What a gateway may be told besides; the defaults suit most.
 #[derive(Clone, Debug)]
 pub struct GatewayOptions {
-    /// Connections at the same time.
+    /// TLS, and the proxies in front.
+    pub front: FrontDoor,
+    /// Connections at the same time; more are turned away.
     pub connections_max: usize,
     /// How long a client may take to send the head of a request, and stay idle between two.
     pub client_head_ms: u64,
@@ -58,6 +61,7 @@ pub struct GatewayOptions {
 impl Default for GatewayOptions {
     fn default() -> Self {
         Self {
+            front: FrontDoor::default(),
             connections_max: 10_000,
             client_head_ms: 30_000,
             client_stall_ms: 60_000,
@@ -89,6 +93,8 @@ pub struct Gateway {
     seller: Seller,
     service: PaymentService<Proxy>,
     limits: Limits,
+    front: FrontDoor,
+    redirect: Option<Redirect>,
 }
 
 impl Gateway {
@@ -127,7 +133,16 @@ impl Gateway {
             service: tower_layer::Layer::layer(&seller.layer(), proxy),
             seller,
             limits,
+            front: options.front.clone(),
+            redirect: None,
         })
+    }
+
+    /// The same, and those who come to another listener in the clear are sent here.
+    #[must_use]
+    pub fn with_redirect(mut self, redirect: Redirect) -> Self {
+        self.redirect = Some(redirect);
+        self
     }
 
     /// Serves until `shutdown`, then lets answers that are on their way end, and returns when
@@ -143,8 +158,13 @@ impl Gateway {
         let address = listener.local_addr()?;
         tracing::info!(%address, "the gate is open");
         let service = self.service;
-        let answer = move |request, peer| answer(service.clone(), request, peer);
-        connections::serve(listener, self.limits, answer, shutdown).await;
+        let answer = move |request, client| answer(service.clone(), request, client);
+        let entrance = Entrance {
+            listener,
+            redirect: self.redirect,
+            front: self.front,
+        };
+        connections::serve(entrance, self.limits, answer, shutdown).await;
         if tokio::time::timeout(self.limits.drain, self.seller.finish())
             .await
             .is_err()
@@ -160,7 +180,7 @@ impl Gateway {
 async fn answer(
     mut service: PaymentService<Proxy>,
     request: Request<Incoming>,
-    peer: SocketAddr,
+    client: Client,
 ) -> Response<Body> {
     let line = Line::begin(&request);
     // An empty body needs no box.
@@ -168,7 +188,10 @@ async fn answer(
         true => Body::empty(),
         false => Body::new(body),
     });
-    request.extensions_mut().insert(ClientAddress(peer.ip()));
+    let extensions = request.extensions_mut();
+    extensions.insert(ClientAddress(client.address));
+    // For the proxy, which tells upstreams.
+    extensions.insert(client);
     let answer = match refusal(&request) {
         Some(refusal) => refusal,
         None => match service.call(request).await {

@@ -20,5 +20,8 @@ pub mod gateway;
 
 pub use facilitator::access::{Access, AccessToken};
 pub use facilitator::{Facilitator, FacilitatorError, FacilitatorOptions};
+pub use front::FrontDoor;
+pub use front::redirect::Redirect;
+pub use front::tls::{Tls, TlsError, TlsFiles};
 pub use gateway::upstream::{Upstream, UpstreamError, Upstreams};
 pub use gateway::{Gateway, GatewayError, GatewayOptions};

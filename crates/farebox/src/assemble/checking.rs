@@ -35,7 +35,9 @@ impl Sale {
             rails.push(Arc::new(rail.map_err(rail_failure)?));
         }
         let public_url = self.public_url.clone();
-        let public_url = public_url.unwrap_or_else(|| format!("http://{}", self.listen()));
+        let public_url = public_url.unwrap_or_else(|| self.entrance.origin(self.listen()));
+        self.entrance.front()?;
+        self.entrance.check_redirect(&public_url)?;
         Seller::check(SellerConfig::new(public_url, routes), &rails)
             .map_err(|why| invalid(why.to_string()))
     }
@@ -47,7 +49,11 @@ impl Service {
     /// # Errors
     /// Exit 2, as at the start.
     pub(crate) fn check(&self) -> Result<(), Failure> {
-        self.permitted()?;
+        let (_, wanted) = self.permitted()?;
+        self.entrance.front()?;
+        let public_url = self.public_url.clone();
+        let public_url = public_url.unwrap_or_else(|| self.entrance.origin(wanted));
+        self.entrance.check_redirect(&public_url)?;
         networks::with_endpoints(&self.networks)?;
         networks::addresses(&self.factories, FACTORIES_KEY).map(|_| ())
     }

@@ -19,8 +19,9 @@ use farebox_wire::money::UsdMicros;
 use serde::Serialize;
 
 use super::collecting::{GasKeys, collector, gas_limits, missing, rail_failure};
+use super::entrance::Entrance;
 use super::service::{self, Books, Lease};
-use super::{gas_cover, keys, networks};
+use super::{descriptors, gas_cover, keys, networks};
 use crate::config::{DataDir, FacilitatorLimits, Listen, NetworkSection};
 use crate::failure::Failure;
 
@@ -36,6 +37,10 @@ const WATCH_EVERY_MS: u64 = 1_000;
 pub(crate) struct Service {
     /// Where to listen.
     pub(crate) listen: Option<Listen>,
+    /// TLS, and the proxies in front.
+    pub(crate) entrance: Entrance,
+    /// Where callers find it, for those who come without TLS.
+    pub(crate) public_url: Option<String>,
     /// Chains to settle on.
     pub(crate) networks: BTreeMap<ChainId, NetworkSection>,
     /// Keys that pay for gas.
@@ -60,6 +65,8 @@ pub(crate) struct Service {
 
 /// A facilitator that listens, and does not answer before [`OpenFacilitator::serve`].
 pub(crate) struct OpenFacilitator {
+    /// Where it listens, as a URL; the port is the real one.
+    pub(crate) origin: String,
     server: Facilitator,
     till: Arc<Till>,
     books: Books,
@@ -76,6 +83,8 @@ pub(crate) async fn facilitator(
     data_dir: &DataDir,
 ) -> Result<OpenFacilitator, Failure> {
     let (access, wanted) = service.permitted()?;
+    let front = service.entrance.front()?;
+    descriptors::ask_for_all();
     let signers = service.gas_keys.load()?;
     let books = Books::open(service.ledger.clone()).await?;
     let listener = service::bind(wanted).await?;
@@ -95,15 +104,25 @@ pub(crate) async fn facilitator(
     };
     let ledger = Arc::new(books.ledger.clone());
     let till = Till::new(config, vec![rail], ledger, Arc::new(SystemClock));
+    let usual = FacilitatorOptions::default();
+    let connections = service.entrance.connections();
     let options = FacilitatorOptions {
+        front,
+        connections_max: connections.unwrap_or(usual.connections_max),
         in_vain: service.in_vain,
-        ..FacilitatorOptions::default()
+        ..usual
     };
-    let server = Facilitator::new(Arc::clone(&till), access, &options, listener)
+    let mut server = Facilitator::new(Arc::clone(&till), access, &options, listener)
         .map_err(|why| Failure::config("config_missing", why.to_string()))?;
+    let origin = service.entrance.origin(server.address());
+    let public = service.public_url.as_ref().unwrap_or(&origin);
+    if let Some(redirect) = service.entrance.redirect(public).await? {
+        server = server.with_redirect(redirect);
+    }
     let recovered = till.recover().await?;
     tracing::info!(?recovered, "resolved what an earlier facilitator has left");
     Ok(OpenFacilitator {
+        origin,
         server,
         till,
         books,
@@ -157,11 +176,6 @@ fn lacking(what: &str, missing: &[String]) -> Failure {
 }
 
 impl OpenFacilitator {
-    /// Where it listens; the port is the real one.
-    pub(crate) const fn address(&self) -> SocketAddr {
-        self.server.address()
-    }
-
     /// Serves until `stop`, then lets what has begun come to its end.
     ///
     /// # Errors

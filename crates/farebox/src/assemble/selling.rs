@@ -17,11 +17,13 @@ use farebox_seller::{
     ClientLimits, Cors, Protocol, Route, RouteMatcher, Seller, SellerConfig, SettleWhen,
     Unmatched as UnmatchedPath,
 };
-use farebox_server::Gateway;
+use farebox_server::{Gateway, GatewayOptions};
 use farebox_wire::caip::ChainId;
 use tokio::net::TcpListener;
 
 use super::collecting::{self, GasKeys, collector, gas_limits, rail_failure};
+use super::descriptors;
+use super::entrance::Entrance;
 use super::forwarding::Forwarding;
 use super::networks::{self, FACTORIES_KEY};
 use super::remote::Facilitators;
@@ -39,6 +41,8 @@ const LISTEN_DEFAULT: SocketAddr =
 pub(crate) struct Sale {
     /// Where to listen.
     pub(crate) listen: Option<Listen>,
+    /// TLS, and the proxies in front.
+    pub(crate) entrance: Entrance,
     /// The origin that buyers see.
     pub(crate) public_url: Option<String>,
     /// Chains to collect on.
@@ -75,8 +79,8 @@ pub(crate) struct Gate {
     seller: Seller,
     listener: TcpListener,
     books: Books,
-    /// Where it listens; the port is the real one.
-    pub(crate) address: SocketAddr,
+    /// Where it listens, as a URL; the port is the real one.
+    pub(crate) origin: String,
     _lease: Lease,
 }
 
@@ -89,16 +93,17 @@ pub(crate) async fn gate(sale: Sale, data_dir: &DataDir) -> Result<Gate, Failure
     sale.refuse_missing()?;
     let routes = routes(&sale.routes)?;
     let upstreams = sale.forwarding.upstreams(&sale.routes, sale.unmatched)?;
+    let front = sale.entrance.front()?;
+    descriptors::ask_for_all();
     let books = Books::open(sale.ledger.clone()).await?;
     let listener = service::bind(sale.listen()).await?;
     let (lease, rails) = sale.rails(data_dir).await?;
     let address = listener
         .local_addr()
         .map_err(|error| Failure::internal("listen_failed", error.to_string()))?;
-    let public_url = sale
-        .public_url
-        .clone()
-        .unwrap_or_else(|| format!("http://{address}"));
+    let origin = sale.entrance.origin(address);
+    let public_url = sale.public_url.clone().unwrap_or_else(|| origin.clone());
+    let redirect = sale.entrance.redirect(&public_url).await?;
     let config = SellerConfig {
         unmatched: match sale.unmatched {
             Unmatched::NotFound => UnmatchedPath::NotFound,
@@ -113,8 +118,17 @@ pub(crate) async fn gate(sale: Sale, data_dir: &DataDir) -> Result<Gate, Failure
     };
     let seller = Seller::new(config, rails, Arc::new(books.ledger.clone()), clock())
         .map_err(|why| invalid(why.to_string()))?;
-    let gateway = Gateway::new(seller.clone(), upstreams, &sale.forwarding.options())
+    let usual = sale.forwarding.options();
+    let options = GatewayOptions {
+        front,
+        connections_max: sale.entrance.connections().unwrap_or(usual.connections_max),
+        ..usual
+    };
+    let mut gateway = Gateway::new(seller.clone(), upstreams, &options)
         .map_err(|why| invalid(why.to_string()))?;
+    if let Some(redirect) = redirect {
+        gateway = gateway.with_redirect(redirect);
+    }
     let recovered = seller.recover().await?;
     tracing::info!(?recovered, "resolved what an earlier gate has left");
     Ok(Gate {
@@ -122,7 +136,7 @@ pub(crate) async fn gate(sale: Sale, data_dir: &DataDir) -> Result<Gate, Failure
         seller,
         listener,
         books,
-        address,
+        origin,
         _lease: lease,
     })
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::chains::Chains;
 use super::{Globals, doctor, signal};
-use crate::assemble::{self, OpenFacilitator, Service};
+use crate::assemble::{self, Entrance, OpenFacilitator, Service};
 use crate::config::{Config, Listen};
 use crate::doctor::Patient;
 use crate::failure::Failure;
@@ -114,7 +114,7 @@ impl Facilitator {
     async fn serve(self, globals: &Globals) -> Result<u8, Failure> {
         let stop = signal::stop()?;
         let facilitator = self.start(globals).await.map_err(Failure::at_start)?;
-        let address = format!("http://{}", facilitator.address());
+        let address = facilitator.origin.clone();
         if globals.json {
             output::json(&json!({"listening": address}))?;
         } else if !globals.quiet {
@@ -147,6 +147,7 @@ impl Facilitator {
     /// The file with the flags over it.
     fn service(self, config: Config, ledger: PathBuf) -> Result<Service, Failure> {
         let (in_vain, gas_rate) = (config.in_vain(), config.gas_rate());
+        let entrance = Entrance::of(&config);
         let Config { file, base, .. } = config;
         let written = file.facilitator;
         let references = written.signer.evm.0;
@@ -158,6 +159,8 @@ impl Facilitator {
         };
         Ok(Service {
             listen: self.listen.or(file.listen),
+            entrance,
+            public_url: file.public_url,
             networks,
             gas_keys,
             payees: match self.payee.is_empty() {

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::chains::Chains;
 use super::{Globals, doctor, signal};
-use crate::assemble::{self, Facilitators, Forwarding, Sale};
+use crate::assemble::{self, Entrance, Facilitators, Forwarding, Sale};
 use crate::config::{Config, Listen, RouteSection, Settle, Usd};
 use crate::doctor::Patient;
 use crate::failure::Failure;
@@ -109,7 +109,7 @@ impl Gate {
         }
         let stop = signal::stop()?;
         let gate = self.open(globals).await.map_err(Failure::at_start)?;
-        let address = format!("http://{}", gate.address);
+        let address = gate.origin.clone();
         if globals.json {
             output::json(&json!({"listening": address}))?;
         } else if !globals.quiet {
@@ -143,6 +143,7 @@ impl Gate {
     fn sale(self, config: Config, ledger: PathBuf) -> Result<Sale, Failure> {
         let file = config.name();
         let (in_vain, cors) = (config.in_vain(), config.cors()?);
+        let entrance = Entrance::of(&config);
         let Config {
             file: written,
             base,
@@ -161,6 +162,7 @@ impl Gate {
         }
         Ok(Sale {
             listen: self.listen.or(written.listen),
+            entrance,
             public_url: self.public_url.or(written.public_url),
             networks,
             pay_to: self.pay_to.or(written.pay_to.evm),

@@ -17,6 +17,14 @@ use super::values::{Listen, References, Timespan, Usd, Wei};
 pub(crate) struct File {
     /// Where to listen; by default port 8402 of 127.0.0.1 for a gate, 8404 for a facilitator.
     pub(crate) listen: Option<Listen>,
+    /// TLS where it listens; then nothing is answered in the clear there.
+    pub(crate) tls: Option<TlsSection>,
+    /// Proxies in front whose word about their clients is believed, in CIDR form, for instance `10.0.0.0/8`.
+    pub(crate) trusted_proxies: Vec<String>,
+    /// Whether those proxies begin every connection with a PROXY header, version 1 or 2; by default they do not.
+    pub(crate) proxy_protocol: bool,
+    /// Connections at the same time, by default 10000; more are turned away with 503.
+    pub(crate) connections: Option<u32>,
     /// The origin in offers and receipts, as buyers see it; by default where the gate listens, if that is
     /// loopback. Never taken from a request.
     pub(crate) public_url: Option<String>,
@@ -47,6 +55,32 @@ pub(crate) struct File {
     pub(crate) limits: Option<LimitsSection>,
     /// What one of something is worth. With this pair `min_amount` has to cover the gas of a settlement.
     pub(crate) rates: BTreeMap<String, RateSection>,
+}
+
+/// TLS at the listener.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TlsSection {
+    /// The server's certificate and those that lead to a root, in PEM: `file:PATH`.
+    pub(crate) cert: String,
+    /// Its private key, in PEM: `file:PATH`.
+    pub(crate) key: String,
+    /// More certificates; the first that is for the name that a client asks for is shown.
+    #[serde(default)]
+    pub(crate) also: Vec<CertificateSection>,
+    /// Where to listen in the clear, for instance `0.0.0.0:80`, to send everybody to TLS.
+    #[serde(default)]
+    pub(crate) redirect_from: Option<Listen>,
+}
+
+/// Another certificate.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CertificateSection {
+    /// As in `tls`.
+    pub(crate) cert: String,
+    /// As in `tls`.
+    pub(crate) key: String,
 }
 
 /// What happens to a request that no route matches.
@@ -174,7 +208,7 @@ pub(crate) struct FacilitatorLimits {
     pub(crate) max_gas_per_day_payee: Option<Wei>,
 }
 
-/// What strangers may make a server do in vain, each so often in a second.
+/// What strangers may make a server do in vain, each so often in a second
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct LimitsSection {

@@ -1,7 +1,7 @@
 //! Keys of the documented file that this release does not act on yet.
 //!
-//! Called before the file is read. They are refused by name, because a seller who writes `tls`
-//! or a limit and is silently served without it has been misled (ARCHITECTURE law 14).
+//! Called before the file is read. They are refused by name, because a seller who writes a limit
+//! and is silently served without it has been misled (ARCHITECTURE law 14).
 
 use toml::de::{DeTable, DeValue};
 
@@ -10,11 +10,6 @@ use super::{ConfigFault, line_of};
 /// Dotted keys and what they are for; `*` stands for any name or any element.
 const LATER: &[(&str, &str)] = &[
     ("admin", "the admin listener"),
-    ("tls", "TLS at the gate; put a TLS proxy in front"),
-    (
-        "trusted_proxies",
-        "addresses of proxies in front of the gate",
-    ),
     ("limits.open_invoices", "Lightning"),
     ("limits.open_invoices_per_prefix", "Lightning"),
     ("l402", "Lightning and L402"),

@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 pub(crate) use data_dir::{DataDir, create_private};
 pub(crate) use file::{
     AssetSection, FacilitatorLimits, FacilitatorSection, Final, NetworkSection, RouteSection,
-    Settle, TimeoutsSection, Unmatched,
+    Settle, TimeoutsSection, TlsSection, Unmatched,
 };
 pub(crate) use values::{Listen, Timespan, Usd};
 
-use farebox_buyer::Cidr;
+use farebox_core::cidr::Cidr;
 use farebox_core::policy::Limits;
 use farebox_seller::Cors;
 use farebox_seller::buckets::BucketLimits;

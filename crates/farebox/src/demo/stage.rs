@@ -16,7 +16,7 @@ use super::api::Api;
 use super::net::{Net, Options};
 use super::report::Teller;
 use super::steps;
-use crate::assemble::{self, Facilitators, Forwarding, GasKeys, Sale};
+use crate::assemble::{self, Entrance, Facilitators, Forwarding, GasKeys, Sale};
 use crate::config::{Config, DataDir, Listen, RouteSection, Settle, Unmatched, Usd};
 use crate::failure::Failure;
 
@@ -85,7 +85,7 @@ impl Stage {
         let seller = Config::load(Some(&dir.path().join("seller.toml")))?;
         let seller_ledger = assemble::ledger(&seller, &data_dir).await?;
         let gate = assemble::gate(sale(seller, &data_dir, &api.url())?, &data_dir).await?;
-        let address = format!("http://{}", gate.address);
+        let address = gate.origin.clone();
         let (close, closing) = oneshot::channel();
         let closed = tokio::spawn(gate.serve(async {
             // An error means that the stage is gone, which closes the gate too.
@@ -147,6 +147,7 @@ fn sale(config: Config, data_dir: &DataDir, upstream: &str) -> Result<Sale, Fail
         ledger: config.ledger_path(data_dir)?,
         file: config.name(),
         listen: Some(listen),
+        entrance: Entrance::default(),
         public_url: None,
         networks: config.file.network,
         pay_to: config.file.pay_to.evm,

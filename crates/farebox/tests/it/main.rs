@@ -20,6 +20,7 @@ mod payments;
 mod readme;
 mod reference;
 mod support;
+mod tls;
 mod usage;
 mod version_1;
 mod wallet;

@@ -26,6 +26,7 @@ use super::question::{self, BODY_BYTES_MAX, Unread};
 use super::settle::{Settling, deadline};
 use super::verify::verify;
 use crate::front;
+use crate::front::client::Client;
 
 /// Names a retry of the same request; characters that a header may hold in the clear.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -71,9 +72,10 @@ impl Endpoint {
 pub(super) async fn answer(
     desk: Arc<Desk>,
     request: Request<Incoming>,
-    peer: SocketAddr,
+    client: Client,
     patience: Duration,
 ) -> Response<Body> {
+    let peer = SocketAddr::new(client.address, client.peer.port());
     let began = Instant::now();
     let method = request.method().clone();
     // Queries mean nothing here and stay out of the log.

@@ -32,12 +32,16 @@ use tokio::net::TcpListener;
 
 use self::access::Access;
 use self::desk::Desk;
-use crate::front::connections::{self, Limits};
+use crate::front::FrontDoor;
+use crate::front::connections::{self, Entrance, Limits};
+use crate::front::redirect::Redirect;
 
 /// What a facilitator may be told besides; the defaults suit most.
 #[derive(Clone, Debug)]
 pub struct FacilitatorOptions {
-    /// Connections at the same time.
+    /// TLS, and the proxies in front.
+    pub front: FrontDoor,
+    /// Connections at the same time; more are turned away.
     pub connections_max: usize,
     /// How long a client may take to send the head of a request, and stay idle between two.
     pub client_head_ms: u64,
@@ -54,6 +58,7 @@ pub struct FacilitatorOptions {
 impl Default for FacilitatorOptions {
     fn default() -> Self {
         Self {
+            front: FrontDoor::default(),
             connections_max: 10_000,
             // Sellers keep their connections open between two payments.
             client_head_ms: 120_000,
@@ -86,7 +91,7 @@ pub struct Facilitator {
     desk: Arc<Desk>,
     limits: Limits,
     body: Duration,
-    listener: TcpListener,
+    entrance: Entrance,
     address: SocketAddr,
 }
 
@@ -112,9 +117,20 @@ impl Facilitator {
                 drain: Duration::from_millis(options.drain_ms),
             },
             body: Duration::from_millis(options.client_body_ms),
-            listener,
+            entrance: Entrance {
+                listener,
+                redirect: None,
+                front: options.front.clone(),
+            },
             address,
         })
+    }
+
+    /// The same, and those who come to another listener in the clear are sent here.
+    #[must_use]
+    pub fn with_redirect(mut self, redirect: Redirect) -> Self {
+        self.entrance.redirect = Some(redirect);
+        self
     }
 
     /// Where it listens.
@@ -130,13 +146,13 @@ impl Facilitator {
             desk,
             limits,
             body,
-            listener,
+            entrance,
             address,
         } = self;
         tracing::info!(%address, "the facilitator is open");
         let till = Arc::clone(desk.till());
-        let answer = move |request, peer| door::answer(Arc::clone(&desk), request, peer, body);
-        connections::serve(listener, limits, answer, shutdown).await;
+        let answer = move |request, client| door::answer(Arc::clone(&desk), request, client, body);
+        connections::serve(entrance, limits, answer, shutdown).await;
         if tokio::time::timeout(limits.drain, till.finish())
             .await
             .is_err()

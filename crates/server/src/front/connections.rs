@@ -1,44 +1,49 @@
-//! Accepts connections, serves HTTP/1.1 on them, and stops gracefully.
+//! Accepts connections, has them opened and served, and stops gracefully.
 //!
 //! Called by the gateway and the facilitator. After the stop no connection is accepted, idle ones are
-//! closed, and answers that are on their way may end until the deadline, as may what came after a 101.
+//! closed, and answers that are on their way may end until the deadline, as may what came after a 101. Beyond the number of
+//! connections that there may be, a client is told so and is not kept.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::framing::{self, Ambiguous};
-use super::stall::Impatient;
-use super::timer::OneTimer;
-use super::tunnel::Tunnel;
+use super::client::Client;
+use super::redirect::{self, Redirect};
+use super::{FrontDoor, http1, http2, opening};
 
-/// Bytes of a request's head: twice the largest payment header that is read. More is answered
-/// with 431.
-const HEAD_BYTES_MAX: usize = 64 * 1024;
-/// Header lines of a request.
-const HEADERS_MAX: usize = 100;
 /// How long accepting pauses when the system has no socket to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Clients that are told at the same time that there are too many; all others are cut off.
+const TURNED_AWAY_MAX: usize = 64;
+/// How long such a client has to take the answer.
+const TURNING_AWAY: Duration = Duration::from_secs(1);
+/// What it is told. It has sent nothing that would have been read.
+const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+    connection: close\r\n\
+    content-type: application/json\r\n\
+    cache-control: no-store\r\n\
+    retry-after: 1\r\n\
+    content-length: 99\r\n\r\n\
+    {\"error\":\"too_many_connections\",\"message\":\"there are too many connections; come again in a moment\"}";
 
 /// What the accept loop needs to know.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Connections at the same time; more wait in the system's queue.
+    /// Connections at the same time; more are turned away.
     pub(crate) connections: usize,
-    /// How long a client may take to send a head, and how long it may stay idle.
+    /// How long a client may take to open a connection, to send a head, and how long it may stay
+    /// idle between two.
     pub(crate) head: Duration,
     /// How long a client may take nothing of an answer that waits for it.
     pub(crate) stall: Duration,
@@ -46,26 +51,83 @@ pub(crate) struct Limits {
     pub(crate) drain: Duration,
 }
 
+/// Where clients come in.
+pub(crate) struct Entrance {
+    pub(crate) listener: TcpListener,
+    /// The listener in the clear beside one with TLS.
+    pub(crate) redirect: Option<Redirect>,
+    pub(crate) front: FrontDoor,
+}
+
 /// Serves `answer` on every connection until `shutdown`.
 pub(crate) async fn serve<A, F>(
-    listener: TcpListener,
+    entrance: Entrance,
     limits: Limits,
     answer: A,
     shutdown: impl Future<Output = ()>,
 ) where
-    A: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + 'static,
-    F: Future<Output = Response<Body>> + Send,
+    A: Fn(Request<Incoming>, Client) -> F + Clone + Send + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let stop = CancellationToken::new();
+    let front = Arc::new(entrance.front);
+    let stopping = async {
+        shutdown.await;
+        stop.cancel();
+    };
+    let serving = serve_on(entrance.listener, limits, Arc::clone(&front), answer, &stop);
+    let redirecting = async {
+        if let Some(redirect) = entrance.redirect {
+            serve_redirect(redirect, limits, &front, &stop).await;
+        }
+    };
+    let reloading = async {
+        if let Some(tls) = &front.tls {
+            stop.run_until_cancelled(tls.watch()).await;
+        }
+    };
+    tokio::join!(stopping, serving, redirecting, reloading);
+}
+
+/// Serves nothing but redirects: in the clear, behind the same proxies.
+async fn serve_redirect(
+    redirect: Redirect,
+    limits: Limits,
+    front: &FrontDoor,
+    stop: &CancellationToken,
+) {
+    let front = FrontDoor {
+        tls: None,
+        ..front.clone()
+    };
+    let to: Arc<str> = redirect.to.into();
+    let answer = move |request: Request<Incoming>, _: Client| {
+        let answer = redirect::answer(&to, &request);
+        async move { answer }
+    };
+    serve_on(redirect.listener, limits, Arc::new(front), answer, stop).await;
+}
+
+async fn serve_on<A, F>(
+    listener: TcpListener,
+    limits: Limits,
+    front: Arc<FrontDoor>,
+    answer: A,
+    stop: &CancellationToken,
+) where
+    A: Fn(Request<Incoming>, Client) -> F + Clone + Send + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
 {
     let tasks = TaskTracker::new();
     let stops = Stops::default();
     let slots = Arc::new(Semaphore::new(limits.connections));
-    let mut shutdown = std::pin::pin!(shutdown);
-    loop {
-        let accepted = tokio::select! {
-            () = &mut shutdown => break,
-            accepted = accept(&listener, &slots) => accepted,
+    let turned_away = Arc::new(Semaphore::new(TURNED_AWAY_MAX));
+    while let Some(accepted) = stop.run_until_cancelled(accept(&listener)).await {
+        let Some((stream, peer)) = accepted else {
+            continue;
         };
-        let Some((stream, peer, slot)) = accepted else {
+        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+            turn_away(stream, &turned_away, &front, &tasks);
             continue;
         };
         // Of its own: waiting on one that all share would take its lock whenever anything happens.
@@ -73,9 +135,9 @@ pub(crate) async fn serve<A, F>(
             gently: stops.gently.child_token(),
             now: stops.now.clone(),
         };
-        let answer = answer.clone();
+        let (front, answer, streams) = (Arc::clone(&front), answer.clone(), tasks.clone());
         tasks.spawn(async move {
-            connection(stream, peer, limits, answer, stops).await;
+            connection((stream, peer), limits, front, answer, stops, streams).await;
             drop(slot);
         });
     }
@@ -92,25 +154,22 @@ pub(crate) async fn serve<A, F>(
     }
 }
 
+/// How a connection ends before its time.
 #[derive(Default)]
-struct Stops {
+pub(super) struct Stops {
     /// Finish what you are answering.
-    gently: CancellationToken,
+    pub(super) gently: CancellationToken,
     /// Break off.
-    now: CancellationToken,
+    pub(super) now: CancellationToken,
 }
 
-type Accepted = (TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit);
-
-async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<Accepted> {
-    // Nobody closes the semaphore.
-    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     match listener.accept().await {
         Ok((stream, peer)) => {
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "no TCP_NODELAY");
             }
-            Some((stream, peer, slot))
+            Some((stream, peer))
         }
         Err(error) => {
             tracing::warn!(%error, "a connection cannot be accepted");
@@ -120,84 +179,67 @@ async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<Accept
     }
 }
 
+/// Opens a connection and serves what it speaks.
 async fn connection<A, F>(
-    stream: TcpStream,
-    peer: SocketAddr,
+    (stream, peer): (TcpStream, SocketAddr),
     limits: Limits,
+    front: Arc<FrontDoor>,
     answer: A,
     stops: Stops,
+    tasks: TaskTracker,
 ) where
-    A: Fn(Request<Incoming>, SocketAddr) -> F + Send,
-    F: Future<Output = Response<Body>> + Send,
+    A: Fn(Request<Incoming>, Client) -> F + Send,
+    F: Future<Output = Response<Body>> + Send + 'static,
 {
-    // HTTP is over, and its future gone, before a tunnel gets the stream.
-    if let Some(tunnel) = http1(stream, peer, limits, answer, &stops).await {
-        tokio::select! {
-            () = tunnel.run() => {}
-            () = stops.now.cancelled() => {}
+    // Apart from the rest: it is soon over, and a connection's memory is kept for long.
+    let opening = Box::pin(opening::open(stream, peer, &front));
+    let opened = tokio::select! {
+        opened = tokio::time::timeout(limits.head, opening) => opened,
+        () = stops.gently.cancelled() => return,
+    };
+    let opened = match opened {
+        Ok(Ok(opened)) => opened,
+        Ok(Err(error)) => {
+            tracing::debug!(%peer, %error, "a connection did not open");
+            return;
         }
+        Err(_) => {
+            tracing::debug!(%peer, "a connection was too slow to open");
+            return;
+        }
+    };
+    match opened.is_http_2 {
+        true => Box::pin(http2::serve(opened, limits, front, answer, (stops, tasks))).await,
+        false => http1::serve(opened, limits, front, answer, stops).await,
     }
 }
 
-/// Serves HTTP/1.1 until the connection ends, or leaves for a tunnel.
-async fn http1<A, F>(
-    stream: TcpStream,
-    peer: SocketAddr,
-    limits: Limits,
-    answer: A,
-    stops: &Stops,
-) -> Option<Tunnel>
-where
-    A: Fn(Request<Incoming>, SocketAddr) -> F + Send,
-    F: Future<Output = Response<Body>> + Send,
-{
-    let (stream, framings) = framing::guard(stream);
-    let left = OnceLock::new();
-    let leaving = &left;
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        if framings.next_is_ambiguous() {
-            request.extensions_mut().insert(Ambiguous);
-        }
-        let answered = answer(request, peer);
-        async move {
-            let mut answer = answered.await;
-            if answer.status() == StatusCode::SWITCHING_PROTOCOLS
-                && let Some(tunnel) = answer.extensions_mut().remove::<Tunnel>()
-            {
-                // There is one at most: nothing of HTTP follows it.
-                let _ = leaving.set(tunnel);
-            }
-            Ok::<_, Infallible>(answer)
-        }
-    });
-    let serving = http1::Builder::new()
-        .timer(OneTimer::new())
-        .header_read_timeout(limits.head)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .max_headers(HEADERS_MAX)
-        .serve_connection(TokioIo::new(Impatient::new(stream, limits.stall)), service)
-        .with_upgrades();
-    let mut serving = std::pin::pin!(serving);
-    let ended = tokio::select! {
-        ended = serving.as_mut() => Some(ended),
-        () = stops.gently.cancelled() => None,
-    };
-    let ended = match ended {
-        Some(ended) => ended,
-        None => {
-            serving.as_mut().graceful_shutdown();
-            tokio::select! {
-                ended = serving.as_mut() => ended,
-                () = stops.now.cancelled() => return None,
-            }
-        }
-    };
-    match ended {
-        Ok(()) => left.get().cloned(),
-        Err(error) => {
-            // Clients that hang up are the ordinary case.
-            tracing::debug!(%peer, %error, "a connection has ended early");
-            None
-        }
+/// Tells a client that there are too many, without waiting for what it wants. With TLS it would
+/// cost a handshake to say so.
+fn turn_away(
+    mut stream: TcpStream,
+    places: &Arc<Semaphore>,
+    front: &FrontDoor,
+    tasks: &TaskTracker,
+) {
+    tracing::debug!("there are too many connections");
+    if front.tls.is_some() {
+        return;
     }
+    let Ok(place) = Arc::clone(places).try_acquire_owned() else {
+        return;
+    };
+    tasks.spawn(async move {
+        let telling = async {
+            stream.write_all(TOO_MANY).await?;
+            stream.shutdown().await?;
+            // Closed with something unread in it, the answer might never arrive.
+            let mut unread = [0; 1024];
+            while stream.read(&mut unread).await? > 0 {}
+            Ok::<_, std::io::Error>(())
+        };
+        // Who has gone needs no answer.
+        let _ = tokio::time::timeout(TURNING_AWAY, telling).await;
+        drop::<OwnedSemaphorePermit>(place);
+    });
 }

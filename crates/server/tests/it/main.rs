@@ -2,7 +2,9 @@
 //! know no mercy.
 
 mod answers;
+mod certificates;
 mod corpus;
+mod crowd;
 mod facilitator;
 mod facilitator_access;
 mod facilitator_once;
@@ -12,8 +14,10 @@ mod facilitator_once;
 )]
 #[path = "../../../seller/tests/it/support/fake_rail.rs"]
 mod fake_rail;
+mod http2;
 mod paid;
 mod payments_gone_wrong;
+mod proxies;
 mod proxying;
 mod recorder;
 mod remote;
@@ -24,6 +28,7 @@ mod station;
 mod streaming;
 mod strict;
 mod support;
+mod tls;
 mod upstream_connections;
 mod upstream_http2;
 mod upstream_tls;

@@ -16,7 +16,7 @@ use farebox_devnet_evm::{Devnet, DevnetOptions};
 use farebox_ledger::SqliteLedger;
 use farebox_rail_evm::{EvmKey, EvmPayer, Finality, Network};
 use farebox_seller::{Route, Seller, SellerConfig, SettleWhen, Unmatched};
-use farebox_server::{Gateway, GatewayOptions, Upstream, Upstreams};
+use farebox_server::{Gateway, GatewayOptions, Redirect, Upstream, Upstreams};
 use farebox_wire::evm::EvmAddress;
 use farebox_wire::money::UsdMicros;
 use farebox_wire::x402::header;
@@ -57,6 +57,8 @@ pub(crate) struct Plan {
     pub(crate) devnet: DevnetOptions,
     pub(crate) settle_wait_ms: u64,
     pub(crate) options: GatewayOptions,
+    /// The listener in the clear beside one with TLS.
+    pub(crate) redirect: Option<Redirect>,
     /// Who settles.
     pub(crate) settler: Settler,
     /// What is sold.
@@ -120,6 +122,7 @@ impl Plan {
             devnet: DevnetOptions::quiet(),
             settle_wait_ms: 20_000,
             options: GatewayOptions::default(),
+            redirect: None,
             settler: Settler::Gate,
             // `/free/*` is free, `/dear/*` settles before, everything else after.
             routes: vec![
@@ -197,7 +200,10 @@ impl Town {
                 .collect(),
             unmatched: (plan.unmatched == Unmatched::Free).then_some(plan.upstream),
         };
-        let gateway = Gateway::new(seller.clone(), upstreams, &plan.options).expect("a gate");
+        let mut gateway = Gateway::new(seller.clone(), upstreams, &plan.options).expect("a gate");
+        if let Some(redirect) = plan.redirect {
+            gateway = gateway.with_redirect(redirect);
+        }
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(gateway.serve(listener, async {
             let _ = stopped.await;
@@ -295,7 +301,9 @@ impl Town {
             .expect("HTTP");
         tokio::spawn(connection);
         let mut request = Request::builder().method(method).uri(path);
-        request = request.header("host", self.gate.to_string());
+        if !headers.iter().any(|(name, _)| *name == "host") {
+            request = request.header("host", self.gate.to_string());
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -1,0 +1,55 @@
+//! The listener in the clear beside one with TLS: it sends everybody there.
+//!
+//! Served by [`super::connections`]. The target is our own origin, never what a request calls its
+//! host. Whoever sends a payment in the clear is told so and not sent on: a client that does it once
+//! would do it again, and along the redirect the mistake would go unseen.
+
+use axum::body::Body;
+use farebox_seller::answer::problem;
+use farebox_wire::x402;
+use http::header::LOCATION;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use tokio::net::TcpListener;
+
+/// Redirects everybody on a listener to an origin.
+#[derive(Debug)]
+pub struct Redirect {
+    /// In the clear.
+    pub listener: TcpListener,
+    /// Scheme, host and port, without a slash at the end: `https://api.example.com`.
+    pub to: String,
+}
+
+/// The answer to a request in the clear.
+pub(super) fn answer<B>(to: &str, request: &Request<B>) -> Response<Body> {
+    if let Some(refusal) = super::refusal(request) {
+        return refusal;
+    }
+    let headers = request.headers();
+    if headers.contains_key(x402::PAYMENT_SIGNATURE) || headers.contains_key(x402::X_PAYMENT) {
+        return super::and_close(problem(
+            StatusCode::BAD_REQUEST,
+            "payment_in_the_clear",
+            "this payment came without TLS, and anybody on the way may have read it; send it over https",
+        ));
+    }
+    let path = request.uri().path_and_query();
+    let target = path.map(|path| format!("{to}{path}"));
+    // Only what begins with a slash stays on the origin when it is appended.
+    let target = target.filter(|_| request.uri().path().starts_with('/'));
+    let Some(Ok(target)) = target.map(HeaderValue::try_from) else {
+        return problem(
+            StatusCode::BAD_REQUEST,
+            "ambiguous_path",
+            "the path must start with a slash",
+        );
+    };
+    // 308 keeps the method and the body; the oldest clients know 301 alone.
+    let status = match *request.method() {
+        Method::GET | Method::HEAD => StatusCode::MOVED_PERMANENTLY,
+        _ => StatusCode::PERMANENT_REDIRECT,
+    };
+    let mut answer = problem(status, "moved", "this server speaks HTTP over TLS only");
+    answer.headers_mut().insert(LOCATION, target);
+    answer
+}

@@ -1,0 +1,141 @@
+//! Proxies in front of the gate: whom they speak for, and who else may not.
+
+use axum::Router;
+use axum::body::Body;
+use axum::routing::any;
+use farebox_server::{FrontDoor, GatewayOptions};
+use http::{Request, StatusCode};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::support::{Plan, Town, within};
+
+const ASK: &str = "GET /free/x HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+const LINE: &str = "PROXY TCP4 192.0.2.7 198.51.100.1 56324 443\r\n";
+
+/// A gate behind `trusted` proxies; the upstream says who it hears has asked.
+async fn town(trusted: &str, proxy_protocol: bool) -> Town {
+    let app = Router::new().fallback(any(|request: Request<Body>| async move {
+        let said = request.headers().get("x-forwarded-for").cloned();
+        let said = said.expect("the gate says who asks");
+        format!("<{}>", said.to_str().expect("text"))
+    }));
+    let front = FrontDoor {
+        trusted_proxies: vec![trusted.parse().expect("a block")],
+        proxy_protocol,
+        ..FrontDoor::default()
+    };
+    let plan = Plan {
+        options: GatewayOptions {
+            front,
+            client_head_ms: 200,
+            ..GatewayOptions::default()
+        },
+        ..Plan::app(app).await
+    };
+    plan.open().await
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_names_the_client_and_nobody_else_does() {
+    let headers = [("x-forwarded-for", "1.1.1.1, 192.0.2.7")];
+    let near = town("127.0.0.0/8", false).await;
+    let seen = near.get("/free/x", &headers).await;
+    assert_eq!(seen.status, StatusCode::OK);
+    let said = String::from_utf8_lossy(&seen.body).into_owned();
+    assert!(
+        said.contains("192.0.2.7") && !said.contains("1.1.1.1"),
+        "{said}"
+    );
+    let far = town("10.0.0.0/8", false).await;
+    let seen = far.get("/free/x", &headers).await;
+    assert_eq!(seen.body, "<127.0.0.1>");
+}
+
+/// The limits on what is done in vain are the client's, not those of the proxy that all share.
+#[tokio::test]
+async fn limits_are_kept_for_the_client_behind_the_proxy() {
+    let town = town("127.0.0.0/8", false).await;
+    let mut last = StatusCode::OK;
+    for number in 1..=20_u8 {
+        let stranger = town.payer_with(&format!("0x{}", hex(number)));
+        let credential = town.sign("/weather", &stranger).await;
+        let headers = [
+            ("payment-signature", credential.as_str()),
+            ("x-forwarded-for", "192.0.2.7"),
+        ];
+        last = town.get("/weather", &headers).await.status;
+        if last == StatusCode::TOO_MANY_REQUESTS {
+            break;
+        }
+        assert_eq!(last, StatusCode::PAYMENT_REQUIRED);
+    }
+    assert_eq!(last, StatusCode::TOO_MANY_REQUESTS);
+    let stranger = town.payer_with(&format!("0x{}", hex(99)));
+    let credential = town.sign("/weather", &stranger).await;
+    let mut headers = [
+        ("payment-signature", credential.as_str()),
+        ("x-forwarded-for", "192.0.2.8"),
+    ];
+    let neighbour = town.get("/weather", &headers).await;
+    assert_eq!(neighbour.status, StatusCode::PAYMENT_REQUIRED);
+    headers[1].1 = "192.0.2.7";
+    let again = town.get("/weather", &headers).await;
+    assert_eq!(again.status, StatusCode::TOO_MANY_REQUESTS);
+}
+
+/// A key of 32 bytes that nobody has funded.
+fn hex(number: u8) -> String {
+    format!("{number:02x}").repeat(32)
+}
+
+#[tokio::test]
+async fn a_proxy_header_names_the_client_whatever_follows() {
+    let town = town("127.0.0.0/8", true).await;
+    let answer = town.raw(format!("{LINE}{ASK}").as_bytes()).await;
+    assert!(answer.ends_with("<192.0.2.7>"), "{answer}");
+    let mut binary = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
+    binary.extend([192, 0, 2, 9, 198, 51, 100, 1, 0xdc, 4, 1, 0xbb]);
+    binary.extend(ASK.as_bytes());
+    let answer = town.raw(&binary).await;
+    assert!(answer.ends_with("<192.0.2.9>"), "{answer}");
+    // In as many pieces as it has bytes.
+    let mut stream = TcpStream::connect(town.gate).await.expect("connected");
+    stream.set_nodelay(true).expect("no delay");
+    for byte in format!("{LINE}{ASK}").bytes() {
+        stream.write_all(&[byte]).await.expect("written");
+    }
+    let mut answer = String::new();
+    within(stream.read_to_string(&mut answer))
+        .await
+        .expect("an answer");
+    assert!(answer.ends_with("<192.0.2.7>"), "{answer}");
+    // The proxy itself asks whether anybody is at home.
+    let answer = town.raw(format!("PROXY UNKNOWN\r\n{ASK}").as_bytes()).await;
+    assert!(answer.ends_with("<127.0.0.1>"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_proxy_header_that_is_missing_or_broken_ends_the_connection() {
+    let town = town("127.0.0.0/8", true).await;
+    for bytes in [
+        ASK.to_owned(),
+        format!("PROXY TCP4 192.0.2.7\r\n{ASK}"),
+        format!("PROXY TCP4 {}", "1".repeat(200)),
+        // Nothing more comes.
+        "PROXY TCP4".to_owned(),
+    ] {
+        assert_eq!(town.raw(bytes.as_bytes()).await, "", "{bytes}");
+    }
+    assert_eq!(town.visits.count(), 0);
+}
+
+#[tokio::test]
+async fn a_proxy_header_of_a_stranger_is_no_http() {
+    let town = town("10.0.0.0/8", true).await;
+    let answer = town.raw(format!("{LINE}{ASK}").as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert_eq!(town.visits.count(), 0);
+    let answer = town.raw(ASK.as_bytes()).await;
+    assert!(answer.ends_with("<127.0.0.1>"), "{answer}");
+}
