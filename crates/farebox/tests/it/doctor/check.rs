@@ -91,7 +91,7 @@ fn a_check_refuses_what_the_start_would_refuse() {
         "--price",
         "0.001 USD",
     ];
-    let upstream = ["--upstream", "https://example.com"];
+    let upstream = ["--upstream", "ftp://example.com"];
     assert_eq!(
         refused(&[&config[..], &upstream].concat()),
         "config_invalid"
