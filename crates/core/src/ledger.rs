@@ -412,6 +412,13 @@ pub trait Ledger: Send + Sync {
     /// Every account: one consistent snapshot.
     async fn books(&self) -> Result<Vec<AccountBalance>, LedgerError>;
 
+    /// Writes something that changes nothing, as durably as everything else: whether payments could
+    /// be written down now.
+    async fn probe(&self) -> Result<(), LedgerError>;
+
+    /// How many changes wait to be written now.
+    fn waiting(&self) -> usize;
+
     /// Checks that everything adds up; `full` reads every posting, else only the tail.
     async fn verify(&self, full: bool) -> Result<(), LedgerError>;
 }

@@ -42,6 +42,13 @@ impl<C: Send + 'static> Queue<C> {
         Ok(Self { jobs })
     }
 
+    /// Jobs that nobody has begun.
+    pub(crate) fn waiting(&self) -> usize {
+        self.jobs
+            .max_capacity()
+            .saturating_sub(self.jobs.capacity())
+    }
+
     /// Runs `work` in a transaction and answers after its end. If the caller stops waiting, the
     /// work may still be done.
     pub(crate) async fn run<T, F>(&self, work: F) -> Result<T, LedgerError>

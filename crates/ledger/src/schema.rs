@@ -188,6 +188,14 @@ fn migrate_locked(connection: &Connection, path: &Path, newest: i64) -> Result<(
         .map_err(error::store)
 }
 
+/// Writes the version once more as it is: the smallest change that reaches the disk.
+pub(crate) fn rewrite_version(connection: &Connection) -> Result<(), LedgerError> {
+    let version = pragma(connection, "user_version")?;
+    connection
+        .pragma_update(None, "user_version", version)
+        .map_err(error::store)
+}
+
 fn pragma(connection: &Connection, name: &str) -> Result<i64, LedgerError> {
     connection
         .pragma_query_value(None, name, |row| row.get(0))

@@ -224,6 +224,15 @@ impl Ledger for SqliteLedger {
         self.read(read::books).await
     }
 
+    async fn probe(&self) -> Result<(), LedgerError> {
+        self.write_guarded(|books| schema::rewrite_version(books.file()))
+            .await
+    }
+
+    fn waiting(&self) -> usize {
+        self.writer.waiting()
+    }
+
     async fn verify(&self, full: bool) -> Result<(), LedgerError> {
         let check = if full { verify::full } else { verify::tail };
         self.read(check).await

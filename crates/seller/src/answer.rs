@@ -248,6 +248,11 @@ impl Refused {
         }
     }
 
+    /// Whether the answer holds offers.
+    pub(crate) const fn is_challenge(&self) -> bool {
+        matches!(self, Self::Challenge { .. })
+    }
+
     /// Machine code, for the log.
     pub(crate) fn code(&self) -> &str {
         match self {

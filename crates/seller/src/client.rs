@@ -44,20 +44,25 @@ fn upper_half(address: Ipv6Addr) -> u64 {
 /// The buckets of all clients.
 pub(crate) struct Guard {
     buckets: Buckets<Prefix>,
-    limits_loopback: bool,
+    limits: ClientLimits,
 }
 
 impl Guard {
     pub(crate) fn new(limits: ClientLimits) -> Self {
         Self {
             buckets: Buckets::new(limits.buckets),
-            limits_loopback: limits.even_loopback,
+            limits,
         }
+    }
+
+    /// What it was told.
+    pub(crate) const fn limits(&self) -> ClientLimits {
+        self.limits
     }
 
     fn prefix(&self, client: Option<ClientAddress>) -> Option<Prefix> {
         let ClientAddress(address) = client?;
-        let is_spared = address.to_canonical().is_loopback() && !self.limits_loopback;
+        let is_spared = address.to_canonical().is_loopback() && !self.limits.even_loopback;
         (!is_spared).then(|| Prefix::of(address))
     }
 }

@@ -62,6 +62,8 @@ pub struct Route {
     pub description: Option<String>,
     /// Media type of the paid answer.
     pub mime_type: Option<String>,
+    /// Whether the price is only counted and logged: then nobody is asked to pay.
+    pub is_shadow: bool,
 }
 
 impl Route {
@@ -78,6 +80,7 @@ impl Route {
             max_timeout_s: 60,
             description: None,
             mime_type: None,
+            is_shadow: false,
         }
     }
 }

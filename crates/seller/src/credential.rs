@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use farebox_core::rail::{CollectRail, Examined, Refusal, SellerOffer, SignatureCheck};
+use farebox_core::rail::{CollectRail, Examined, Refusal, SignatureCheck};
 use farebox_wire::x402::Version;
 use farebox_wire::x402::header::{self, HeaderError};
 use farebox_wire::x402::reason::Reason;
@@ -17,9 +17,17 @@ use http::StatusCode;
 use crate::answer::Refused;
 use crate::buckets::Cost;
 use crate::client::Meter;
+use crate::config::SettleWhen;
+use crate::epoch::{Answerable, MadeOffer};
 use crate::shop::{OpenRoute, Priced, Shop};
 
-type Found = (Arc<dyn CollectRail>, Examined);
+/// The offer that a credential answers, and what is known of it.
+pub(crate) struct Found {
+    pub(crate) rail: Arc<dyn CollectRail>,
+    pub(crate) examined: Examined,
+    /// When it is settled, as the offer says.
+    pub(crate) settle: SettleWhen,
+}
 
 /// A credential as it came.
 pub(crate) struct Credential {
@@ -38,17 +46,17 @@ pub(crate) fn examine(
     let Some(priced) = &open.price else {
         return Err(no_match("this route is free; send no payment"));
     };
-    let now_s = shop.till.clock().now_s();
+    let now_ms = shop.till.clock().now_ms();
     match credential.version {
         Version::V1 => {
             let payload = PaymentPayloadV1::decode(&credential.bytes).map_err(unreadable)?;
             meter.may(Cost::BadSignature)?;
-            answer_in_version_1(priced, &payload, now_s, meter)
+            answer_in_version_1(priced, &payload, now_ms, meter)
         }
         Version::V2 => {
             let payload = header::decode_payment(&credential.bytes).map_err(unreadable)?;
             meter.may(Cost::BadSignature)?;
-            answer_in_version_2(open, priced, &payload, now_s, meter)
+            answer_in_version_2(open, priced, &payload, now_ms, meter)
         }
     }
 }
@@ -77,7 +85,7 @@ fn answer_in_version_2(
     open: &OpenRoute,
     priced: &Priced,
     payload: &PaymentPayload,
-    now_s: u64,
+    now_ms: u64,
     meter: &Meter,
 ) -> Result<Found, Refused> {
     if !echoes_this_route(open, priced, payload) {
@@ -85,11 +93,13 @@ fn answer_in_version_2(
             "`resource.url` is not this resource; copy it from the challenge",
         ));
     }
-    let (rail, offer) = priced.offer_for(&payload.accepted).ok_or_else(|| {
+    let offered = priced.epochs.offer_for(&payload.accepted, now_ms);
+    let offered = offered.ok_or_else(|| {
         no_match("`accepted` is not an offer of this resource; copy it from the challenge")
     })?;
-    match rail.examine(payload, offer, now_s) {
-        Ok(examined) => Ok((Arc::clone(rail), examined)),
+    let MadeOffer { rail, offer } = offered.made;
+    match rail.examine(payload, offer, now_ms / 1_000) {
+        Ok(examined) => Ok(found(offered, examined)),
         Err(refusal) => Err(meter.charged(refusal)),
     }
 }
@@ -99,18 +109,18 @@ fn answer_in_version_2(
 fn answer_in_version_1(
     priced: &Priced,
     payload: &PaymentPayloadV1,
-    now_s: u64,
+    now_ms: u64,
     meter: &Meter,
 ) -> Result<Found, Refused> {
     let mut undecided = None;
     let mut first_refusal = None;
-    for (rail, offer) in priced.offers_in_version_1(payload) {
-        match examine_as(rail, offer, payload, now_s) {
+    for offered in priced.epochs.offers_in_version_1(payload, now_ms) {
+        match examine_as(offered.made, payload, now_ms / 1_000) {
             Ok(examined) if examined.signature == SignatureCheck::Good => {
-                return Ok((Arc::clone(rail), examined));
+                return Ok(found(offered, examined));
             }
             Ok(examined) => {
-                undecided.get_or_insert_with(|| (Arc::clone(rail), examined));
+                undecided.get_or_insert_with(|| found(offered, examined));
             }
             Err(refusal) => {
                 first_refusal.get_or_insert(refusal);
@@ -118,7 +128,7 @@ fn answer_in_version_1(
         }
     }
     match (undecided, first_refusal) {
-        (Some(found), _) => Ok(found),
+        (Some(undecided), _) => Ok(undecided),
         (None, Some(refusal)) => Err(meter.charged(refusal)),
         (None, None) => Err(no_match(
             "scheme and network are of no offer in x402 version 1 of this resource; send \
@@ -128,12 +138,20 @@ fn answer_in_version_1(
 }
 
 fn examine_as(
-    rail: &Arc<dyn CollectRail>,
-    offer: &SellerOffer,
+    made: &MadeOffer,
     payload: &PaymentPayloadV1,
     now_s: u64,
 ) -> Result<Examined, Refusal> {
+    let MadeOffer { rail, offer } = made;
     rail.examine(&payload.answering(offer.raw.clone()), offer, now_s)
+}
+
+fn found(offered: Answerable<'_>, examined: Examined) -> Found {
+    Found {
+        rail: Arc::clone(&offered.made.rail),
+        examined,
+        settle: offered.settle,
+    }
 }
 
 fn echoes_this_route(open: &OpenRoute, priced: &Priced, payload: &PaymentPayload) -> bool {

@@ -8,6 +8,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -15,13 +16,14 @@ use farebox_wire::x402::{self, Version};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, Ready, ready};
 use http::header::{HeaderName, ORIGIN};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::answer::{UpstreamFailed, problem};
 use crate::body::HandedOver;
 use crate::config::Unmatched;
+use crate::counts::RouteCounts;
 use crate::credential::Credential;
 use crate::inner::{self, BoxError, Inner, into_inner};
 use crate::leftover::Leftover;
@@ -81,6 +83,15 @@ pub struct PaymentService<S> {
     inner: S,
 }
 
+impl<S> PaymentService<S> {
+    /// The name of the route that covers a request, for the log.
+    #[must_use]
+    pub fn route_of(&self, method: &Method, path: &str) -> Option<Arc<str>> {
+        let open = self.shop.find(method, path)?;
+        Some(Arc::clone(&open.matched.id))
+    }
+}
+
 impl<S, B> Service<Request<Body>> for PaymentService<S>
 where
     S: Service<Request<Body>, Response = Response<B>> + Clone + Send + 'static,
@@ -101,20 +112,29 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let began = Instant::now();
         let (mut request, leftover) = Leftover::of(request);
-        Either::Right(match look(&self.shop, &mut request) {
+        let (counts, seen) = look(&self.shop, &mut request);
+        let seen = match seen {
             Seen::Answered(answer) if leftover.is_nothing() => {
+                counts.answered(answer.status(), began.elapsed());
                 return Either::Left(ready(Ok(answer)));
             }
+            seen => seen,
+        };
+        let timed = Timed::new(began, counts, leftover);
+        Either::Right(match seen {
             Seen::Answered(answer) => {
                 drop(request);
-                Box::pin(hand_over(ready(answer), leftover))
+                Box::pin(timed.hand_over(ready(answer)))
             }
             Seen::Free => {
-                let passing = inner::call(self.inner.clone(), request);
-                let passing =
-                    passing.map(|answer| answer.unwrap_or_else(UpstreamFailed::into_response));
-                Box::pin(hand_over(passing, leftover))
+                let passing = let_through(self.inner.clone(), request);
+                Box::pin(timed.hand_over(passing))
+            }
+            Seen::Shadowed(open) => {
+                let passing = let_through(self.inner.clone(), request);
+                Box::pin(timed.hand_over(shadowed(open, passing)))
             }
             Seen::Shown(open, credential) => {
                 let visit = Visit {
@@ -124,7 +144,7 @@ where
                     request,
                 };
                 let selling = sell(visit, into_inner(self.inner.clone()));
-                Box::pin(hand_over(selling, leftover))
+                Box::pin(timed.hand_over(selling))
             }
         })
     }
@@ -133,18 +153,48 @@ where
 /// What the layer answers with.
 type Answered = Result<Response<Body>, Infallible>;
 
-/// Gives an answer to the connection.
-async fn hand_over(
-    answering: impl Future<Output = Response<Body>>,
+/// A request that somebody has to wait for.
+struct Timed {
+    began: Instant,
+    counts: Arc<RouteCounts>,
     leftover: Leftover,
-) -> Answered {
-    let mut answer = answering.await;
-    leftover.drain().await;
-    // Nothing is awaited between this and the connection.
-    if let Some(handed_over) = answer.extensions_mut().remove::<HandedOver>() {
-        handed_over.confirm();
+}
+
+impl Timed {
+    fn new(began: Instant, counts: &Arc<RouteCounts>, leftover: Leftover) -> Self {
+        Self {
+            began,
+            counts: Arc::clone(counts),
+            leftover,
+        }
     }
-    Ok(answer)
+
+    /// Gives an answer to the connection.
+    async fn hand_over(self, answering: impl Future<Output = Response<Body>>) -> Answered {
+        let mut answer = answering.await;
+        self.counts.answered(answer.status(), self.began.elapsed());
+        self.leftover.drain().await;
+        // Nothing is awaited between this and the connection.
+        if let Some(handed_over) = answer.extensions_mut().remove::<HandedOver>() {
+            handed_over.confirm();
+        }
+        Ok(answer)
+    }
+}
+
+/// What is behind the layer answers; where it fails, so does the answer.
+fn let_through<S, B>(
+    inner: S,
+    request: Request<Body>,
+) -> impl Future<Output = Response<Body>> + Send + 'static
+where
+    S: Service<Request<Body>, Response = Response<B>> + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    inner::call(inner, request).map(|answer| answer.unwrap_or_else(UpstreamFailed::into_response))
 }
 
 /// What a request is, at first sight.
@@ -153,50 +203,70 @@ enum Seen {
     Answered(Response<Body>),
     /// Something that costs nothing.
     Free,
+    /// Something with a price that is only counted.
+    Shadowed(Arc<OpenRoute>),
     /// Something with a price, and this credential.
     Shown(Arc<OpenRoute>, Credential),
 }
 
-fn look(shop: &Shop, request: &mut Request<Body>) -> Seen {
+/// What a request is, and where it is counted.
+fn look<'s>(shop: &'s Shop, request: &mut Request<Body>) -> (&'s Arc<RouteCounts>, Seen) {
     let path = request.uri().path();
     if let Some((code, message)) = malformed(request) {
         let refused = problem(StatusCode::BAD_REQUEST, code, &message);
-        return Seen::Answered(readable(shop, request, refused));
+        let refused = readable(shop, request, refused);
+        return (&shop.no_route, Seen::Answered(refused));
     }
     let preflight = cors::preflight_for(request);
     let method = preflight.as_ref().unwrap_or(request.method());
     let found = shop.find(method, path);
+    let counts = found.map_or(&shop.no_route, |open| &open.counts);
     if shop.is_misspelt(method, path, found) {
         let message = "the path is another spelling of one that costs more; write it as the \
                        seller does";
         let refused = problem(StatusCode::BAD_REQUEST, AMBIGUOUS_PATH, message);
-        return Seen::Answered(readable(shop, request, refused));
+        return (counts, Seen::Answered(readable(shop, request, refused)));
     }
+    let is_preflight = preflight.is_some();
     if let Some(wanted) = preflight
         && (found.is_some_and(is_priced)
             || shop.find(request.method(), path).is_some_and(is_priced))
     {
         // Also where OPTIONS itself has a price and the method that it asks for has none.
         let answer = cors::preflight_answer(&shop.cors, &wanted, request.headers());
-        return Seen::Answered(answer);
+        return (counts, Seen::Answered(answer));
     }
     let Some(open) = found else {
         if shop.unmatched == Unmatched::Free {
-            return Seen::Free;
+            return (counts, Seen::Free);
         }
         let message = "nothing is for sale under this method and path";
         let refused = problem(StatusCode::NOT_FOUND, "not_found", message);
-        return Seen::Answered(readable(shop, request, refused));
+        return (counts, Seen::Answered(readable(shop, request, refused)));
     };
+    (counts, look_at(shop, open, is_preflight, request))
+}
+
+/// What a request is to the route that covers it.
+fn look_at(
+    shop: &Shop,
+    open: &Arc<OpenRoute>,
+    is_preflight: bool,
+    request: &mut Request<Body>,
+) -> Seen {
     let Some(priced) = &open.price else {
         request.extensions_mut().insert(open.matched.clone());
-        return Seen::Free;
+        return match open.route.is_shadow && !is_preflight {
+            true => Seen::Shadowed(Arc::clone(open)),
+            false => Seen::Free,
+        };
     };
     if let Some(credential) = credential_of(request.headers()) {
         request.extensions_mut().insert(open.matched.clone());
         return Seen::Shown(Arc::clone(open), credential);
     }
-    let answer = priced.quote.first(path);
+    open.counts.challenges.up();
+    let answer = priced.quote.first(request.uri().path());
     Seen::Answered(readable(shop, request, answer))
 }
 
@@ -208,6 +278,21 @@ fn is_priced(open: &Arc<OpenRoute>) -> bool {
 fn readable(shop: &Shop, request: &Request<Body>, mut answer: Response<Body>) -> Response<Body> {
     if let Some(page) = request.headers().get(ORIGIN) {
         cors::expose(&shop.cors, Some(page), answer.headers_mut());
+    }
+    answer
+}
+
+/// Says what a good answer would have cost.
+async fn shadowed(
+    open: Arc<OpenRoute>,
+    answering: impl Future<Output = Response<Body>>,
+) -> Response<Body> {
+    let answer = answering.await;
+    let price = open.route.price;
+    // A bad answer costs nobody anything, here as on a route that charges.
+    if answer.status().as_u16() < 400 && price.0 > 0 {
+        open.counts.shadow(price);
+        tracing::info!(route = open.route.id, %price, "would have been charged");
     }
     answer
 }
@@ -224,6 +309,9 @@ async fn sell(visit: Visit, inner: Inner) -> Response<Body> {
         (Ok(Ok(answer)), _) => answer,
         (Ok(Err(refused)), Some(priced)) => {
             tracing::info!(path, code = refused.code(), "a payment was refused");
+            if refused.is_challenge() {
+                open.counts.challenges.up();
+            }
             refused.into_response(&priced.quote, &path, version)
         }
         (failed, _) => {
@@ -250,6 +338,12 @@ fn credential_of(headers: &HeaderMap) -> Option<Credential> {
             bytes: value.as_bytes().to_vec(),
         })
     })
+}
+
+/// The first payment header of a request, whichever version it speaks.
+#[must_use]
+pub fn payment_header(headers: &HeaderMap) -> Option<&HeaderValue> {
+    CREDENTIALS.iter().find_map(|(_, name)| headers.get(name))
 }
 
 /// What is wrong with a request, whatever it is for: code and sentence.

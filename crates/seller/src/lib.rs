@@ -43,7 +43,9 @@ pub mod buckets;
 mod client;
 pub mod config;
 mod cors;
+pub mod counts;
 mod credential;
+mod epoch;
 mod headers;
 mod inner;
 pub mod layer;
@@ -68,10 +70,12 @@ pub use crate::config::{
     ClientLimits, Protocol, Route, SellerConfig, SellerError, SettleWhen, Unmatched,
 };
 pub use crate::cors::{Cors, NoOrigin};
+use crate::counts::Counts;
 pub use crate::headers::is_payment_header;
 pub use crate::layer::{PaymentLayer, PaymentService};
 pub use crate::route::RouteMatcher;
 use crate::shop::Shop;
+use crate::till::Till;
 use crate::till::recover::Recovered;
 
 /// Sells. Cheap to clone; all clones share the same claims in flight.
@@ -100,12 +104,33 @@ impl Seller {
         })
     }
 
+    /// The same seller with other routes, prices, limits and rule for the rest. Both share books,
+    /// claims and counts, so requests that this one has begun go on with it, and the new one takes
+    /// credentials for what this one has offered, for as long as its offers said.
+    ///
+    /// The origin has to be the same; the times of settling and watching stay as they are.
+    ///
+    /// # Errors
+    /// As [`Seller::new`]; then nothing has changed.
+    pub fn succeeded_by(&self, config: SellerConfig) -> Result<Self, SellerError> {
+        Ok(Self {
+            shop: Arc::new(self.shop.succeeded_by(config)?),
+        })
+    }
+
+    /// The till behind it.
+    #[must_use]
+    pub fn till(&self) -> &Arc<Till> {
+        &self.shop.till
+    }
+
     /// Makes sure that routes can be sold as configured, without selling anything.
     ///
     /// # Errors
     /// As [`Seller::new`].
     pub fn check(config: SellerConfig, rails: &[Arc<dyn CollectRail>]) -> Result<(), SellerError> {
-        shop::open_routes(&config.public_url, config.routes, rails).map(|_| ())
+        let counts = Counts::default();
+        shop::open_routes(&config.public_url, config.routes, rails, &counts, None).map(|_| ())
     }
 
     /// The layer to put in front of what is for sale.

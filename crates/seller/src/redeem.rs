@@ -22,7 +22,7 @@ use crate::body::{BodyDigest, Delivery, HandedOver, HashingBody, PaidBody};
 use crate::buckets::Cost;
 use crate::client::Meter;
 use crate::config::SettleWhen;
-use crate::credential::{self, Credential};
+use crate::credential::{self, Credential, Found};
 use crate::headers;
 use crate::inner::Inner;
 use crate::shop::{OpenRoute, Shop};
@@ -54,7 +54,11 @@ pub(crate) async fn collect(visit: Visit, inner: Inner) -> Result<Response<Body>
         credential,
     } = visit;
     let meter = Meter::new(&shop, request.extensions().get().copied());
-    let (rail, examined) = credential::examine(&shop, &open, &credential, &meter)?;
+    let Found {
+        rail,
+        examined,
+        settle,
+    } = credential::examine(&shop, &open, &credential, &meter)?;
     let fingerprint = Fingerprint {
         payload: examined.payload_digest,
         request: request_digest(&shop, &open, &request),
@@ -85,6 +89,7 @@ pub(crate) async fn collect(visit: Visit, inner: Inner) -> Result<Response<Body>
         open,
         rail,
         examined,
+        settle,
         fingerprint,
         proven,
         seat,
@@ -120,6 +125,8 @@ struct Case {
     open: Arc<OpenRoute>,
     rail: Arc<dyn CollectRail>,
     examined: Examined,
+    /// When the money moves.
+    settle: SettleWhen,
     fingerprint: Fingerprint,
     /// What the chain has said a moment ago, where it had to be asked.
     proven: Option<Proven>,
@@ -209,7 +216,7 @@ impl Case {
         let (body, digest) = HashingBody::new(body);
         let request = Request::from_parts(parts, Body::new(body));
         let payment = self.claim(&digest).await?;
-        match self.open.route.settle {
+        match self.settle {
             SettleWhen::Before => {
                 let receipt = self.settle(&payment, &digest).await?;
                 let answer = inner(request).await;

@@ -69,6 +69,7 @@ macro_rules! ledger_conformance {
             only_what_a_rail_must_be_asked_about_is_open
             a_payment_comes_back_whole_after_reopening
             books_are_one_snapshot_while_others_write
+            a_probe_changes_nothing
             // Everything at once.
             random_events_keep_the_books_balanced
         );

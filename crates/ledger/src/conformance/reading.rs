@@ -213,3 +213,19 @@ async fn names(ledger: &Arc<dyn Ledger>, filter: Filter) -> Vec<String> {
     let list = ledger.list(filter).await.expect("a list");
     list.into_iter().map(|payment| payment.id.0).collect()
 }
+
+/// However often it is asked whether the books can be written, they say the same afterwards.
+pub async fn a_probe_changes_nothing(store: &dyn Store) {
+    let ledger = rich(store).await;
+    ledger.must_claim(claim("sold", 5)).await;
+    let before = ledger.books().await.expect("books");
+    for _ in 0..3 {
+        ledger.probe().await.expect("it can be written");
+    }
+    assert_eq!(ledger.books().await.expect("books"), before);
+    assert_eq!(names(&ledger, Filter::default()).await, ["sold"]);
+    ledger.verify(true).await.expect("sound books");
+    drop(ledger);
+    let again = store.open().await;
+    assert_eq!(names(&again, Filter::default()).await, ["sold"]);
+}

@@ -33,6 +33,7 @@ pub use self::prove::{NotProven, Proven};
 use self::seats::InFlight;
 pub use self::seats::{Fingerprint, Seat, Taken};
 use self::turns::Turns;
+use crate::counts::Counts;
 
 /// How long a claim waits for another payment of a payer whose means nobody knows: about one
 /// settlement. Whoever waited in vain comes again.
@@ -62,6 +63,7 @@ pub struct Till {
     in_flight: Arc<InFlight>,
     claims: Claims,
     turns: Arc<Turns>,
+    counts: Arc<Counts>,
     /// Collects and records that outlive their connections.
     tasks: TaskTracker,
 }
@@ -105,6 +107,7 @@ impl Till {
             in_flight: Arc::new(InFlight::default()),
             claims: Claims::default(),
             turns: Arc::default(),
+            counts: Arc::default(),
             tasks: TaskTracker::new(),
         })
     }
@@ -137,6 +140,12 @@ impl Till {
     #[must_use]
     pub const fn tasks(&self) -> &TaskTracker {
         &self.tasks
+    }
+
+    /// What this till, and what stands in front of it, has counted since its start.
+    #[must_use]
+    pub const fn counts(&self) -> &Arc<Counts> {
+        &self.counts
     }
 
     /// How long a request waits for its settlement, in milliseconds.
@@ -251,7 +260,10 @@ impl Till {
             .await
             .map_err(NotClaimed::Ledger)?;
         match claimed {
-            Claimed::First(payment) => Ok(*payment),
+            Claimed::First(payment) => {
+                self.counts.claimed(&payment);
+                Ok(*payment)
+            }
             Claimed::Repeat(payment) => Err(NotClaimed::Repeat(payment)),
             Claimed::Insufficient { left } => Err(NotClaimed::Insufficient { left }),
             Claimed::OneAtATime => Err(NotClaimed::OneAtATime),
@@ -272,7 +284,7 @@ impl Till {
             .apply(&payment.id, event, Attach::default(), now_ms);
         let applied = applied.await;
         self.ended(&payment.terms);
-        applied.map(|_| ())
+        applied.map(|applied| self.counts.moved(&payment.state, &applied.payment))
     }
 
     /// A claim may have ended: whoever waits for its payer looks.

@@ -58,6 +58,7 @@ impl Till {
             }
             recovered.undecided = recovered.undecided.saturating_sub(1);
         }
+        self.counts.set_undecided(recovered.undecided);
         Ok(recovered)
     }
 

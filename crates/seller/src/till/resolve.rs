@@ -213,8 +213,10 @@ pub(super) async fn apply(
         _ => Attach::default(),
     };
     let now_ms = till.clock.now_ms();
+    let before = &payment.state;
     match till.ledger.apply(&payment.id, event, attach, now_ms).await {
         Ok(Applied { payment, effects }) => {
+            till.counts.moved(before, &payment);
             tracing::info!(payment = %payment.id, phase = ?payment.state.phase, ?effects, "resolved");
             till.ended(&payment.terms);
             Ok(payment.state.phase)

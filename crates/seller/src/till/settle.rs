@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use farebox_core::clock::Clock;
@@ -117,7 +118,12 @@ impl Settling<'_> {
             // Whatever an earlier attempt has sent is still out there.
             has_sent: AtomicBool::new(self.is_again()),
         });
+        let began = Instant::now();
         let outcome = rail.settle(handle, journal.clone(), wait_ms).await;
+        if matches!(outcome, Outcome::Settled { .. }) {
+            let terms = &self.attempt.payment.terms;
+            self.till.counts.settled_after(terms, began.elapsed());
+        }
         let has_sent = journal.has_sent.load(Ordering::Acquire);
         match outcome {
             Outcome::Settled {
@@ -248,6 +254,10 @@ impl Settling<'_> {
         let id = &self.attempt.payment.id;
         let applied = self.till.ledger.apply_all(id, events, attach, now_ms).await;
         self.till.ended(&self.attempt.payment.terms);
+        if let Ok(applied) = &applied {
+            let before = &self.attempt.payment.state;
+            self.till.counts.moved(before, &applied.payment);
+        }
         applied
     }
 }

@@ -72,11 +72,14 @@ impl Till {
     ) -> Result<(), LedgerError> {
         for _ in 0..UNDECIDED_PAGES {
             let page = listed(self, Stage::Undecided, Some(PAGE), rounds.undecided.take()).await?;
+            rounds.undecided_seen = rounds.undecided_seen.saturating_add(page.payments.len());
             if self.resolve_page(&page.payments, stop).await.is_none() {
                 return Ok(());
             }
             rounds.undecided = page.next;
             if rounds.undecided.is_none() {
+                self.counts.set_undecided(rounds.undecided_seen);
+                rounds.undecided_seen = 0;
                 break;
             }
         }
@@ -140,6 +143,8 @@ impl Till {
 #[derive(Default)]
 struct Rounds {
     undecided: Option<PaymentId>,
+    /// How many this round of looks has seen.
+    undecided_seen: usize,
     not_final: Option<PaymentId>,
     /// Settled payments that a chain has denied once.
     suspects: HashSet<PaymentId>,

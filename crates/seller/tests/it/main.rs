@@ -3,6 +3,7 @@
 mod challenge;
 mod client_limits;
 mod collect;
+mod counting;
 mod delivery;
 mod failures;
 mod http_rules;
@@ -10,6 +11,7 @@ mod one_at_a_time;
 mod pages;
 mod proof;
 mod recovery;
+mod reloading;
 mod repeats;
 mod support;
 mod version_1;

@@ -163,6 +163,14 @@ impl Ledger for FrailLedger {
         self.real.books().await
     }
 
+    async fn probe(&self) -> Result<(), LedgerError> {
+        self.real.probe().await
+    }
+
+    fn waiting(&self) -> usize {
+        self.real.waiting()
+    }
+
     async fn verify(&self, full: bool) -> Result<(), LedgerError> {
         self.real.verify(full).await
     }

@@ -196,9 +196,14 @@ impl World {
 
     /// What a client signs after it has read the challenge of `path`.
     pub(crate) fn credential(&self, path: &str, nonce: &str) -> PaymentPayload {
+        self.credential_over(path, nonce, 1_000)
+    }
+
+    /// The same over another price, in millionths of a dollar.
+    pub(crate) fn credential_over(&self, path: &str, nonce: &str, usd: u128) -> PaymentPayload {
         let upfront = path.starts_with("/dear");
         let price = farebox_core::rail::Price {
-            usd: UsdMicros(1_000),
+            usd: UsdMicros(usd),
             max_timeout_s: 60,
             upfront,
         };
@@ -236,15 +241,11 @@ impl World {
     }
 }
 
-fn sell(
-    rail: &Arc<FakeRail>,
-    ledger: &Arc<FrailLedger>,
-    clock: &Arc<TestClock>,
-    change: impl FnOnce(&mut SellerConfig),
-) -> Seller {
+/// What is sold where a test says nothing else.
+pub(crate) fn usual() -> SellerConfig {
     let mut free = route("free", "/free/*", SettleWhen::After);
     free.price = UsdMicros(0);
-    let mut config = SellerConfig::new(
+    SellerConfig::new(
         ORIGIN,
         vec![
             route("weather", "GET /weather/*", SettleWhen::After),
@@ -253,7 +254,16 @@ fn sell(
             route("dear", "/dear/*", SettleWhen::Before),
             free,
         ],
-    );
+    )
+}
+
+fn sell(
+    rail: &Arc<FakeRail>,
+    ledger: &Arc<FrailLedger>,
+    clock: &Arc<TestClock>,
+    change: impl FnOnce(&mut SellerConfig),
+) -> Seller {
+    let mut config = usual();
     config.watch_every_ms = 1;
     change(&mut config);
     let rails: Vec<Arc<dyn CollectRail>> = vec![Arc::clone(rail) as _];
