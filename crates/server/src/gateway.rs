@@ -4,6 +4,7 @@
 //! the log, the seller's layer collects, `proxy` forwards.
 
 mod bell;
+mod current;
 mod dial;
 mod headers;
 mod lane;
@@ -18,23 +19,27 @@ pub mod upstream;
 
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use farebox_seller::answer::problem;
-use farebox_seller::layer::{PaidBy, PaymentService};
-use farebox_seller::{ClientAddress, Seller, Unmatched};
+use farebox_seller::layer::PaidBy;
+use farebox_seller::{ClientAddress, Seller};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
 use tokio::net::TcpListener;
 use tower_service::Service;
 
-use self::proxy::{Patience, Proxy};
-use self::upstream::{Upstream, Upstreams};
+use self::current::Current;
+pub use self::current::Reloader;
+use self::proxy::Patience;
+use self::upstream::Upstreams;
 use crate::front::client::Client;
-use crate::front::connections::{self, Entrance, Limits};
+use crate::front::connections::{self, Connections, Entrance, Limits};
 use crate::front::redirect::Redirect;
 use crate::front::{self, FrontDoor};
+use crate::request_log::{self, RequestLine, RequestLog};
 
 /// What a gateway may be told besides; the defaults suit most.
 #[derive(Clone, Debug)]
@@ -91,10 +96,12 @@ pub enum GatewayError {
 /// [`Seller::watch`].
 pub struct Gateway {
     seller: Seller,
-    service: PaymentService<Proxy>,
+    current: Current,
     limits: Limits,
     front: FrontDoor,
     redirect: Option<Redirect>,
+    connections: Connections,
+    log: Option<Arc<dyn RequestLog>>,
 }
 
 impl Gateway {
@@ -104,37 +111,27 @@ impl Gateway {
     /// [`GatewayError`] where a request could come through that leads nowhere.
     pub fn new(
         seller: Seller,
-        mut upstreams: Upstreams,
+        upstreams: Upstreams,
         options: &GatewayOptions,
     ) -> Result<Self, GatewayError> {
-        let by_index: Vec<Upstream> = seller
-            .routes()
-            .map(|route| {
-                let upstream = upstreams.by_route.remove(route);
-                upstream.ok_or_else(|| GatewayError::NoUpstream(route.to_owned()))
-            })
-            .collect::<Result<_, _>>()?;
-        if seller.unmatched() == Unmatched::Free && upstreams.unmatched.is_none() {
-            return Err(GatewayError::NoUpstreamForUnmatched);
-        }
         let patience = Patience {
             connect: Duration::from_millis(options.upstream_connect_ms),
             head: Duration::from_millis(options.upstream_head_ms),
             idle: Duration::from_millis(options.upstream_idle_ms),
         };
-        let proxy = Proxy::new(&by_index, upstreams.unmatched.as_ref(), patience)?;
         let limits = Limits {
-            connections: options.connections_max,
             head: Duration::from_millis(options.client_head_ms),
             stall: Duration::from_millis(options.client_stall_ms),
             drain: Duration::from_millis(options.drain_ms),
         };
         Ok(Self {
-            service: tower_layer::Layer::layer(&seller.layer(), proxy),
+            current: Current::new(&seller, upstreams, patience)?,
             seller,
             limits,
             front: options.front.clone(),
             redirect: None,
+            connections: Connections::new(options.connections_max),
+            log: None,
         })
     }
 
@@ -143,6 +140,25 @@ impl Gateway {
     pub fn with_redirect(mut self, redirect: Redirect) -> Self {
         self.redirect = Some(redirect);
         self
+    }
+
+    /// Writes a line for each request.
+    #[must_use]
+    pub fn logging_to(mut self, log: Arc<dyn RequestLog>) -> Self {
+        self.log = Some(log);
+        self
+    }
+
+    /// Its connections, for whoever watches them.
+    #[must_use]
+    pub const fn connections(&self) -> &Connections {
+        &self.connections
+    }
+
+    /// Changes what is sold while it is sold.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        self.current.reloader()
     }
 
     /// Serves until `shutdown`, then lets answers that are on their way end, and returns when
@@ -157,15 +173,17 @@ impl Gateway {
     ) -> io::Result<()> {
         let address = listener.local_addr()?;
         tracing::info!(%address, "the gate is open");
-        let service = self.service;
-        let answer = move |request, client| answer(service.clone(), request, client);
+        let (current, log) = (self.current, self.log);
+        let answer = move |request, client| answer(current.service(), log.clone(), request, client);
         let entrance = Entrance {
             listener,
             redirect: self.redirect,
             front: self.front,
         };
-        connections::serve(entrance, self.limits, answer, shutdown).await;
-        if tokio::time::timeout(self.limits.drain, self.seller.finish())
+        let connections = &self.connections;
+        let deadline =
+            connections::serve(entrance, self.limits, connections, answer, shutdown).await;
+        if tokio::time::timeout_at(deadline, self.seller.finish())
             .await
             .is_err()
         {
@@ -178,11 +196,12 @@ impl Gateway {
 
 /// Answers one request and writes its line in the log.
 async fn answer(
-    mut service: PaymentService<Proxy>,
+    mut service: current::Selling,
+    log: Option<Arc<dyn RequestLog>>,
     request: Request<Incoming>,
     client: Client,
 ) -> Response<Body> {
-    let line = Line::begin(&request);
+    let line = Line::begin(&service, log, &request);
     // An empty body needs no box.
     let mut request = request.map(|body| match body.is_end_stream() {
         true => Body::empty(),
@@ -207,30 +226,61 @@ async fn answer(
 
 /// A request's line in the log.
 struct Line {
+    log: Option<Arc<dyn RequestLog>>,
     began: Instant,
     method: Method,
     path: String,
+    route: Option<Arc<str>>,
+    credential: Option<[u8; 32]>,
 }
 
 impl Line {
     /// `None` where nobody reads such lines.
-    fn begin<B>(request: &Request<B>) -> Option<Self> {
-        tracing::enabled!(tracing::Level::INFO).then(|| Self {
+    fn begin<B>(
+        service: &current::Selling,
+        log: Option<Arc<dyn RequestLog>>,
+        request: &Request<B>,
+    ) -> Option<Self> {
+        if log.is_none() && !tracing::enabled!(tracing::Level::INFO) {
+            return None;
+        }
+        // Queries may hold secrets and stay out of the log.
+        let path = request.uri().path().to_owned();
+        Some(Self {
             began: Instant::now(),
+            route: service.route_of(request.method(), &path),
             method: request.method().clone(),
-            // Queries may hold secrets and stay out of the log.
-            path: request.uri().path().to_owned(),
+            path,
+            credential: match log {
+                Some(_) => request_log::credential_in(request.headers()),
+                None => None,
+            },
+            log,
         })
     }
 
     fn end(self, answer: &Response<Body>) {
         let payment = answer.extensions().get::<PaidBy>().map(|paid| &paid.0);
+        let took = self.began.elapsed();
+        if let Some(log) = self.log {
+            log.write(&RequestLine {
+                method: &self.method,
+                path: &self.path,
+                route: self.route.as_deref(),
+                status: answer.status().as_u16(),
+                took,
+                payment,
+                credential: self.credential,
+            });
+            return;
+        }
         tracing::info!(
             method = %self.method,
             path = self.path,
+            route = self.route.as_deref(),
             status = answer.status().as_u16(),
             payment = payment.map(tracing::field::display),
-            head_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            head_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             "request"
         );
     }

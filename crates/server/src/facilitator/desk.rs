@@ -11,6 +11,7 @@ use farebox_core::ledger::{LedgerError, Payment};
 use farebox_core::payment::Phase;
 use farebox_core::rail::{CollectRail, Examined, Refusal, SignatureCheck};
 use farebox_seller::buckets::BucketLimits;
+use farebox_seller::counts::{Counts, NO_ROUTE, RouteCounts};
 use farebox_seller::till::Till;
 use farebox_wire::caip::ChainId;
 use farebox_wire::x402::reason::Reason;
@@ -19,12 +20,14 @@ use farebox_wire::x402::v1;
 use serde_json::Value;
 
 use super::access::Access;
+use super::door::Endpoint;
 use super::hand_over::Unheard;
 use super::health::Health;
 use super::limits::Limits;
 use super::memory::Memory;
 use super::question::Question;
 use super::settle::Keys;
+use crate::request_log::RequestLog;
 
 /// Answers whose callers have gone and that are remembered; 100 bytes each.
 const UNHEARD_MAX: usize = 10_000;
@@ -47,6 +50,39 @@ pub(super) struct Desk {
     pub(super) limits: Arc<Limits>,
     pub(super) unheard: Arc<Unheard>,
     pub(super) keys: Keys,
+    pub(super) counts: EndpointCounts,
+    pub(super) log: Option<Arc<dyn RequestLog>>,
+}
+
+/// What is counted of each endpoint.
+pub(super) struct EndpointCounts {
+    verify: Arc<RouteCounts>,
+    settle: Arc<RouteCounts>,
+    supported: Arc<RouteCounts>,
+    health: Arc<RouteCounts>,
+    none: Arc<RouteCounts>,
+}
+
+impl EndpointCounts {
+    fn new(counts: &Counts) -> Self {
+        Self {
+            verify: counts.route("/verify"),
+            settle: counts.route("/settle"),
+            supported: counts.route("/supported"),
+            health: counts.route("/health"),
+            none: counts.route(NO_ROUTE),
+        }
+    }
+
+    pub(super) const fn of(&self, endpoint: Option<Endpoint>) -> &Arc<RouteCounts> {
+        match endpoint {
+            Some(Endpoint::Verify) => &self.verify,
+            Some(Endpoint::Settle) => &self.settle,
+            Some(Endpoint::Supported) => &self.supported,
+            Some(Endpoint::Health) => &self.health,
+            None => &self.none,
+        }
+    }
 }
 
 /// A credential that passed every check that needs no chain.
@@ -56,7 +92,12 @@ pub(super) struct Case {
 }
 
 impl Desk {
-    pub(super) fn new(till: Arc<Till>, access: Access, in_vain: Option<BucketLimits>) -> Arc<Self> {
+    pub(super) fn new(
+        till: Arc<Till>,
+        access: Access,
+        in_vain: Option<BucketLimits>,
+        log: Option<Arc<dyn RequestLog>>,
+    ) -> Arc<Self> {
         let mut supported = SupportedResponse::default();
         let mut kinds = HashMap::<String, (Arc<dyn CollectRail>, Vec<String>)>::new();
         for rail in till.rails() {
@@ -76,6 +117,8 @@ impl Desk {
             limits: Limits::new(in_vain, Arc::clone(till.clock())),
             unheard: Arc::new(Unheard::new(UNHEARD_MAX)),
             keys: Memory::new(KEYS_MAX),
+            counts: EndpointCounts::new(till.counts()),
+            log,
             till,
             access,
             kinds,

@@ -27,6 +27,7 @@ use super::settle::{Settling, deadline};
 use super::verify::verify;
 use crate::front;
 use crate::front::client::Client;
+use crate::request_log::RequestLine;
 
 /// Names a retry of the same request; characters that a header may hold in the clear.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -35,7 +36,7 @@ const KEY_BYTES_MAX: usize = 255;
 
 /// What a path leads to.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Endpoint {
+pub(super) enum Endpoint {
     Verify,
     Settle,
     Supported,
@@ -80,18 +81,34 @@ pub(super) async fn answer(
     let method = request.method().clone();
     // Queries mean nothing here and stay out of the log.
     let path = request.uri().path().to_owned();
+    let counts = Arc::clone(desk.counts.of(Endpoint::at(&path)));
+    let log = desk.log.clone();
     let answer = match front::refusal(&request) {
         Some(refusal) => refusal,
         None => match route(desk, request, peer, patience).await {
             Ok(answer) | Err(answer) => answer,
         },
     };
+    let took = began.elapsed();
+    counts.answered(answer.status(), took);
+    if let Some(log) = log {
+        log.write(&RequestLine {
+            method: &method,
+            path: &path,
+            route: None,
+            status: answer.status().as_u16(),
+            took,
+            payment: None,
+            credential: answer.extensions().get::<Asked>().map(|asked| asked.0),
+        });
+        return answer;
+    }
     tracing::info!(
         %method,
         path,
         %peer,
         status = answer.status().as_u16(),
-        ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         "request"
     );
     answer
@@ -128,6 +145,35 @@ async fn route(
     let allowance = desk.limits.of(caller, peer);
     let key = idempotency_key(request.headers()).map_err(|BadKey| bad_key())?;
     let body = read(request.into_body(), patience).await?;
+    let asked = desk
+        .log
+        .is_some()
+        .then(|| Asked(Sha256::digest(&body).into()));
+    let answered = ask(desk, endpoint, (caller, allowance, key), body).await;
+    match asked {
+        None => answered,
+        Some(asked) => answered
+            .map(|answer| with(answer, asked))
+            .map_err(|answer| with(answer, asked)),
+    }
+}
+
+/// The digest of a question, which holds the credential: an extension of its answer, for the log.
+#[derive(Clone, Copy)]
+struct Asked([u8; 32]);
+
+fn with(mut answer: Response<Body>, asked: Asked) -> Response<Body> {
+    answer.extensions_mut().insert(asked);
+    answer
+}
+
+/// Answers what was asked.
+async fn ask(
+    desk: Arc<Desk>,
+    endpoint: Endpoint,
+    (caller, allowance, key): (Caller, Allowance, Option<Vec<u8>>),
+    body: Bytes,
+) -> Answered {
     match endpoint {
         Endpoint::Settle => settle(desk, caller, allowance, key, body).await,
         _ => {

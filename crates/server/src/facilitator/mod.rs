@@ -33,11 +33,12 @@ use tokio::net::TcpListener;
 use self::access::Access;
 use self::desk::Desk;
 use crate::front::FrontDoor;
-use crate::front::connections::{self, Entrance, Limits};
+use crate::front::connections::{self, Connections, Entrance, Limits};
 use crate::front::redirect::Redirect;
+use crate::request_log::RequestLog;
 
 /// What a facilitator may be told besides; the defaults suit most.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct FacilitatorOptions {
     /// TLS, and the proxies in front.
     pub front: FrontDoor,
@@ -53,6 +54,8 @@ pub struct FacilitatorOptions {
     pub drain_ms: u64,
     /// What callers may make it do in vain. `None` is the usual, for callers from other machines.
     pub in_vain: Option<BucketLimits>,
+    /// Takes a line for each request.
+    pub log: Option<Arc<dyn RequestLog>>,
 }
 
 impl Default for FacilitatorOptions {
@@ -66,6 +69,7 @@ impl Default for FacilitatorOptions {
             client_stall_ms: 60_000,
             drain_ms: 30_000,
             in_vain: None,
+            log: None,
         }
     }
 }
@@ -90,6 +94,7 @@ pub enum FacilitatorError {
 pub struct Facilitator {
     desk: Arc<Desk>,
     limits: Limits,
+    connections: Connections,
     body: Duration,
     entrance: Entrance,
     address: SocketAddr,
@@ -109,13 +114,13 @@ impl Facilitator {
         let address = listener.local_addr()?;
         access.permits(address)?;
         Ok(Self {
-            desk: Desk::new(till, access, options.in_vain),
+            desk: Desk::new(till, access, options.in_vain, options.log.clone()),
             limits: Limits {
-                connections: options.connections_max,
                 head: Duration::from_millis(options.client_head_ms),
                 stall: Duration::from_millis(options.client_stall_ms),
                 drain: Duration::from_millis(options.drain_ms),
             },
+            connections: Connections::new(options.connections_max),
             body: Duration::from_millis(options.client_body_ms),
             entrance: Entrance {
                 listener,
@@ -139,12 +144,19 @@ impl Facilitator {
         self.address
     }
 
+    /// Its connections, for whoever watches them.
+    #[must_use]
+    pub const fn connections(&self) -> &Connections {
+        &self.connections
+    }
+
     /// Serves until `shutdown`, then lets answers that are on their way end, and returns when
     /// every settlement that was begun is on record.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
         let Self {
             desk,
             limits,
+            connections,
             body,
             entrance,
             address,
@@ -152,8 +164,8 @@ impl Facilitator {
         tracing::info!(%address, "the facilitator is open");
         let till = Arc::clone(desk.till());
         let answer = move |request, client| door::answer(Arc::clone(&desk), request, client, body);
-        connections::serve(entrance, limits, answer, shutdown).await;
-        if tokio::time::timeout(limits.drain, till.finish())
+        let deadline = connections::serve(entrance, limits, &connections, answer, shutdown).await;
+        if tokio::time::timeout_at(deadline, till.finish())
             .await
             .is_err()
         {

@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -59,13 +60,39 @@ pub(crate) struct Entrance {
     pub(crate) front: FrontDoor,
 }
 
-/// Serves `answer` on every connection until `shutdown`.
+/// The connections of one server: how many there are, and how many there may be. More are
+/// turned away.
+#[derive(Clone, Debug)]
+pub struct Connections {
+    slots: Arc<Semaphore>,
+    max: usize,
+}
+
+impl Connections {
+    pub(crate) fn new(max: usize) -> Self {
+        Self {
+            slots: Arc::new(Semaphore::new(max)),
+            max,
+        }
+    }
+
+    /// How many are open.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.max.saturating_sub(self.slots.available_permits())
+    }
+}
+
+/// Serves `answer` on every connection until `shutdown`, and tells until when the rest of the drain
+/// may take.
 pub(crate) async fn serve<A, F>(
     entrance: Entrance,
     limits: Limits,
+    connections: &Connections,
     answer: A,
     shutdown: impl Future<Output = ()>,
-) where
+) -> Instant
+where
     A: Fn(Request<Incoming>, Client) -> F + Clone + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
@@ -75,7 +102,13 @@ pub(crate) async fn serve<A, F>(
         shutdown.await;
         stop.cancel();
     };
-    let serving = serve_on(entrance.listener, limits, Arc::clone(&front), answer, &stop);
+    let serving = serve_on(
+        (entrance.listener, connections),
+        limits,
+        Arc::clone(&front),
+        answer,
+        &stop,
+    );
     let redirecting = async {
         if let Some(redirect) = entrance.redirect {
             serve_redirect(redirect, limits, &front, &stop).await;
@@ -86,7 +119,8 @@ pub(crate) async fn serve<A, F>(
             stop.run_until_cancelled(tls.watch()).await;
         }
     };
-    tokio::join!(stopping, serving, redirecting, reloading);
+    let ((), deadline, (), ()) = tokio::join!(stopping, serving, redirecting, reloading);
+    deadline
 }
 
 /// Serves nothing but redirects: in the clear, behind the same proxies.
@@ -105,28 +139,37 @@ async fn serve_redirect(
         let answer = redirect::answer(&to, &request);
         async move { answer }
     };
-    serve_on(redirect.listener, limits, Arc::new(front), answer, stop).await;
+    let own = Connections::new(limits.connections);
+    serve_on(
+        (redirect.listener, &own),
+        limits,
+        Arc::new(front),
+        answer,
+        stop,
+    )
+    .await;
 }
 
+/// Tells until when the rest of the drain may take.
 async fn serve_on<A, F>(
-    listener: TcpListener,
+    (listener, connections): (TcpListener, &Connections),
     limits: Limits,
     front: Arc<FrontDoor>,
     answer: A,
     stop: &CancellationToken,
-) where
+) -> Instant
+where
     A: Fn(Request<Incoming>, Client) -> F + Clone + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let tasks = TaskTracker::new();
     let stops = Stops::default();
-    let slots = Arc::new(Semaphore::new(limits.connections));
     let turned_away = Arc::new(Semaphore::new(TURNED_AWAY_MAX));
     while let Some(accepted) = stop.run_until_cancelled(accept(&listener)).await {
         let Some((stream, peer)) = accepted else {
             continue;
         };
-        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+        let Ok(slot) = Arc::clone(&connections.slots).try_acquire_owned() else {
             turn_away(stream, &turned_away, &front, &tasks);
             continue;
         };
@@ -142,9 +185,11 @@ async fn serve_on<A, F>(
         });
     }
     drop(listener);
+    let now = Instant::now();
+    let deadline = now.checked_add(limits.drain).unwrap_or(now);
     stops.gently.cancel();
     tasks.close();
-    if tokio::time::timeout(limits.drain, tasks.wait())
+    if tokio::time::timeout_at(deadline, tasks.wait())
         .await
         .is_err()
     {
@@ -152,6 +197,7 @@ async fn serve_on<A, F>(
         stops.now.cancel();
         tasks.wait().await;
     }
+    deadline
 }
 
 /// How a connection ends before its time.

@@ -47,6 +47,8 @@ struct Shared {
     /// In the order of the seller's routes.
     by_index: Vec<Target>,
     unmatched: Option<Target>,
+    /// Every upstream once.
+    known: Vec<(Upstream, Target)>,
     patience: Patience,
 }
 
@@ -58,30 +60,38 @@ struct Target {
 }
 
 impl Proxy {
+    /// Connections of `before` to upstreams that are still there are used on.
     pub(crate) fn new(
         by_index: &[Upstream],
         unmatched: Option<&Upstream>,
         patience: Patience,
+        before: Option<&Self>,
     ) -> Result<Self, UpstreamError> {
-        let mut known: Vec<(&Upstream, Target)> = Vec::new();
-        for upstream in by_index.iter().chain(unmatched) {
-            if !known.iter().any(|(other, _)| *other == upstream) {
-                let target = Target {
-                    host: upstream.host(),
-                    pool: Pool::new(upstream, patience)?,
-                };
-                known.push((upstream, target));
-            }
-        }
-        let target = |upstream: &Upstream| {
+        let find = |known: &[(Upstream, Target)], upstream: &Upstream| {
             let mut all = known.iter();
-            let found = all.find(|(other, _)| *other == upstream);
+            let found = all.find(|(other, _)| other == upstream);
             found.map(|(_, target)| target.clone())
         };
+        let mut known: Vec<(Upstream, Target)> = Vec::new();
+        for upstream in by_index.iter().chain(unmatched) {
+            if find(&known, upstream).is_none() {
+                let kept = before.and_then(|before| find(&before.shared.known, upstream));
+                let target = match kept {
+                    Some(kept) => kept,
+                    None => Target {
+                        host: upstream.host(),
+                        pool: Pool::new(upstream, patience)?,
+                    },
+                };
+                known.push((upstream.clone(), target));
+            }
+        }
+        let target = |upstream: &Upstream| find(&known, upstream);
         Ok(Self {
             shared: Arc::new(Shared {
                 by_index: by_index.iter().filter_map(target).collect(),
                 unmatched: unmatched.and_then(target),
+                known,
                 patience,
             }),
         })

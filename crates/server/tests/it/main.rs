@@ -1,6 +1,7 @@
 //! The gate and the facilitator over real sockets: a chain, a ledger, upstreams, and clients that
 //! know no mercy.
 
+mod admin;
 mod answers;
 mod certificates;
 mod corpus;
@@ -20,6 +21,7 @@ mod payments_gone_wrong;
 mod proxies;
 mod proxying;
 mod recorder;
+mod reloading;
 mod remote;
 mod sequence_runs;
 #[path = "../sequences/mod.rs"]

@@ -16,7 +16,7 @@ use farebox_ledger::SqliteLedger;
 use farebox_rail_evm::{CollectorOptions, EvmCollector, Finality, Network};
 use farebox_seller::buckets::BucketLimits;
 use farebox_seller::till::{Till, TillConfig};
-use farebox_server::{Access, Facilitator, FacilitatorOptions};
+use farebox_server::{Access, Connections, Facilitator, FacilitatorOptions};
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -74,6 +74,7 @@ pub(crate) struct Station {
     pub(crate) ledger: Arc<SqliteLedger>,
     pub(crate) till: Arc<Till>,
     pub(crate) address: SocketAddr,
+    pub(crate) connections: Connections,
     stop: Option<oneshot::Sender<()>>,
     serving: Option<JoinHandle<()>>,
     pub(crate) clock: Arc<TestClock>,
@@ -152,6 +153,7 @@ impl Station {
         let facilitator = Facilitator::new(Arc::clone(&till), plan.access, &options, listener);
         let facilitator = facilitator.expect("a facilitator");
         let address = facilitator.address();
+        let connections = facilitator.connections().clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let watched = Arc::clone(&till);
         let serving = tokio::spawn(async move {
@@ -171,6 +173,7 @@ impl Station {
             ledger,
             till,
             address,
+            connections,
             stop: Some(stop),
             serving: Some(serving),
             clock,

@@ -16,7 +16,9 @@ use farebox_devnet_evm::{Devnet, DevnetOptions};
 use farebox_ledger::SqliteLedger;
 use farebox_rail_evm::{EvmKey, EvmPayer, Finality, Network};
 use farebox_seller::{Route, Seller, SellerConfig, SettleWhen, Unmatched};
-use farebox_server::{Gateway, GatewayOptions, Redirect, Upstream, Upstreams};
+use farebox_server::{
+    Connections, Gateway, GatewayOptions, Redirect, Reloader, Upstream, Upstreams,
+};
 use farebox_wire::evm::EvmAddress;
 use farebox_wire::money::UsdMicros;
 use farebox_wire::x402::header;
@@ -158,10 +160,12 @@ pub(crate) struct Town {
     pub(crate) seller: Seller,
     pub(crate) visits: Visits,
     pub(crate) gate: SocketAddr,
+    pub(crate) connections: Connections,
+    pub(crate) reloader: Reloader,
     pub(crate) payee: EvmAddress,
     stop: Option<oneshot::Sender<()>>,
     serving: Option<JoinHandle<std::io::Result<()>>>,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 pub(crate) fn route(id: &str, matcher: &str, usd: u128, settle: SettleWhen) -> Route {
@@ -204,6 +208,7 @@ impl Town {
         if let Some(redirect) = plan.redirect {
             gateway = gateway.with_redirect(redirect);
         }
+        let (connections, reloader) = (gateway.connections().clone(), gateway.reloader());
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(gateway.serve(listener, async {
             let _ = stopped.await;
@@ -215,10 +220,12 @@ impl Town {
             seller,
             visits: plan.visits,
             gate,
+            connections,
+            reloader,
             payee,
             stop: Some(stop),
             serving: Some(serving),
-            _dir: dir,
+            dir,
         }
     }
 
@@ -227,6 +234,10 @@ impl Town {
         drop(self.stop.take());
         let serving = self.serving.take().expect("closed once");
         within(serving).await.expect("no panic").expect("served");
+    }
+
+    pub(crate) fn ledger_path(&self) -> std::path::PathBuf {
+        self.dir.path().join("seller.db")
     }
 
     /// Account 1 of the devnet as a payer.

@@ -1,0 +1,95 @@
+//! What is sold at this moment: the seller's layer and the proxy behind it, which a reload replaces
+//! together.
+//!
+//! Every request takes both as they are when it comes, and keeps them to its end: a route is matched
+//! and forwarded by one configuration, whatever is loaded meanwhile. Connections to upstreams go over
+//! to the next configuration where their upstream is in it.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use farebox_seller::layer::PaymentService;
+use farebox_seller::{Seller, Unmatched};
+use tower_layer::Layer as _;
+
+use super::GatewayError;
+use super::proxy::{Patience, Proxy};
+use super::upstream::{Upstream, Upstreams};
+
+/// A seller in front of its upstreams.
+pub(super) type Selling = PaymentService<Proxy>;
+
+/// See the module. All clones share it.
+#[derive(Clone)]
+pub(super) struct Current(Arc<Shared>);
+
+struct Shared {
+    /// Held for a copy of two pointers by requests, and for an exchange of them by a reload.
+    selling: RwLock<(Selling, Proxy)>,
+    patience: Patience,
+}
+
+impl Current {
+    pub(super) fn new(
+        seller: &Seller,
+        upstreams: Upstreams,
+        patience: Patience,
+    ) -> Result<Self, GatewayError> {
+        let (by_index, unmatched) = in_order(seller, upstreams)?;
+        let proxy = Proxy::new(&by_index, unmatched.as_ref(), patience, None)?;
+        let selling = seller.layer().layer(proxy.clone());
+        Ok(Self(Arc::new(Shared {
+            selling: RwLock::new((selling, proxy)),
+            patience,
+        })))
+    }
+
+    /// What a request that comes now is served by.
+    pub(super) fn service(&self) -> Selling {
+        let selling = &self.0.selling;
+        let now = selling.read().unwrap_or_else(PoisonError::into_inner);
+        now.0.clone()
+    }
+
+    pub(super) fn reloader(&self) -> Reloader {
+        Reloader(self.clone())
+    }
+}
+
+/// Changes what a gateway sells while it serves.
+#[derive(Clone)]
+pub struct Reloader(Current);
+
+impl Reloader {
+    /// From now on requests are for this seller and these upstreams; those that are under way end
+    /// as they began. Make the seller with [`Seller::succeeded_by`] of the one before.
+    ///
+    /// # Errors
+    /// [`GatewayError`] as at the start; then nothing has changed.
+    pub fn reload(&self, seller: &Seller, upstreams: Upstreams) -> Result<(), GatewayError> {
+        let (by_index, unmatched) = in_order(seller, upstreams)?;
+        let shared = &self.0.0;
+        let mut now = shared
+            .selling
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let proxy = Proxy::new(&by_index, unmatched.as_ref(), shared.patience, Some(&now.1))?;
+        *now = (seller.layer().layer(proxy.clone()), proxy);
+        Ok(())
+    }
+}
+
+/// The upstreams in the order of the seller's routes, and the one of the rest.
+fn in_order(
+    seller: &Seller,
+    mut upstreams: Upstreams,
+) -> Result<(Vec<Upstream>, Option<Upstream>), GatewayError> {
+    let by_index = seller.routes().map(|route| {
+        let upstream = upstreams.by_route.remove(route);
+        upstream.ok_or_else(|| GatewayError::NoUpstream(route.to_owned()))
+    });
+    let by_index = by_index.collect::<Result<_, _>>()?;
+    if seller.unmatched() == Unmatched::Free && upstreams.unmatched.is_none() {
+        return Err(GatewayError::NoUpstreamForUnmatched);
+    }
+    Ok((by_index, upstreams.unmatched))
+}
