@@ -23,6 +23,7 @@ const PAIR: &str = "\"ETH/USD\"";
 const VALUES: &[(&str, &str)] = &[
     ("BTreeMap<String, String>", "table of texts"),
     ("Final", "`\"finalized\"` or number"),
+    ("LogFormat", "`\"text\"` or `\"json\"`"),
     ("Listen", "address, `\"127.0.0.1:8402\"`"),
     ("References", "reference, or a list of them"),
     ("String", "text"),

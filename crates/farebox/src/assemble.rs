@@ -15,6 +15,8 @@ mod forwarding;
 mod gas_cover;
 mod keys;
 mod networks;
+mod overseeing;
+mod reloading;
 mod remote;
 mod selling;
 mod service;
@@ -40,6 +42,7 @@ pub(crate) use keys::{
     PassphraseSource, address_of, checksummed, importable_key, keystore_dir, keystore_place,
     paying_address,
 };
+pub(crate) use reloading::{Changes, Reload};
 pub(crate) use remote::Facilitators;
 pub(crate) use selling::{Gate, Sale, gate, recover};
 

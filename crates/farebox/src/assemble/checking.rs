@@ -13,6 +13,7 @@ use farebox_seller::{Seller, SellerConfig};
 use super::collecting::rail_failure;
 use super::facilitating::Service;
 use super::networks::{self, FACTORIES_KEY};
+use super::overseeing::Oversight;
 use super::selling::{Sale, asking_only, invalid, routes};
 use crate::failure::Failure;
 
@@ -23,6 +24,7 @@ impl Sale {
     /// Exit 2, as at the start.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         self.refuse_missing()?;
+        Oversight::check(&self.operation)?;
         let routes = routes(&self.routes)?;
         self.forwarding.upstreams(&self.routes, self.unmatched)?;
         networks::addresses(&self.factories, FACTORIES_KEY)?;
@@ -50,6 +52,7 @@ impl Service {
     /// Exit 2, as at the start.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         let (_, wanted) = self.permitted()?;
+        Oversight::check(&self.operation)?;
         self.entrance.front()?;
         let public_url = self.public_url.clone();
         let public_url = public_url.unwrap_or_else(|| self.entrance.origin(wanted));

@@ -87,7 +87,7 @@ impl Entrance {
         };
         self.check_redirect(origin)?;
         Ok(Some(Redirect {
-            listener: service::bind(from.0).await?,
+            listener: service::bind(from.0, "tls.redirect_from").await?,
             to: origin.trim_end_matches('/').to_owned(),
         }))
     }

@@ -13,16 +13,18 @@ use farebox_core::payment::Role;
 use farebox_rail_evm::CollectorOptions;
 use farebox_seller::buckets::BucketLimits;
 use farebox_seller::till::{Till, TillConfig};
-use farebox_server::{Access, AccessToken, Facilitator, FacilitatorOptions};
+use farebox_server::{Access, AccessToken, Admin, Facilitator, FacilitatorOptions};
 use farebox_wire::caip::ChainId;
 use farebox_wire::money::UsdMicros;
 use serde::Serialize;
 
 use super::collecting::{GasKeys, collector, gas_limits, missing, rail_failure};
 use super::entrance::Entrance;
-use super::service::{self, Books, Lease};
+use super::overseeing::{Oversight, drain_ms};
+use super::reloading::Changes;
+use super::service::{self, Beside, Books, Lease};
 use super::{descriptors, gas_cover, keys, networks};
-use crate::config::{DataDir, FacilitatorLimits, Listen, NetworkSection};
+use crate::config::{DataDir, FacilitatorLimits, Listen, NetworkSection, Operation};
 use crate::failure::Failure;
 
 /// Where a facilitator listens when nobody says where.
@@ -59,6 +61,8 @@ pub(crate) struct Service {
     pub(crate) in_vain: Option<BucketLimits>,
     /// What one coin that pays for gas is worth.
     pub(crate) gas_rate: Option<UsdMicros>,
+    /// How it is looked after.
+    pub(crate) operation: Operation,
     /// Where the books are.
     pub(crate) ledger: PathBuf,
 }
@@ -70,6 +74,7 @@ pub(crate) struct OpenFacilitator {
     server: Facilitator,
     till: Arc<Till>,
     books: Books,
+    oversight: Oversight,
     _lease: Lease,
 }
 
@@ -87,7 +92,8 @@ pub(crate) async fn facilitator(
     descriptors::ask_for_all();
     let signers = service.gas_keys.load()?;
     let books = Books::open(service.ledger.clone()).await?;
-    let listener = service::bind(wanted).await?;
+    let listener = service::bind(wanted, "--listen").await?;
+    let oversight = Oversight::open(&service.operation, front.tls.clone()).await?;
     let lease = Lease::take(data_dir, &signers)?;
     let options = CollectorOptions {
         pay_to: None,
@@ -110,6 +116,8 @@ pub(crate) async fn facilitator(
         front,
         connections_max: connections.unwrap_or(usual.connections_max),
         in_vain: service.in_vain,
+        drain_ms: drain_ms(&service.operation, usual.drain_ms),
+        log: oversight.files.log.clone().map(|log| log as _),
         ..usual
     };
     let mut server = Facilitator::new(Arc::clone(&till), access, &options, listener)
@@ -126,6 +134,7 @@ pub(crate) async fn facilitator(
         server,
         till,
         books,
+        oversight,
         _lease: lease,
     })
 }
@@ -176,22 +185,41 @@ fn lacking(what: &str, missing: &[String]) -> Failure {
 }
 
 impl OpenFacilitator {
-    /// Serves until `stop`, then lets what has begun come to its end.
+    /// Where the admin server listens, if there is one.
+    pub(crate) fn admin_address(&self) -> Option<SocketAddr> {
+        self.oversight.admin.as_ref().map(Admin::address)
+    }
+
+    /// Serves until `stop`, then lets what has begun come to its end. Its routes are its own, so
+    /// `changes` only open the request log and the certificates anew.
     ///
     /// # Errors
     /// Exit 1 where a task of it broke off.
     pub(crate) async fn serve(
         self,
         stop: impl Future<Output = ()> + Send + 'static,
+        mut changes: Box<dyn Changes>,
     ) -> Result<(), Failure> {
+        let files = self.oversight.files.clone();
+        let listening = tokio::spawn(async move {
+            loop {
+                changes.next().await;
+                files.again().await;
+                tracing::warn!(
+                    "the configuration of a facilitator is read at its start; restart it to change it"
+                );
+            }
+        });
         let (till, server) = (self.till, self.server);
-        service::run(
-            stop,
-            self.books.ledger.clone(),
-            move |stopping| async move { till.watch(stopping).await },
-            |stopping| server.serve(stopping),
-        )
-        .await
+        let beside = Beside {
+            ledger: self.books.ledger.clone(),
+            oversight: self.oversight,
+            till,
+            connections: server.connections().clone(),
+        };
+        let served = service::run(stop, beside, |stopping| server.serve(stopping)).await;
+        listening.abort();
+        served
     }
 }
 

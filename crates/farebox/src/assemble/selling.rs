@@ -17,7 +17,7 @@ use farebox_seller::{
     ClientLimits, Cors, Protocol, Route, RouteMatcher, Seller, SellerConfig, SettleWhen,
     Unmatched as UnmatchedPath,
 };
-use farebox_server::{Gateway, GatewayOptions};
+use farebox_server::{Admin, Gateway, GatewayOptions};
 use farebox_wire::caip::ChainId;
 use tokio::net::TcpListener;
 
@@ -26,10 +26,13 @@ use super::descriptors;
 use super::entrance::Entrance;
 use super::forwarding::Forwarding;
 use super::networks::{self, FACTORIES_KEY};
+use super::overseeing::{Oversight, drain_ms};
+use super::reloading::{Reload, Reloaded};
 use super::remote::Facilitators;
-use super::service::{self, Books, Lease};
+use super::service::{self, Beside, Books, Lease};
 use crate::config::{
-    Config, DataDir, FacilitatorLimits, Listen, NetworkSection, RouteSection, Settle, Unmatched,
+    Config, DataDir, FacilitatorLimits, Listen, NetworkSection, Operation, RouteSection, Settle,
+    Unmatched,
 };
 use crate::failure::Failure;
 
@@ -67,10 +70,14 @@ pub(crate) struct Sale {
     pub(crate) unmatched: Unmatched,
     /// How to reach what is behind the routes.
     pub(crate) forwarding: Forwarding,
+    /// How it is looked after.
+    pub(crate) operation: Operation,
     /// Where the books are.
     pub(crate) ledger: PathBuf,
     /// How messages call the configuration file.
     pub(crate) file: String,
+    /// What of it needs a restart to change.
+    pub(crate) fixed: toml::Table,
 }
 
 /// A gate that listens, and does not answer before [`Gate::serve`].
@@ -79,6 +86,9 @@ pub(crate) struct Gate {
     seller: Seller,
     listener: TcpListener,
     books: Books,
+    oversight: Oversight,
+    fixed: toml::Table,
+    public_url: String,
     /// Where it listens, as a URL; the port is the real one.
     pub(crate) origin: String,
     _lease: Lease,
@@ -96,7 +106,8 @@ pub(crate) async fn gate(sale: Sale, data_dir: &DataDir) -> Result<Gate, Failure
     let front = sale.entrance.front()?;
     descriptors::ask_for_all();
     let books = Books::open(sale.ledger.clone()).await?;
-    let listener = service::bind(sale.listen()).await?;
+    let listener = service::bind(sale.listen(), "--listen").await?;
+    let oversight = Oversight::open(&sale.operation, front.tls.clone()).await?;
     let (lease, rails) = sale.rails(data_dir).await?;
     let address = listener
         .local_addr()
@@ -104,7 +115,42 @@ pub(crate) async fn gate(sale: Sale, data_dir: &DataDir) -> Result<Gate, Failure
     let origin = sale.entrance.origin(address);
     let public_url = sale.public_url.clone().unwrap_or_else(|| origin.clone());
     let redirect = sale.entrance.redirect(&public_url).await?;
-    let config = SellerConfig {
+    let config = seller_config(&sale, public_url.clone(), routes);
+    let seller = Seller::new(config, rails, Arc::new(books.ledger.clone()), clock())
+        .map_err(|why| invalid(why.to_string()))?;
+    let usual = sale.forwarding.options();
+    let options = GatewayOptions {
+        front,
+        connections_max: sale.entrance.connections().unwrap_or(usual.connections_max),
+        drain_ms: drain_ms(&sale.operation, usual.drain_ms),
+        ..usual
+    };
+    let mut gateway = Gateway::new(seller.clone(), upstreams, &options)
+        .map_err(|why| invalid(why.to_string()))?;
+    if let Some(redirect) = redirect {
+        gateway = gateway.with_redirect(redirect);
+    }
+    if let Some(log) = &oversight.files.log {
+        gateway = gateway.logging_to(Arc::clone(log) as _);
+    }
+    let recovered = seller.recover().await?;
+    tracing::info!(?recovered, "resolved what an earlier gate has left");
+    Ok(Gate {
+        gateway,
+        seller,
+        listener,
+        books,
+        oversight,
+        fixed: sale.fixed,
+        public_url,
+        origin,
+        _lease: lease,
+    })
+}
+
+/// What the seller is told.
+pub(super) fn seller_config(sale: &Sale, public_url: String, routes: Vec<Route>) -> SellerConfig {
+    SellerConfig {
         unmatched: match sale.unmatched {
             Unmatched::NotFound => UnmatchedPath::NotFound,
             Unmatched::Free => UnmatchedPath::Free,
@@ -115,30 +161,7 @@ pub(crate) async fn gate(sale: Sale, data_dir: &DataDir) -> Result<Gate, Failure
         },
         cors: sale.cors.clone(),
         ..SellerConfig::new(public_url, routes)
-    };
-    let seller = Seller::new(config, rails, Arc::new(books.ledger.clone()), clock())
-        .map_err(|why| invalid(why.to_string()))?;
-    let usual = sale.forwarding.options();
-    let options = GatewayOptions {
-        front,
-        connections_max: sale.entrance.connections().unwrap_or(usual.connections_max),
-        ..usual
-    };
-    let mut gateway = Gateway::new(seller.clone(), upstreams, &options)
-        .map_err(|why| invalid(why.to_string()))?;
-    if let Some(redirect) = redirect {
-        gateway = gateway.with_redirect(redirect);
     }
-    let recovered = seller.recover().await?;
-    tracing::info!(?recovered, "resolved what an earlier gate has left");
-    Ok(Gate {
-        gateway,
-        seller,
-        listener,
-        books,
-        origin,
-        _lease: lease,
-    })
 }
 
 /// Asks the chains what became of payments that an earlier gate has left open. Returns `false`
@@ -179,23 +202,43 @@ pub(crate) async fn recover(config: &Config, data_dir: &DataDir) -> Result<bool,
 }
 
 impl Gate {
-    /// Serves until `stop`, then lets what has begun come to its end.
+    /// Where the admin server listens, if there is one.
+    pub(crate) fn admin_address(&self) -> Option<SocketAddr> {
+        self.oversight.admin.as_ref().map(Admin::address)
+    }
+
+    /// Serves until `stop`, then lets what has begun come to its end. What is sold follows `reload`.
     ///
     /// # Errors
     /// Exit 1 where the listener fails.
     pub(crate) async fn serve(
         self,
         stop: impl Future<Output = ()> + Send + 'static,
+        reload: Option<Reload>,
     ) -> Result<(), Failure> {
         let (seller, gateway, listener) = (self.seller, self.gateway, self.listener);
-        let served = service::run(
-            stop,
-            self.books.ledger.clone(),
-            move |stopping| async move { seller.watch(stopping).await },
-            |stopping| gateway.serve(listener, stopping),
-        )
-        .await?;
-        served.map_err(|error| {
+        let reloading = reload.map(|reload| {
+            let shop = Reloaded {
+                seller: seller.clone(),
+                public_url: self.public_url,
+                reloader: gateway.reloader(),
+                course: Arc::clone(&self.oversight.course),
+                fixed: self.fixed,
+                files: self.oversight.files.clone(),
+            };
+            tokio::spawn(shop.follow(reload))
+        });
+        let beside = Beside {
+            ledger: self.books.ledger.clone(),
+            oversight: self.oversight,
+            till: Arc::clone(seller.till()),
+            connections: gateway.connections().clone(),
+        };
+        let served = service::run(stop, beside, |stopping| gateway.serve(listener, stopping)).await;
+        if let Some(reloading) = reloading {
+            reloading.abort();
+        }
+        served?.map_err(|error| {
             Failure::internal("gate_failed", format!("the gate broke off: {error}"))
         })
     }
@@ -207,7 +250,8 @@ impl Sale {
     }
 
     pub(super) fn is_priced(&self) -> bool {
-        self.routes.iter().any(|route| route.price.0.0 > 0)
+        let mut routes = self.routes.iter();
+        routes.any(|route| route.price.0.0 > 0 && !route.shadow)
     }
 
     /// Everything that has to be said and was not, each with what supplies it.
@@ -321,6 +365,7 @@ pub(super) fn routes(sections: &[RouteSection]) -> Result<Vec<Route>, Failure> {
         }
         route.description.clone_from(&section.description);
         route.mime_type.clone_from(&section.mime_type);
+        route.is_shadow = section.shadow;
         routes.push(route);
     }
     Ok(routes)

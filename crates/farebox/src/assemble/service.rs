@@ -12,10 +12,14 @@ use std::time::Duration;
 use farebox_core::clock::{Clock as _, SystemClock};
 use farebox_ledger::{SellerLock, SqliteLedger};
 use farebox_rail_evm::EvmKey;
+use farebox_seller::till::Till;
+use farebox_server::{Connections, Watched};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::keys;
+use super::overseeing::Oversight;
 use crate::config::{DataDir, create_private};
 use crate::failure::Failure;
 
@@ -41,12 +45,12 @@ impl Books {
     }
 }
 
-/// Listens.
-pub(super) async fn bind(wanted: SocketAddr) -> Result<TcpListener, Failure> {
+/// Listens; `flag` chooses another address.
+pub(super) async fn bind(wanted: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
     TcpListener::bind(wanted).await.map_err(|error| {
         Failure::config(
             "listen_failed",
-            format!("cannot listen on {wanted}: {error}; choose another with --listen"),
+            format!("cannot listen on {wanted}: {error}; choose another with {flag}"),
         )
     })
 }
@@ -104,21 +108,38 @@ impl Lease {
 /// Ends when the server has to stop.
 pub(super) type Stopping = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Serves until `stop`, with the watch and the pruning of the ledger beside it, and returns when
-/// all of them have ended.
+/// What runs beside a server.
+pub(super) struct Beside {
+    pub(super) ledger: SqliteLedger,
+    pub(super) oversight: Oversight,
+    pub(super) till: Arc<Till>,
+    pub(super) connections: Connections,
+}
+
+/// Serves until `stop`, with the watch of the till, the pruning of the ledger and the admin server
+/// beside it, and returns when all of them have ended: the admin server last, so that it tells of
+/// the drain.
 ///
 /// # Errors
 /// Exit 1 where one of them broke off.
-pub(super) async fn run<T, W, S>(
+pub(super) async fn run<T, S>(
     stop: impl Future<Output = ()> + Send + 'static,
-    ledger: SqliteLedger,
-    watch: impl FnOnce(Stopping) -> W,
+    beside: Beside,
     serve: impl FnOnce(Stopping) -> S,
 ) -> Result<T, Failure>
 where
-    W: Future<Output = ()> + Send + 'static,
     S: Future<Output = T>,
 {
+    let Beside {
+        ledger,
+        oversight: Oversight {
+            admin,
+            course,
+            files,
+        },
+        till,
+        connections,
+    } = beside;
     let (stopped, stopping) = watch::channel(false);
     let stopping = || -> Stopping {
         let mut stopping = stopping.clone();
@@ -127,16 +148,33 @@ where
             let _ = stopping.wait_for(|stop| *stop).await;
         })
     };
+    let closing = CancellationToken::new();
+    let admin = admin.map(|admin| {
+        let watched = Watched {
+            till: Arc::clone(&till),
+            connections,
+            course: Arc::clone(&course),
+        };
+        let closed = closing.clone();
+        tokio::spawn(admin.serve(watched, closed.cancelled_owned()))
+    });
     let signal = tokio::spawn(async move {
         stop.await;
+        // First, so that whoever asks whether to send more requests hears it before any is refused.
+        course.drain();
         // Nobody may be left to hear it.
         let _ = stopped.send(true);
     });
-    let watcher = tokio::spawn(watch(stopping()));
+    let watched = stopping();
+    let watcher = tokio::spawn(async move { till.watch(watched).await });
     let pruner = tokio::spawn(prune(ledger, stopping()));
     let served = serve(stopping()).await;
     signal.abort();
-    for task in [watcher, pruner] {
+    closing.cancel();
+    let log = files
+        .log
+        .map(|log| tokio::task::spawn_blocking(move || log.close()));
+    for task in [watcher, pruner].into_iter().chain(admin).chain(log) {
         task.await
             .map_err(|why| Failure::internal("server_failed", why.to_string()))?;
     }

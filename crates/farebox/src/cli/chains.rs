@@ -12,7 +12,7 @@ use crate::config::NetworkSection;
 use crate::failure::Failure;
 
 /// Which chains, and who pays for gas.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(super) struct Chains {
     /// Take payments on this chain, for instance eip155:84532; may be repeated
     #[arg(

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::chains::Chains;
-use super::{Globals, doctor, signal};
+use super::{Globals, Listening, doctor, signal};
 use crate::assemble::{self, Entrance, OpenFacilitator, Service};
 use crate::config::{Config, Listen};
 use crate::doctor::Patient;
@@ -55,6 +55,14 @@ pub(super) struct Facilitator {
         hide_env_values = true
     )]
     listen: Option<Listen>,
+    /// Where to answer /healthz, /readyz and /metrics; nowhere by default
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "FAREBOX_ADMIN",
+        hide_env_values = true
+    )]
+    admin: Option<Listen>,
     /// Look whether the facilitator could start and settle, and start nothing
     #[arg(long)]
     check: bool,
@@ -113,16 +121,17 @@ impl Facilitator {
 
     async fn serve(self, globals: &Globals) -> Result<u8, Failure> {
         let stop = signal::stop()?;
+        let changes = signal::changes(globals.config.as_deref())?;
         let facilitator = self.start(globals).await.map_err(Failure::at_start)?;
         let address = facilitator.origin.clone();
         if globals.json {
-            output::json(&json!({"listening": address}))?;
+            output::json(&Listening::new(&address, facilitator.admin_address()))?;
         } else if !globals.quiet {
             output::say(&format!(
                 "farebox: the facilitator is open at {address}; Ctrl-C closes it"
             ));
         }
-        facilitator.serve(stop).await?;
+        facilitator.serve(stop, changes).await?;
         Ok(0)
     }
 
@@ -148,6 +157,7 @@ impl Facilitator {
     fn service(self, config: Config, ledger: PathBuf) -> Result<Service, Failure> {
         let (in_vain, gas_rate) = (config.in_vain(), config.gas_rate());
         let entrance = Entrance::of(&config);
+        let operation = config.operation(self.admin);
         let Config { file, base, .. } = config;
         let written = file.facilitator;
         let references = written.signer.evm.0;
@@ -177,6 +187,7 @@ impl Facilitator {
             limits: written.limits,
             in_vain,
             gas_rate,
+            operation,
             ledger,
         })
     }

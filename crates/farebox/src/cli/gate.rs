@@ -6,11 +6,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::json;
 
 use super::chains::Chains;
-use super::{Globals, doctor, signal};
-use crate::assemble::{self, Entrance, Facilitators, Forwarding, Sale};
+use super::{Globals, Listening, doctor, signal};
+use crate::assemble::{self, Entrance, Facilitators, Forwarding, Reload, Sale};
 use crate::config::{Config, Listen, RouteSection, Settle, Usd};
 use crate::doctor::Patient;
 use crate::failure::Failure;
@@ -35,7 +34,7 @@ Examples:
 const EVERYTHING: &str = "/*";
 
 /// Charge for what is behind this reverse proxy
-#[derive(Args)]
+#[derive(Args, Clone)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Gate {
     /// Sell everything at this server, after the routes of the file
@@ -92,6 +91,14 @@ pub(super) struct Gate {
         hide_env_values = true
     )]
     listen: Option<Listen>,
+    /// Where to answer /healthz, /readyz and /metrics; nowhere by default
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "FAREBOX_ADMIN",
+        hide_env_values = true
+    )]
+    admin: Option<Listen>,
     /// Look whether the gate could open and be paid, and open nothing
     #[arg(long)]
     check: bool,
@@ -108,25 +115,38 @@ impl Gate {
             return self.examine(globals).await;
         }
         let stop = signal::stop()?;
+        // Before it is read, so that no change is missed.
+        let changes = signal::changes(globals.config.as_deref())?;
+        let again = self.clone();
         let gate = self.open(globals).await.map_err(Failure::at_start)?;
         let address = gate.origin.clone();
         if globals.json {
-            output::json(&json!({"listening": address}))?;
+            output::json(&Listening::new(&address, gate.admin_address()))?;
         } else if !globals.quiet {
             output::say(&format!(
                 "farebox: the gate is open at {address}; Ctrl-C closes it"
             ));
         }
-        gate.serve(stop).await?;
+        let globals = globals.clone();
+        let reload = Reload {
+            changes,
+            read: Box::new(move || again.clone().sale_of(&globals)),
+        };
+        gate.serve(stop, Some(reload)).await?;
         Ok(0)
     }
 
     async fn open(self, globals: &Globals) -> Result<assemble::Gate, Failure> {
         let data_dir = globals.data_dir()?;
-        let config = globals.config()?;
-        let ledger = config.ledger_path(&data_dir)?;
-        let sale = self.sale(config, ledger)?;
+        let sale = self.sale_of(globals)?;
         assemble::gate(sale, &data_dir).await
+    }
+
+    /// What is sold, by the file as it is now.
+    fn sale_of(self, globals: &Globals) -> Result<Sale, Failure> {
+        let config = globals.config()?;
+        let ledger = config.ledger_path(&globals.data_dir()?)?;
+        self.sale(config, ledger)
     }
 
     /// Says what would keep the gate from opening, or from being paid.
@@ -144,9 +164,11 @@ impl Gate {
         let file = config.name();
         let (in_vain, cors) = (config.in_vain(), config.cors()?);
         let entrance = Entrance::of(&config);
+        let operation = config.operation(self.admin);
         let Config {
             file: written,
             base,
+            fixed,
             ..
         } = config;
         let facilitators = Facilitators::new(self.facilitator, &written.facilitator, base.clone());
@@ -159,6 +181,9 @@ impl Gate {
         let mut routes = written.route;
         if let (Some(upstream), Some(price)) = (self.upstream, self.price) {
             routes.push(catch_all(upstream, price));
+        }
+        for route in &mut routes {
+            route.shadow |= written.shadow;
         }
         Ok(Sale {
             listen: self.listen.or(written.listen),
@@ -175,8 +200,10 @@ impl Gate {
             routes,
             unmatched: written.unmatched,
             forwarding,
+            operation,
             ledger,
             file,
+            fixed,
         })
     }
 }
@@ -192,5 +219,6 @@ fn catch_all(upstream: String, price: Usd) -> RouteSection {
         max_timeout: None,
         description: None,
         mime_type: None,
+        shadow: false,
     }
 }

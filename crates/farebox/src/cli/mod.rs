@@ -20,6 +20,7 @@ mod wallet;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -179,6 +180,23 @@ fn run(cli: Cli) -> Result<u8, Failure> {
     // A thread that still reads a terminal or a pipe must not keep the process.
     runtime.shutdown_background();
     exit
+}
+
+/// What a server prints with `--json` once it is ready.
+#[derive(Serialize)]
+struct Listening<'a> {
+    listening: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admin: Option<String>,
+}
+
+impl<'a> Listening<'a> {
+    fn new(listening: &'a str, admin: Option<SocketAddr>) -> Self {
+        Self {
+            listening,
+            admin: admin.map(|address| format!("http://{address}")),
+        }
+    }
 }
 
 /// What a failed command prints with `--json`.

@@ -1,11 +1,16 @@
-//! Ctrl-C and SIGTERM: the two ways in which a person or a service manager says stop.
+//! Ctrl-C and SIGTERM: the two ways in which a person or a service manager says stop; SIGHUP, which
+//! asks to read the configuration again, and the look at its file that does so by itself.
 //!
 //! Used by the commands that run until then. The listeners are installed at once, so that a signal
 //! that comes early is not lost. The first lets what has begun come to its end; a second ends the
 //! process at once, which loses nothing that is on record.
 
 use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::time::{Duration, SystemTime};
 
+use crate::assemble::Changes;
 use crate::failure::{EXIT_FAILED, Failure};
 use crate::output;
 
@@ -17,6 +22,90 @@ pub(crate) fn stop() -> Result<impl Future<Output = ()> + Send + 'static, Failur
     listen().map_err(|error| {
         Failure::internal("signals", format!("cannot listen for signals: {error}"))
     })
+}
+
+/// How often the file is looked at. A look costs a microsecond.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// SIGHUP, and a file that is not as it was at this moment.
+///
+/// # Errors
+/// Exit 1 where the system gives no signals.
+pub(crate) fn changes(file: Option<&Path>) -> Result<Box<dyn Changes>, Failure> {
+    let file = file.map(Path::to_path_buf);
+    let seen = file.as_deref().and_then(stamp);
+    let hangup = hangup().map_err(|error| {
+        Failure::internal("signals", format!("cannot listen for signals: {error}"))
+    })?;
+    Ok(Box::new(Watch { file, seen, hangup }))
+}
+
+/// What tells one state of a file from another: when it was written, and how long it is.
+type Stamp = (SystemTime, u64);
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let found = std::fs::metadata(path).ok()?;
+    Some((found.modified().ok()?, found.len()))
+}
+
+struct Watch {
+    file: Option<PathBuf>,
+    seen: Option<Stamp>,
+    hangup: Hangup,
+}
+
+impl Changes for Watch {
+    fn next(&mut self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async move {
+            loop {
+                let is_told = tokio::select! {
+                    () = self.hangup.next() => true,
+                    () = tokio::time::sleep(LOOK_EVERY) => false,
+                };
+                let now = self.file.as_deref().and_then(stamp);
+                // A file that is being replaced may be away for a moment.
+                let has_changed = now.is_some() && now != self.seen;
+                if is_told || has_changed {
+                    self.seen = now;
+                    return;
+                }
+            }
+        })
+    }
+}
+
+#[cfg(unix)]
+struct Hangup(tokio::signal::unix::Signal);
+
+#[cfg(unix)]
+impl Hangup {
+    async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending().await
+        }
+    }
+}
+
+#[cfg(unix)]
+fn hangup() -> std::io::Result<Hangup> {
+    use tokio::signal::unix::{SignalKind, signal};
+    Ok(Hangup(signal(SignalKind::hangup())?))
+}
+
+/// There is no such signal here.
+#[cfg(not(unix))]
+struct Hangup;
+
+#[cfg(not(unix))]
+impl Hangup {
+    async fn next(&mut self) {
+        std::future::pending().await
+    }
+}
+
+#[cfg(not(unix))]
+fn hangup() -> std::io::Result<Hangup> {
+    Ok(Hangup)
 }
 
 #[cfg(unix)]

@@ -28,6 +28,12 @@ pub(crate) struct File {
     /// The origin in offers and receipts, as buyers see it; by default where the gate listens, if that is
     /// loopback. Never taken from a request.
     pub(crate) public_url: Option<String>,
+    /// Where the owner asks how a gate or facilitator does, for instance `127.0.0.1:8403`.
+    pub(crate) admin: Option<Listen>,
+    /// Whether that may be beyond loopback.
+    pub(crate) admin_open: bool,
+    /// How long what was begun may go on after the signal to stop (default `30s`).
+    pub(crate) stop_timeout: Option<Timespan>,
     /// What the gate does with a path that no route matches: `404` (default) or `free`.
     pub(crate) unmatched: Unmatched,
     /// The ledger, `sqlite:PATH`; by default `farebox.db` in the data directory.
@@ -42,12 +48,16 @@ pub(crate) struct File {
     pub(crate) cors: CorsSection,
     /// How long the gate waits for upstreams.
     pub(crate) timeouts: TimeoutsSection,
+    /// Whether no route asks anybody to pay: prices are only counted and logged.
+    pub(crate) shadow: bool,
     /// What is sold; the first route that matches a request is its price.
     pub(crate) route: Vec<RouteSection>,
     /// Who pays.
     pub(crate) wallet: WalletSection,
     /// Limits that a ledger gets when it has none yet; afterwards only `farebox budget set` changes them.
     pub(crate) budget: Option<BudgetSection>,
+    /// Where a line for each request goes, if anywhere.
+    pub(crate) log: Option<LogSection>,
     /// What agents may reach.
     pub(crate) policy: PolicySection,
     /// What a caller may make a server do in vain each second; 429 over it. The usual is for callers from other
@@ -81,6 +91,27 @@ pub(crate) struct CertificateSection {
     pub(crate) cert: String,
     /// As in `tls`.
     pub(crate) key: String,
+}
+
+/// The request log.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LogSection {
+    /// How a line is written: `text` (default) or `json`.
+    pub(crate) format: LogFormat,
+    /// The file that lines are added to; without it they go to stderr.
+    pub(crate) file: Option<String>,
+}
+
+/// How a line of the request log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people: `key=value`.
+    #[default]
+    Text,
+    /// For programs: one JSON object.
+    Json,
 }
 
 /// What happens to a request that no route matches.
@@ -280,6 +311,9 @@ pub(crate) struct RouteSection {
     /// Media type of the answer.
     #[serde(default)]
     pub(crate) mime_type: Option<String>,
+    /// Whether the price is only counted and logged, and nobody is asked to pay.
+    #[serde(default)]
+    pub(crate) shadow: bool,
 }
 
 /// When the money moves.

@@ -9,7 +9,6 @@ use super::{ConfigFault, line_of};
 
 /// Dotted keys and what they are for; `*` stands for any name or any element.
 const LATER: &[(&str, &str)] = &[
-    ("admin", "the admin listener"),
     ("limits.open_invoices", "Lightning"),
     ("limits.open_invoices_per_prefix", "Lightning"),
     ("l402", "Lightning and L402"),

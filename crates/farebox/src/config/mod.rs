@@ -8,12 +8,14 @@ mod file;
 mod later;
 mod values;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub(crate) use data_dir::{DataDir, create_private};
 pub(crate) use file::{
-    AssetSection, FacilitatorLimits, FacilitatorSection, Final, NetworkSection, RouteSection,
-    Settle, TimeoutsSection, TlsSection, Unmatched,
+    AssetSection, FacilitatorLimits, FacilitatorSection, Final, LogFormat, NetworkSection,
+    RouteSection, Settle, TimeoutsSection, TlsSection, Unmatched,
 };
 pub(crate) use values::{Listen, Timespan, Usd};
 
@@ -28,6 +30,30 @@ use file::File;
 
 /// The prefix of the only store there is.
 const SQLITE: &str = "sqlite:";
+/// Keys that a running gate takes over when its file changes.
+const RELOADED: [&str; 5] = ["route", "unmatched", "limits", "cors", "shadow"];
+
+/// How a gate or facilitator is looked after.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Operation {
+    /// Where the admin server listens; `None` is nowhere.
+    pub(crate) admin: Option<SocketAddr>,
+    /// Whether that may be beyond loopback.
+    pub(crate) admin_open: bool,
+    /// How long what was begun may go on after the stop.
+    pub(crate) stop_timeout: Option<Duration>,
+    /// Where a line for each request goes, if anywhere.
+    pub(crate) log: Option<RequestLogPlan>,
+}
+
+/// The request log.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestLogPlan {
+    /// How a line is written.
+    pub(crate) format: LogFormat,
+    /// The file that it is added to; `None` is stderr.
+    pub(crate) file: Option<PathBuf>,
+}
 
 /// A configuration file and where it lies; without `--config`, an empty one in the current folder.
 pub(crate) struct Config {
@@ -37,6 +63,8 @@ pub(crate) struct Config {
     pub(crate) path: Option<PathBuf>,
     /// What relative paths are relative to.
     pub(crate) base: PathBuf,
+    /// What stood in the file and needs a restart to change.
+    pub(crate) fixed: toml::Table,
 }
 
 impl Config {
@@ -50,6 +78,7 @@ impl Config {
                 file: File::default(),
                 path: None,
                 base: PathBuf::new(),
+                fixed: toml::Table::new(),
             });
         };
         let text = std::fs::read_to_string(path).map_err(|error| {
@@ -64,6 +93,7 @@ impl Config {
             file,
             path: Some(path.to_path_buf()),
             base,
+            fixed: fixed_part(&text),
         })
     }
 
@@ -143,6 +173,19 @@ impl Config {
         rate.map(|rate| rate.fixed.0)
     }
 
+    /// How a gate or facilitator is looked after; a flag outranks the file.
+    pub(crate) fn operation(&self, admin: Option<Listen>) -> Operation {
+        Operation {
+            admin: admin.or(self.file.admin).map(|listen| listen.0),
+            admin_open: self.file.admin_open,
+            stop_timeout: self.file.stop_timeout.map(|span| span.0),
+            log: self.file.log.as_ref().map(|log| RequestLogPlan {
+                format: log.format,
+                file: log.file.as_ref().map(|file| self.base.join(file)),
+            }),
+        }
+    }
+
     /// Private networks that agents may reach.
     ///
     /// # Errors
@@ -183,6 +226,13 @@ impl ConfigFault {
         };
         Failure::config(self.code, format!("{place}: {}", self.message))
     }
+}
+
+/// The part of a file, which has been read before, that a running server does not take over.
+fn fixed_part(text: &str) -> toml::Table {
+    let mut table: toml::Table = toml::from_str(text).unwrap_or_default();
+    table.retain(|key, _| !RELOADED.contains(&key));
+    table
 }
 
 /// Reads the text of a configuration file.

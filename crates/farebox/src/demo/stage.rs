@@ -17,7 +17,7 @@ use super::net::{Net, Options};
 use super::report::Teller;
 use super::steps;
 use crate::assemble::{self, Entrance, Facilitators, Forwarding, GasKeys, Sale};
-use crate::config::{Config, DataDir, Listen, RouteSection, Settle, Unmatched, Usd};
+use crate::config::{Config, DataDir, Listen, Operation, RouteSection, Settle, Unmatched, Usd};
 use crate::failure::Failure;
 
 /// Who buys: somebody with limits of its own, and without private addresses but those allowed.
@@ -87,10 +87,11 @@ impl Stage {
         let gate = assemble::gate(sale(seller, &data_dir, &api.url())?, &data_dir).await?;
         let address = gate.origin.clone();
         let (close, closing) = oneshot::channel();
-        let closed = tokio::spawn(gate.serve(async {
+        let stop = async {
             // An error means that the stage is gone, which closes the gate too.
             let _ = closing.await;
-        }));
+        };
+        let closed = tokio::spawn(gate.serve(stop, None));
         let config = Config::load(Some(&dir.path().join("buyer.toml")))?;
         let buyer_ledger = assemble::ledger(&config, &data_dir).await?;
         buyer_ledger.set_budget(Some(AGENT), AGENT_LIMITS).await?;
@@ -139,6 +140,7 @@ fn sale(config: Config, data_dir: &DataDir, upstream: &str) -> Result<Sale, Fail
         max_timeout: None,
         description: None,
         mime_type: Some("application/json".to_owned()),
+        shadow: false,
     });
     let listen: Listen = "127.0.0.1:0"
         .parse()
@@ -163,5 +165,7 @@ fn sale(config: Config, data_dir: &DataDir, upstream: &str) -> Result<Sale, Fail
         routes: routes.into(),
         unmatched: Unmatched::NotFound,
         forwarding: Forwarding::default(),
+        operation: Operation::default(),
+        fixed: toml::Table::new(),
     })
 }

@@ -30,7 +30,6 @@ fn an_unknown_key_is_refused_with_its_name_and_line() {
 #[test]
 fn keys_of_later_releases_are_refused_by_name() {
     let rows = [
-        ("admin = \"127.0.0.1:8403\"", "admin"),
         ("[limits]\nopen_invoices = 1", "limits"),
         ("[l402]\nmaster_key = \"file:k\"", "l402"),
         ("[rates]\n\"BTC/USD\" = { fixed = \"60000\" }", "rates"),

@@ -15,6 +15,7 @@ mod gate;
 mod help;
 mod man;
 mod market;
+mod operations;
 mod packaging;
 mod payments;
 mod readme;

@@ -185,12 +185,17 @@ impl Market {
 
     /// Sells by routes; `{upstream}` in them is filled in.
     pub(crate) fn with_routes(routes: &str) -> Self {
+        Self::with_file("", routes)
+    }
+
+    /// The same with other keys before those that devnet writes.
+    pub(crate) fn with_file(keys: &str, routes: &str) -> Self {
         let user = User::new();
         let net = user.devnet();
         let upstream = Upstream::start();
         let routes = routes.replace("{upstream}", &upstream.url());
         let head = user.read("net/seller.toml");
-        user.write("net/shop.toml", &format!("{head}\n{routes}"));
+        user.write("net/shop.toml", &format!("{keys}\n{head}\n{routes}"));
         let gate = user.start(&[
             "gate",
             "--config",

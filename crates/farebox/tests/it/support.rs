@@ -180,13 +180,24 @@ impl Running {
         self.child.id()
     }
 
-    /// Sends SIGINT, as Ctrl-C does, and waits for the end.
+    /// Sends a signal.
     #[cfg(unix)]
-    pub(crate) fn interrupt(mut self) -> (i32, String) {
+    pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill")
-            .args(["-INT", &self.pid().to_string()])
+            .args([&format!("-{name}"), &self.pid().to_string()])
             .status();
         assert!(sent.expect("kill starts").success());
+    }
+
+    /// Sends SIGINT, as Ctrl-C does, and waits for the end.
+    #[cfg(unix)]
+    pub(crate) fn interrupt(self) -> (i32, String) {
+        self.signal("INT");
+        self.wait()
+    }
+
+    /// Waits for its end: exit code and what it has said.
+    pub(crate) fn wait(mut self) -> (i32, String) {
         let status = self.child.wait().expect("it ends");
         let stderr = self
             .stderr

@@ -15,12 +15,17 @@ mod luck;
 #[path = "../it/market.rs"]
 mod market;
 mod payee;
+#[cfg(unix)]
+#[path = "../it/operations/payers.rs"]
+mod payers;
 #[allow(
     dead_code,
     reason = "shared with the tests in it/, which use all of it"
 )]
 #[path = "../it/support.rs"]
 mod support;
+#[cfg(unix)]
+mod under_load;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -124,7 +124,6 @@ impl Admin {
     /// Answers until `shutdown`.
     pub async fn serve(self, watched: Watched, shutdown: impl Future<Output = ()>) {
         let limits = Limits {
-            connections: CONNECTIONS_MAX,
             head: IDLE,
             stall: STALL,
             drain: DRAIN,

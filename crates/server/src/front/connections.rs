@@ -41,8 +41,6 @@ const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
 /// What the accept loop needs to know.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Connections at the same time; more are turned away.
-    pub(crate) connections: usize,
     /// How long a client may take to open a connection, to send a head, and how long it may stay
     /// idle between two.
     pub(crate) head: Duration,
@@ -111,7 +109,7 @@ where
     );
     let redirecting = async {
         if let Some(redirect) = entrance.redirect {
-            serve_redirect(redirect, limits, &front, &stop).await;
+            serve_redirect(redirect, limits, connections.max, &front, &stop).await;
         }
     };
     let reloading = async {
@@ -127,6 +125,7 @@ where
 async fn serve_redirect(
     redirect: Redirect,
     limits: Limits,
+    connections_max: usize,
     front: &FrontDoor,
     stop: &CancellationToken,
 ) {
@@ -139,7 +138,7 @@ async fn serve_redirect(
         let answer = redirect::answer(&to, &request);
         async move { answer }
     };
-    let own = Connections::new(limits.connections);
+    let own = Connections::new(connections_max);
     serve_on(
         (redirect.listener, &own),
         limits,

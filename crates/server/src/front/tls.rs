@@ -144,17 +144,22 @@ impl Tls {
         }
     }
 
+    /// Reads the files anew if they have changed, and says in the log what came of it.
+    pub async fn look(&self) {
+        match self.reload().await {
+            Ok(false) => {}
+            Ok(true) => tracing::info!("certificates were read anew"),
+            Err(error) => {
+                tracing::error!(%error, "new certificates cannot be used; the old ones stay");
+            }
+        }
+    }
+
     /// Looks at the files now and then, for ever.
     pub(super) async fn watch(&self) {
         loop {
             tokio::time::sleep(self.look_every).await;
-            match self.reload().await {
-                Ok(false) => {}
-                Ok(true) => tracing::info!("certificates were read anew"),
-                Err(error) => {
-                    tracing::error!(%error, "new certificates cannot be used; the old ones stay");
-                }
-            }
+            self.look().await;
         }
     }
 
