@@ -103,17 +103,22 @@ async fn an_answer_means_that_others_can_see_it() {
     }
 }
 
-#[tokio::test]
-async fn a_full_disk_is_an_error_and_keeps_what_was_acknowledged() {
-    let folder = TempDir::new().expect("a folder");
-    let connection = ledger(&folder);
+/// A ledger on a disk with so many free pages.
+fn with_room_for(folder: &TempDir, free: i64) -> Connection {
+    let connection = ledger(folder);
     let pages: i64 = connection
         .pragma_query_value(None, "page_count", |row| row.get(0))
         .expect("a size");
     connection
-        .pragma_update(None, "max_page_count", pages + 4)
+        .pragma_update(None, "max_page_count", pages + free)
         .expect("a small disk");
-    let writer = start(connection).expect("a thread");
+    connection
+}
+
+#[tokio::test]
+async fn a_full_disk_is_an_error_and_keeps_what_was_acknowledged() {
+    let folder = TempDir::new().expect("a folder");
+    let writer = start(with_room_for(&folder, 4)).expect("a thread");
     let mut acknowledged = Vec::new();
     let error = loop {
         let name = format!("{:03}{}", acknowledged.len(), "x".repeat(1000));
@@ -134,14 +139,7 @@ async fn a_full_disk_is_an_error_and_keeps_what_was_acknowledged() {
 #[tokio::test]
 async fn a_full_disk_leaves_books_that_add_up_and_can_be_written_again() {
     let folder = TempDir::new().expect("a folder");
-    let connection = ledger(&folder);
-    let pages: i64 = connection
-        .pragma_query_value(None, "page_count", |row| row.get(0))
-        .expect("a size");
-    connection
-        .pragma_update(None, "max_page_count", pages + 8)
-        .expect("a small disk");
-    let writer = start(connection).expect("a thread");
+    let writer = start(with_room_for(&folder, 8)).expect("a thread");
     let sell = |name: String| writer.run(move |books| seller::claim(books, kit::claim(&name, 5)));
     let mut acknowledged = 0_i64;
     let error = loop {

@@ -1,5 +1,6 @@
 //! Nodes, clocks, tokens and gas keys.
 
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use alloy_primitives::U256;
@@ -12,6 +13,19 @@ use crate::support::Running;
 /// The chain tells nobody when a transaction comes: a moment between two looks.
 fn look_again() {
     std::thread::sleep(Duration::from_millis(5));
+}
+
+/// Starts a command on a chain that mines nothing; it has led to a transaction then.
+fn run_until_it_waits(shop: &Shop, arguments: &[&str]) -> Child {
+    let mut command = shop.user.command(arguments);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("farebox starts");
+    while shop.net.waiting_transactions() == 0 {
+        let has_ended = child.try_wait().expect("it runs").is_some();
+        assert!(!has_ended, "nothing was sent");
+        look_again();
+    }
+    child
 }
 
 /// Where nobody listens.
@@ -191,21 +205,8 @@ fn a_gas_key_without_money_is_an_error_and_one_with_little_a_warning() {
 fn a_transaction_that_gets_into_no_block_is_stuck() {
     let shop = Shop::open();
     shop.net.hold_mining();
-    let mut deploy =
-        shop.user
-            .command(&["facilitator", "deploy-settler", "--config", "seller.toml"]);
-    let mut child = deploy
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .expect("farebox starts");
-    while shop.net.waiting_transactions() == 0 {
-        assert!(
-            child.try_wait().expect("it runs").is_none(),
-            "it has not sent anything"
-        );
-        look_again();
-    }
+    let deploy = ["facilitator", "deploy-settler", "--config", "seller.toml"];
+    let mut child = run_until_it_waits(&shop, &deploy);
     child.kill().expect("it is ours");
     child.wait().expect("it ends");
     let diagnosis = shop.diagnosis();
@@ -246,21 +247,7 @@ fn a_transaction_that_the_node_has_dropped_is_missing() {
     ]);
     shop.net.hold_mining();
     let url = format!("{}/ok", gate.text("/listening"));
-    let mut fetch = shop
-        .user
-        .command(&["fetch", "--config", "buyer.toml", &url]);
-    let mut fetch = fetch
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .expect("farebox starts");
-    while shop.net.waiting_transactions() == 0 {
-        assert!(
-            fetch.try_wait().expect("it runs").is_none(),
-            "it waits for its answer"
-        );
-        look_again();
-    }
+    let mut fetch = run_until_it_waits(&shop, &["fetch", "--config", "buyer.toml", &url]);
     drop(gate);
     fetch.wait().expect("it ends");
     for hash in shop.net.waiting_hashes() {
