@@ -10,7 +10,6 @@ use crate::repo;
 /// One long job: its name, and which tests of which target it is.
 struct Job {
     name: &'static str,
-    package: &'static str,
     target: &'static str,
     tests: &'static [&'static str],
 }
@@ -21,28 +20,24 @@ const JOBS: [Job; 4] = [
     // the chain after each.
     Job {
         name: "kills",
-        package: "farebox",
         target: "soak",
         tests: &["budget::", "gate::", "facilitator::"],
     },
     // Forged signatures at every door: no line in the books, no call to a node, and the neighbours are served.
     Job {
         name: "flood",
-        package: "farebox",
         target: "soak",
         tests: &["flood::"],
     },
     // Reloads and a drain of a gate while hundreds pay and stream: no broken stream, no lost payment.
     Job {
         name: "operations",
-        package: "farebox",
         target: "soak",
         tests: &["under_load::"],
     },
     // Random sequences of requests against a whole gate: nothing unpaid, nothing twice, and even books after each.
     Job {
         name: "sequences",
-        package: "farebox-server",
         target: "it",
         tests: &["sequence_runs::"],
     },
@@ -98,8 +93,8 @@ fn run_job(job: &Job, seed: u64, request: &Request) -> Result<(), String> {
     let status = command
         .args([
             "test",
-            "-p",
-            job.package,
+            // With the features of `cargo test --workspace`, so that nothing is built a second time.
+            "--workspace",
             "--test",
             job.target,
             "--",
