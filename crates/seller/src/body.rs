@@ -14,6 +14,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 
+use crate::headers;
 use crate::till::{Seat, Till};
 
 /// The digest of a request's body, known once the body has been read to its end.
@@ -216,7 +217,11 @@ impl HttpBody for PaidBody {
         match &frame {
             None => self.is_ended = true,
             Some(Err(_)) => self.is_broken = true,
-            Some(Ok(_)) => {}
+            // A call of gRPC that fails midway says so in its trailers.
+            Some(Ok(frame)) => {
+                let trailers = frame.trailers_ref();
+                self.is_broken |= trailers.is_some_and(headers::says_that_grpc_failed);
+            }
         }
         Poll::Ready(frame)
     }

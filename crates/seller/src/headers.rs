@@ -47,6 +47,8 @@ const MEANT_WITH_HYPHENS: [&str; 5] = [
 /// Our own.
 const OWN_PREFIX: &str = "farebox-";
 
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
 /// What shared caches believe before Cache-Control (RFC 9213, Edge Architecture, nginx).
 const FOR_SHARED_CACHES: [&str; 2] = ["surrogate-control", "x-accel-expires"];
 /// `CDN-Cache-Control` and what vendors put in front of it.
@@ -92,6 +94,13 @@ pub(crate) fn strip(headers: &mut HeaderMap) {
 #[must_use]
 pub fn is_payment_header(name: &str) -> bool {
     PAYMENT_HEADERS.contains(&name) || name.starts_with(OWN_PREFIX)
+}
+
+/// Whether a head or trailers hold the outcome of a call of gRPC, and it is not good.
+pub(crate) fn says_that_grpc_failed(headers: &HeaderMap) -> bool {
+    headers
+        .get(&GRPC_STATUS)
+        .is_some_and(|status| status.as_bytes() != b"0")
 }
 
 /// Looks at each name once: most requests have nothing that must go, and names are cheaper to

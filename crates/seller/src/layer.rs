@@ -31,7 +31,7 @@ use crate::redeem::{self, Visit};
 use crate::shop::{OpenRoute, Shop};
 use crate::{cors, headers, path};
 
-pub use crate::redeem::PaidBy;
+pub use crate::redeem::{Paid, PaidBy};
 
 /// The headers that a request may be paid in, one for each version of x402.
 const CREDENTIALS: [(Version, HeaderName); 2] = [

@@ -37,6 +37,11 @@ const REPEAT_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 #[derive(Clone, Debug)]
 pub struct PaidBy(pub PaymentId);
 
+/// Marks a request that is paid for, or is about to be: an extension that what is behind sees. Such a
+/// one is sent to nobody twice.
+#[derive(Clone, Copy, Debug)]
+pub struct Paid;
+
 /// A request with a credential, and what it is for.
 pub(crate) struct Visit {
     pub(crate) shop: Arc<Shop>,
@@ -50,9 +55,10 @@ pub(crate) async fn collect(visit: Visit, inner: Inner) -> Result<Response<Body>
     let Visit {
         shop,
         open,
-        request,
+        mut request,
         credential,
     } = visit;
+    request.extensions_mut().insert(Paid);
     let meter = Meter::new(&shop, request.extensions().get().copied());
     let Found {
         rail,
@@ -343,9 +349,10 @@ impl Case {
     }
 }
 
-/// Whether an answer is worth its price.
+/// Whether an answer is worth its price. gRPC says with 200 that a call has failed: in the head where
+/// that is all there is to say.
 fn is_good(answer: &Response<Body>) -> bool {
-    answer.status().as_u16() < 400
+    answer.status().as_u16() < 400 && !headers::says_that_grpc_failed(answer.headers())
 }
 
 /// What follows 101 is no body: the price bought its opening.

@@ -6,6 +6,7 @@
 mod bell;
 mod current;
 mod dial;
+mod grpc;
 mod headers;
 mod lane;
 mod pool;
@@ -211,13 +212,17 @@ async fn answer(
     extensions.insert(ClientAddress(client.address));
     // For the proxy, which tells upstreams.
     extensions.insert(client);
-    let answer = match refusal(&request) {
+    let is_grpc = grpc::is_call(&request);
+    let mut answer = match refusal(&request) {
         Some(refusal) => refusal,
         None => match service.call(request).await {
             Ok(answer) => answer,
             Err(never) => match never {},
         },
     };
+    if is_grpc {
+        grpc::explain(&mut answer);
+    }
     if let Some(line) = line {
         line.end(&answer);
     }

@@ -28,6 +28,6 @@ pub use front::FrontDoor;
 pub use front::connections::Connections;
 pub use front::redirect::Redirect;
 pub use front::tls::{Tls, TlsError, TlsFiles};
-pub use gateway::upstream::{Upstream, UpstreamError, Upstreams};
+pub use gateway::upstream::{Timeouts, Upstream, UpstreamError, Upstreams};
 pub use gateway::{Gateway, GatewayError, GatewayOptions, Reloader};
 pub use request_log::{RequestLine, RequestLog};

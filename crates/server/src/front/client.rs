@@ -34,6 +34,8 @@ pub(crate) struct Client {
     pub(crate) address: IpAddr,
     /// Whether `peer` is a trusted proxy: what it says about the client may be passed on.
     pub(crate) is_peer_trusted: bool,
+    /// Whether it names somebody, and its headers do not contradict each other.
+    pub(crate) is_named: bool,
     /// Whether the connection to us is over TLS.
     pub(crate) is_tls: bool,
 }
@@ -42,14 +44,15 @@ impl Arrival {
     /// Who asks, in a request with these headers.
     pub(super) fn client(&self, headers: &HeaderMap, front: &FrontDoor) -> Client {
         let peer = self.peer.ip();
-        let address = match self.is_peer_trusted {
-            true => believed(headers, front).unwrap_or(peer),
-            false => peer,
+        let named = match self.is_peer_trusted {
+            true => believed(headers, front),
+            false => None,
         };
         Client {
             peer: self.peer,
-            address,
+            address: named.unwrap_or(peer),
             is_peer_trusted: self.is_peer_trusted,
+            is_named: named.is_some(),
             is_tls: self.is_tls,
         }
     }

@@ -16,6 +16,10 @@ fn front() -> FrontDoor {
 
 /// The address that is believed when `peer` sends these headers.
 fn address(peer: &str, headers: &[(&str, &str)]) -> String {
+    client(peer, headers).address.to_string()
+}
+
+fn client(peer: &str, headers: &[(&str, &str)]) -> Client {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
         let name: HeaderName = name.parse().unwrap();
@@ -28,7 +32,7 @@ fn address(peer: &str, headers: &[(&str, &str)]) -> String {
         is_peer_trusted: front.trusts(peer),
         is_tls: false,
     };
-    arrival.client(&map, &front).address.to_string()
+    arrival.client(&map, &front)
 }
 
 #[test]
@@ -119,6 +123,8 @@ fn two_headers_that_differ_are_both_disbelieved() {
         ("x-forwarded-for", "198.51.100.9"),
     ];
     assert_eq!(address("10.0.0.1", &differ), "10.0.0.1");
+    assert!(client("10.0.0.1", &same).is_named && !client("10.0.0.1", &differ).is_named);
+    assert!(!client("192.0.2.1", &same).is_named);
 }
 
 proptest! {

@@ -81,6 +81,8 @@ where
         .timer(OneTimer::new())
         .header_read_timeout(limits.head)
         .max_buf_size(HEAD_BYTES_MAX)
+        // The buffer alone lets a head through that one read has made longer.
+        .max_header_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
         .serve_connection(TokioIo::new(Impatient::new(stream, limits.stall)), service)
         .with_upgrades();

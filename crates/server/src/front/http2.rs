@@ -109,6 +109,10 @@ pub(super) async fn serve<A, F>(
 }
 
 fn builder(streams: &Streams) -> http2::Builder<Streams> {
+    // h2 refuses from this size on.
+    let head_bytes = u32::try_from(HEAD_BYTES_MAX)
+        .unwrap_or(u32::MAX)
+        .saturating_add(1);
     let mut builder = http2::Builder::new(streams.clone());
     builder
         .timer(TokioTimer::new())
@@ -116,7 +120,7 @@ fn builder(streams: &Streams) -> http2::Builder<Streams> {
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_send_buf_size(SEND_BYTES_MAX)
-        .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
+        .max_header_list_size(head_bytes)
         .header_table_size(HEADER_TABLE_BYTES)
         .max_pending_accept_reset_streams(EARLY_RESETS_MAX)
         .max_local_error_reset_streams(OUR_RESETS_MAX)

@@ -39,7 +39,8 @@ use self::plain::Fault;
 use self::tls::Tls;
 
 /// Bytes of a request's head: twice the largest payment header that is read. More is answered
-/// with 431.
+/// with 431. In HTTP/1.1 every byte counts, to the end of the empty line; in HTTP/2 names, values and
+/// 32 bytes for each header (RFC 9113 §6.5.2).
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Header lines of a request.
 const HEADERS_MAX: usize = 100;

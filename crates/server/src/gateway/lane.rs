@@ -59,6 +59,8 @@ pub(super) struct Left {
 pub(super) enum Unanswered {
     /// The connection had ended before anything was sent; here is the request.
     Unsent(Box<Request<Body>>, hyper::Error),
+    /// It was sent, and the upstream says that it has done nothing with it; here it is once more.
+    NotBegun(Box<Request<Body>>, hyper::Error),
     /// Something may have been sent.
     Failed(hyper::Error),
     /// It is too late.

@@ -2,8 +2,9 @@
 //!
 //! Called by the proxy. Over HTTP/1.1 a connection carries one request at a time (`lane`), over
 //! HTTP/2 many (`trunk`). A request that was not sent, because the connection that was kept for it
-//! had just been closed, goes to another one; a request of which a byte may have left is never
-//! repeated.
+//! had just been closed, goes to another one. One of which a byte may have left is repeated once, if
+//! the upstream says in HTTP/2 that it has done nothing with it, and if it is not paid for; nothing
+//! else ever is.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,7 +33,7 @@ const IDLE_MAX: usize = 512;
 /// back meanwhile, which with a quick upstream is most of them. Each has 30 KiB of buffers.
 const OPENING_MAX: usize = 32;
 
-/// How often a request goes to another connection of HTTP/2, where nothing was done with it.
+/// How often a request goes to another connection of HTTP/2, where nothing of it was sent.
 const ELSEWHERE_MAX: usize = 3;
 
 /// The connections to one upstream.
@@ -105,9 +106,9 @@ impl Pool {
         self.speech != Speech::Http2
     }
 
-    /// How long a body may be silent.
-    pub(super) fn idle_limit(&self) -> Duration {
-        self.patience.idle
+    /// How long its upstream may take.
+    pub(super) fn patience(&self) -> Patience {
+        self.patience
     }
 
     /// Sends a request, whose target is in origin form and whose Host is set; gives the answer when
@@ -118,6 +119,7 @@ impl Pool {
         deadline: Instant,
     ) -> Result<Response<Body>, Failed> {
         let mut elsewhere = 0;
+        let mut is_second = false;
         loop {
             let carrier = match self.kept() {
                 Some(carrier) => carrier,
@@ -142,6 +144,10 @@ impl Pool {
             };
             request = match answered {
                 Unanswered::Unsent(request, _) if may_go_elsewhere => *request,
+                Unanswered::NotBegun(request, _) if !is_second => {
+                    is_second = true;
+                    *request
+                }
                 why => return Err(why.into()),
             }
         }
@@ -276,7 +282,9 @@ impl Pool {
 impl From<Unanswered> for Failed {
     fn from(why: Unanswered) -> Self {
         match why {
-            Unanswered::Unsent(_, error) | Unanswered::Failed(error) => Self::Broken(error),
+            Unanswered::Unsent(_, error)
+            | Unanswered::NotBegun(_, error)
+            | Unanswered::Failed(error) => Self::Broken(error),
             Unanswered::Late => Self::Late,
         }
     }

@@ -12,7 +12,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
-use farebox_seller::ClientAddress;
 use farebox_seller::answer::problem;
 use farebox_seller::layer::MatchedRoute;
 use http::uri::PathAndQuery;
@@ -24,6 +23,7 @@ use super::headers;
 use super::pool::{self, Failed, Pool};
 use super::switch;
 use super::upstream::{Upstream, UpstreamError};
+use crate::front::client::Client;
 use crate::front::tunnel::Tunnel;
 
 /// How long an upstream may take.
@@ -35,6 +35,19 @@ pub(crate) struct Patience {
     pub(crate) head: Duration,
     /// While nothing of a body comes, or nothing moves after a 101.
     pub(crate) idle: Duration,
+}
+
+impl Patience {
+    /// The same, but for what is said of `upstream` alone.
+    fn with(self, upstream: &Upstream) -> Self {
+        let own = upstream.timeouts();
+        let or = |own: Option<u64>, usual| own.map_or(usual, Duration::from_millis);
+        Self {
+            connect: or(own.connect_ms, self.connect),
+            head: or(own.head_ms, self.head),
+            idle: or(own.idle_ms, self.idle),
+        }
+    }
 }
 
 /// Sends requests to upstreams.
@@ -49,7 +62,6 @@ struct Shared {
     unmatched: Option<Target>,
     /// Every upstream once.
     known: Vec<(Upstream, Target)>,
-    patience: Patience,
 }
 
 /// An upstream and the connections to it, which all routes to it share.
@@ -80,7 +92,7 @@ impl Proxy {
                     Some(kept) => kept,
                     None => Target {
                         host: upstream.host(),
-                        pool: Pool::new(upstream, patience)?,
+                        pool: Pool::new(upstream, patience.with(upstream))?,
                     },
                 };
                 known.push((upstream.clone(), target));
@@ -92,7 +104,6 @@ impl Proxy {
                 by_index: by_index.iter().filter_map(target).collect(),
                 unmatched: unmatched.and_then(target),
                 known,
-                patience,
             }),
         })
     }
@@ -127,6 +138,9 @@ impl Shared {
             let path = request.uri().path_and_query().cloned();
             *request.uri_mut() = Uri::from(path.unwrap_or(PathAndQuery::from_static("/")));
         }
+        let wants_trailers = headers::takes_trailers(request.headers());
+        // In HTTP/2 they need no announcement, and nothing stands in their way.
+        let takes_trailers = wants_trailers || request.version() == Version::HTTP_2;
         *request.version_mut() = Version::HTTP_11;
         let leaving = switch::asked(&mut request);
         if leaving.is_some() && !target.pool.may_leave() {
@@ -136,20 +150,26 @@ impl Shared {
                 "the server behind this seller has no WebSockets",
             );
         }
-        let peer = request.extensions().get().map(|ClientAddress(ip)| *ip);
-        headers::for_upstream(request.headers_mut(), peer, &target.host);
+        let client = request.extensions().get::<Client>().copied();
+        headers::for_upstream(request.headers_mut(), client.as_ref(), &target.host);
         let now = Instant::now();
-        let deadline = now.checked_add(self.patience.head).unwrap_or(now);
+        let patience = target.pool.patience();
+        let deadline = now.checked_add(patience.head).unwrap_or(now);
         let answer = match leaving {
-            None => target.pool.send(request, deadline).await,
+            None => {
+                if wants_trailers {
+                    headers::say_trailers(request.headers_mut());
+                }
+                target.pool.send(request, deadline).await
+            }
             Some(client) => {
-                let idle = self.patience.idle;
                 // Apart from the rest: few requests need its room.
-                Box::pin(switch::send(&target.pool, request, deadline, client, idle)).await
+                let sending = switch::send(&target.pool, request, deadline, client, patience.idle);
+                Box::pin(sending).await
             }
         };
         match answer {
-            Ok(answer) => passed_on(answer),
+            Ok(answer) => passed_on(answer, takes_trailers),
             Err(failed) => refusal_for(&failed),
         }
     }
@@ -163,8 +183,8 @@ impl Shared {
 }
 
 /// An upstream's answer, fit for the client.
-fn passed_on(mut answer: Response<Body>) -> Response<Body> {
-    headers::strip_hop_by_hop(answer.headers_mut());
+fn passed_on(mut answer: Response<Body>, takes_trailers: bool) -> Response<Body> {
+    headers::for_client(answer.headers_mut(), takes_trailers);
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
         if answer.extensions().get::<Tunnel>().is_none() {
             // Nobody asked for this, and what follows would not be HTTP.

@@ -1,4 +1,5 @@
-//! Bodies of answers may go on for as long as they like, but not be silent for ever.
+//! Bodies of answers may go on for as long as they like, but not be silent for ever, and their trailers
+//! say nothing that a header of the gate's own says.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -7,6 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
+
+use super::headers;
 
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -48,6 +51,17 @@ impl<B> Patient<B> {
     }
 }
 
+/// The same frame; in trailers, without what is no trailer.
+fn without_headers(frame: Frame<Bytes>) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(mut trailers) => {
+            headers::strip_trailers(&mut trailers);
+            Frame::trailers(trailers)
+        }
+        Err(frame) => frame,
+    }
+}
+
 impl<B> HttpBody for Patient<B>
 where
     B: HttpBody<Data = Bytes> + Unpin,
@@ -64,7 +78,10 @@ where
         match frame {
             Poll::Ready(frame) => {
                 self.is_waiting = false;
-                Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+                Poll::Ready(frame.map(|frame| match frame {
+                    Ok(frame) => Ok(without_headers(frame)),
+                    Err(error) => Err(error.into()),
+                }))
             }
             Poll::Pending if self.is_too_late(cx) => Poll::Ready(Some(Err(Silent.into()))),
             Poll::Pending => Poll::Pending,

@@ -102,7 +102,7 @@ impl Streamed {
     }
 
     fn into_body(self) -> Body {
-        let idle = self.pool.idle_limit();
+        let idle = self.pool.patience().idle;
         Body::new(Patient::new(self, idle))
     }
 

@@ -3,7 +3,8 @@
 //! Called by the pool. A trunk has a task of its own that drives it, unlike [`super::lane`]. A request
 //! goes elsewhere only where the upstream cannot have seen it, or says that it has done nothing with
 //! it: a stream that it refuses, or one beyond the last of its orderly goodbye; and then only a
-//! request without a body, because what was read of a body is gone.
+//! request without a body, because what was read of a body is gone, and none that is paid for: its
+//! upstream is not believed where a lie would run it twice for one price.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -14,7 +15,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::header::{HOST, TE};
+use farebox_seller::layer::Paid;
+use http::header::{CONNECTION, HOST, TE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Request, Response, Uri, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -26,6 +28,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::dial::Stream;
+use super::headers;
 use super::lane::Unanswered;
 use super::silence::{BoxError, Patient};
 
@@ -137,11 +140,13 @@ impl Seat {
         deadline: Instant,
         idle: Duration,
     ) -> Result<Response<Body>, Unanswered> {
-        let again = request
-            .body()
-            .is_end_stream()
-            .then(|| without_body(&request));
+        let has_body = !request.body().is_end_stream();
+        let is_paid = request.extensions().get::<Paid>().is_some();
+        let again = (!has_body && !is_paid).then(|| without_body(&request));
         dress(&mut request, scheme);
+        if has_body {
+            request = request.map(|body| Body::new(WithoutTrailers(body)));
+        }
         let answering = self.0.sender.clone().try_send_request(request);
         match tokio::time::timeout_at(deadline, answering).await {
             Ok(Ok(answer)) => Ok(answer.map(|body| {
@@ -152,17 +157,14 @@ impl Seat {
                 Body::new(carried)
             })),
             Ok(Err(mut failed)) => {
-                let message = failed.take_message();
+                let unsent = failed.take_message();
                 let error = failed.into_error();
-                let again = match message {
-                    Some(mut request) => {
-                        undress(&mut request);
-                        Some(request)
-                    }
-                    None => again.filter(|_| was_not_processed(&error)),
-                };
-                Err(match again {
-                    Some(request) => Unanswered::Unsent(Box::new(request), error),
+                if let Some(mut request) = unsent {
+                    undress(&mut request);
+                    return Err(Unanswered::Unsent(Box::new(request), error));
+                }
+                Err(match again.filter(|_| was_not_processed(&error)) {
+                    Some(request) => Unanswered::NotBegun(Box::new(request), error),
                     None => Unanswered::Failed(error),
                 })
             }
@@ -194,13 +196,14 @@ fn dress(request: &mut Request<Body>, scheme: &Scheme) {
         *request.uri_mut() = uri;
     }
     // Trailers pass through here.
-    let trailers = HeaderValue::from_static("trailers");
-    request.headers_mut().insert(TE, trailers);
+    let headers = request.headers_mut();
+    headers.remove(CONNECTION);
+    headers.insert(TE, HeaderValue::from_static("trailers"));
 }
 
 fn undress(request: &mut Request<Body>) {
     *request.version_mut() = Version::HTTP_11;
-    request.headers_mut().remove(TE);
+    headers::say_trailers(request.headers_mut());
     let host = request.uri().authority().map(Authority::as_str);
     if let Some(Ok(host)) = host.map(HeaderValue::try_from) {
         request.headers_mut().insert(HOST, host);
@@ -221,6 +224,31 @@ fn was_not_processed(error: &hyper::Error) -> bool {
         source = cause.source();
     }
     false
+}
+
+/// The body of a request. Its trailers end at the gate, as they do on the way to an upstream with
+/// HTTP/1.1: nobody has looked at what stands in them.
+struct WithoutTrailers(Body);
+
+impl HttpBody for WithoutTrailers {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = ready!(Pin::new(&mut self.0).poll_frame(cx));
+        Poll::Ready(frame.filter(|frame| !frame.as_ref().is_ok_and(Frame::is_trailers)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
 }
 
 /// The body of an answer, and its place on the trunk.

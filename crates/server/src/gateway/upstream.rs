@@ -18,6 +18,19 @@ pub struct Upstream {
     speech: Speech,
     /// Certificates, in PEM, of whom its own has to convince; else those whom this machine trusts.
     authority: Option<Arc<[u8]>>,
+    timeouts: Timeouts,
+}
+
+/// How long a server may take, where that differs from what
+/// [`GatewayOptions`](super::GatewayOptions) says for all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Until it has accepted a connection.
+    pub connect_ms: Option<u64>,
+    /// Until the head of its answer, uploads included.
+    pub head_ms: Option<u64>,
+    /// While it sends nothing of a body, or a WebSocket is silent.
+    pub idle_ms: Option<u64>,
 }
 
 /// What is spoken to a server.
@@ -70,6 +83,18 @@ impl Upstream {
         Ok(self)
     }
 
+    /// The same with times of its own. Routes whose times differ share no connections.
+    #[must_use]
+    pub fn waiting(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// How long it may take, where that is said.
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        self.timeouts
+    }
+
     /// Where to connect.
     pub(crate) fn address(&self) -> Uri {
         self.address.clone()
@@ -118,6 +143,7 @@ impl FromStr for Upstream {
             address: uri,
             speech,
             authority: None,
+            timeouts: Timeouts::default(),
         })
     }
 }

@@ -1,22 +1,23 @@
-//! Certificates that are made for a test, and clients that trust them.
+//! Certificates that are made for a test, servers that show them, and clients that trust them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use farebox_server::TlsFiles;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// A root, and a folder for what it signs.
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     root: CertificateDer<'static>,
+    root_pem: String,
     dir: TempDir,
 }
 
@@ -25,10 +26,11 @@ impl Authority {
         let mut params = CertificateParams::new(Vec::new()).expect("parameters");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
-        let root = params.self_signed(&key).expect("a root").der().clone();
+        let root = params.self_signed(&key).expect("a root");
         Self {
             issuer: Issuer::new(params, key),
-            root,
+            root: root.der().clone(),
+            root_pem: root.pem(),
             dir: tempfile::tempdir().expect("a folder"),
         }
     }
@@ -45,16 +47,41 @@ impl Authority {
         }
     }
 
-    /// Writes a new certificate for `host` to the files called `name`; gives it.
-    pub(crate) fn write(&self, name: &str, host: &str) -> CertificateDer<'static> {
+    /// The root in PEM, for those who are to trust it.
+    pub(crate) fn root_pem(&self) -> String {
+        self.root_pem.clone()
+    }
+
+    /// A new certificate for `host`.
+    fn sign(&self, host: &str) -> (Certificate, KeyPair) {
         let key = KeyPair::generate().expect("a key");
         let params = CertificateParams::new(vec![host.to_owned()]).expect("parameters");
         let signed = params.signed_by(&key, &self.issuer).expect("a certificate");
+        (signed, key)
+    }
+
+    /// Writes a new certificate for `host` to the files called `name`; gives it.
+    pub(crate) fn write(&self, name: &str, host: &str) -> CertificateDer<'static> {
+        let (signed, key) = self.sign(host);
         let files = self.files(name);
         std::fs::write(&files.cert, signed.pem()).expect("written");
         std::fs::write(&files.key, key.serialize_pem()).expect("written");
-        let pem = std::fs::read(&files.cert).expect("read");
-        CertificateDer::from_pem_slice(&pem).expect("what was written")
+        signed.der().clone()
+    }
+
+    /// A server for `host` that speaks these protocols.
+    pub(crate) fn server(&self, host: &str, alpn: &[&str]) -> TlsAcceptor {
+        let (signed, key) = self.sign(host);
+        let key = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).expect("a key");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![signed.der().clone()], key)
+            .expect("a certificate");
+        config.alpn_protocols = names(alpn);
+        TlsAcceptor::from(Arc::new(config))
     }
 
     /// A client that trusts the root and offers these protocols.
@@ -67,9 +94,13 @@ impl Authority {
             .expect("versions")
             .with_root_certificates(roots)
             .with_no_client_auth();
-        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        config.alpn_protocols = names(alpn);
         TlsConnector::from(Arc::new(config))
     }
+}
+
+fn names(alpn: &[&str]) -> Vec<Vec<u8>> {
+    alpn.iter().map(|name| name.as_bytes().to_vec()).collect()
 }
 
 /// Connects to `address` as `host`.
@@ -79,6 +110,15 @@ pub(crate) async fn connect(
     host: &str,
 ) -> std::io::Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect(address).await.expect("connected");
+    connect_over(client, stream, host).await
+}
+
+/// Speaks TLS with `host` on what is open already.
+pub(crate) async fn connect_over(
+    client: &TlsConnector,
+    stream: TcpStream,
+    host: &str,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let host = ServerName::try_from(host.to_owned()).expect("a name");
     client.connect(host, stream).await
 }

@@ -17,6 +17,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
+use crate::frames::{
+    END_STREAM_AND_HEADERS, GOAWAY, HEADERS, PREFACE, RST_STREAM, SETTINGS, WINDOW_UPDATE, block,
+    frame, next_frame,
+};
 use crate::support::{Plan, Seen, Town, within};
 
 /// A connection, and the task that ends with it.
@@ -223,32 +227,6 @@ async fn what_two_readers_could_take_for_two_things_is_refused_and_never_forward
     );
 }
 
-/// A frame of HTTP/2: type, flags, stream, payload.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).expect("small").to_be_bytes();
-    let stream = stream.to_be_bytes();
-    [&length[1..], &[kind, flags][..], &stream, payload].concat()
-}
-
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
-const END_STREAM_AND_HEADERS: u8 = 5;
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// Literals without a table: no encoder in between that would refuse them.
-fn block(fields: &[(&str, &str)]) -> Vec<u8> {
-    let text = |text: &str| {
-        let length = u8::try_from(text.len()).expect("short");
-        assert!(length < 127);
-        [&[length][..], text.as_bytes()].concat()
-    };
-    let field = |(name, value): &(&str, &str)| [vec![0], text(name), text(value)].concat();
-    fields.iter().flat_map(field).collect()
-}
-
 /// The frames that the gate sends until it hangs up: kind, stream, payload.
 async fn frames(stream: &mut TcpStream) -> Vec<(u8, u32, Vec<u8>)> {
     let mut frames = Vec::new();
@@ -258,17 +236,8 @@ async fn frames(stream: &mut TcpStream) -> Vec<(u8, u32, Vec<u8>)> {
     frames
 }
 
-async fn next_frame(stream: &mut TcpStream) -> Option<(u8, u32, Vec<u8>)> {
-    let mut head = [0; 9];
-    within(stream.read_exact(&mut head)).await.ok()?;
-    let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
-    let mut payload = vec![0; length];
-    within(stream.read_exact(&mut payload)).await.ok()?;
-    let number = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-    Some((head[3], number, payload))
-}
-
-async fn raw(town: &Town) -> TcpStream {
+/// A connection that has begun, and speaks frames.
+pub(crate) async fn raw(town: &Town) -> TcpStream {
     let mut stream = TcpStream::connect(town.gate).await.expect("connected");
     stream.write_all(PREFACE).await.expect("written");
     stream

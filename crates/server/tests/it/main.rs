@@ -15,6 +15,10 @@ mod facilitator_once;
 )]
 #[path = "../../../seller/tests/it/support/fake_rail.rs"]
 mod fake_rail;
+mod frames;
+mod goodbyes;
+mod grpc;
+mod heads;
 mod http2;
 mod paid;
 mod payments_gone_wrong;
@@ -31,6 +35,7 @@ mod streaming;
 mod strict;
 mod support;
 mod tls;
+mod trailers;
 mod upstream_connections;
 mod upstream_http2;
 mod upstream_tls;

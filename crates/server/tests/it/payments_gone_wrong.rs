@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use farebox_core::payment::{Delivery, Phase};
 use farebox_devnet_evm::{ANY_METHOD, Fault};
+use farebox_server::Timeouts;
 use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -200,15 +201,25 @@ async fn an_upstream_that_cannot_be_reached_charges_nobody() {
 
 #[tokio::test]
 async fn an_upstream_that_is_too_slow_charges_nobody() {
-    let app = Router::new().fallback(any(std::future::pending::<()>));
-    let mut plan = Plan::app(app).await;
-    plan.options.upstream_head_ms = 50;
-    let town = plan.open().await;
-    let seen = town.buy("/weather").await;
-    assert_eq!(seen.status, StatusCode::GATEWAY_TIMEOUT);
-    assert_eq!(seen.code(), "upstream_timeout");
-    assert_eq!(town.payment().await.state.phase, Phase::Released);
-    assert_eq!(town.revenue(), 0);
+    for is_for_all in [true, false] {
+        let app = Router::new().fallback(any(std::future::pending::<()>));
+        let mut plan = Plan::app(app).await;
+        if is_for_all {
+            plan.options.upstream_head_ms = 50;
+        } else {
+            let own = Timeouts {
+                head_ms: Some(50),
+                ..Timeouts::default()
+            };
+            plan.upstream = plan.upstream.waiting(own);
+        }
+        let town = plan.open().await;
+        let seen = town.buy("/weather").await;
+        assert_eq!(seen.status, StatusCode::GATEWAY_TIMEOUT);
+        assert_eq!(seen.code(), "upstream_timeout");
+        assert_eq!(town.payment().await.state.phase, Phase::Released);
+        assert_eq!(town.revenue(), 0);
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::routing::any;
 use farebox_core::payment::Delivery;
+use farebox_server::Timeouts;
 use http::StatusCode;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -64,17 +65,27 @@ async fn a_paid_event_arrives_before_the_next_one_is_made() {
 
 #[tokio::test]
 async fn an_answer_that_is_silent_for_too_long_breaks_off_and_is_recorded_aborted() {
-    let (mut plan, mut written) = events().await;
-    plan.options.upstream_idle_ms = 50;
-    let town = plan.open().await;
-    let credential = town.sign("/events", &town.payer()).await;
-    let headers = [("payment-signature", &*credential)];
-    let answer = town.open("GET", "/events", &headers, "").await;
-    let events = within(written.recv()).await.expect("reached");
-    events.send(Ok("data: 1\n\n")).expect("open");
-    assert!(within(answer.into_body().collect()).await.is_err());
-    // The upstream is told that nobody listens any more.
-    within(events.closed()).await;
-    eventually(|| async { town.payment().await.state.delivery == Delivery::Aborted }).await;
-    town.audit().await;
+    for is_for_all in [true, false] {
+        let (mut plan, mut written) = events().await;
+        if is_for_all {
+            plan.options.upstream_idle_ms = 50;
+        } else {
+            let own = Timeouts {
+                idle_ms: Some(50),
+                ..Timeouts::default()
+            };
+            plan.upstream = plan.upstream.waiting(own);
+        }
+        let town = plan.open().await;
+        let credential = town.sign("/events", &town.payer()).await;
+        let headers = [("payment-signature", &*credential)];
+        let answer = town.open("GET", "/events", &headers, "").await;
+        let events = within(written.recv()).await.expect("reached");
+        events.send(Ok("data: 1\n\n")).expect("open");
+        assert!(within(answer.into_body().collect()).await.is_err());
+        // The upstream is told that nobody listens any more.
+        within(events.closed()).await;
+        eventually(|| async { town.payment().await.state.delivery == Delivery::Aborted }).await;
+        town.audit().await;
+    }
 }

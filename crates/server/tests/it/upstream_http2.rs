@@ -100,25 +100,52 @@ async fn requests_share_a_connection_and_one_more_is_opened_where_it_is_full() {
 }
 
 #[tokio::test]
-async fn what_an_upstream_refuses_to_begin_with_is_sent_again_if_it_has_no_body() {
+async fn what_an_upstream_refuses_to_begin_with_is_sent_again_once_if_it_has_no_body() {
+    let (town, mut accepted) = town().await;
+    let serving = tokio::spawn(async move {
+        let (mut requests, goodbye) = serve(&mut accepted, 100).await;
+        let (_, mut respond) = next(&mut requests).await;
+        respond.send_reset(Reason::REFUSED_STREAM);
+        answer(next(&mut requests).await);
+        // Twice refused, and one with a body.
+        for _ in 0..3 {
+            let (_, mut respond) = next(&mut requests).await;
+            respond.send_reset(Reason::REFUSED_STREAM);
+        }
+        (requests, goodbye)
+    });
+    let seen = town.get("/free/x", &[]).await;
+    assert_eq!(seen.status, StatusCode::OK);
+    let seen = town.get("/free/x", &[]).await;
+    assert_eq!(seen.status, StatusCode::BAD_GATEWAY);
+    // What was read of a body is gone.
+    let seen = town.send("POST", "/free/x", &[], "a body").await;
+    assert_eq!(seen.status, StatusCode::BAD_GATEWAY);
+    assert_eq!(seen.code(), "upstream_failed");
+    let (mut requests, _goodbye) = within(serving).await.expect("no panic");
+    assert!(requests.try_recv().is_err(), "it was asked again");
+}
+
+#[tokio::test]
+async fn what_is_paid_for_is_sent_once_even_where_it_is_refused() {
     let (town, mut accepted) = town().await;
     let credential = town.sign("/weather", &town.payer()).await;
     let serving = tokio::spawn(async move {
         let (mut requests, goodbye) = serve(&mut accepted, 100).await;
         let (_, mut respond) = next(&mut requests).await;
         respond.send_reset(Reason::REFUSED_STREAM);
-        answer(next(&mut requests).await);
-        let (_, mut respond) = next(&mut requests).await;
-        respond.send_reset(Reason::REFUSED_STREAM);
-        (requests, goodbye, accepted)
+        (requests, goodbye)
     });
-    town.pay("/weather", &credential).await.assert_served();
-    assert_eq!(town.revenue(), PRICE);
-    // What was read of a body is gone.
-    let seen = town.send("POST", "/free/x", &[], "a body").await;
-    assert_eq!(seen.status, StatusCode::BAD_GATEWAY);
+    let seen = town.pay("/weather", &credential).await;
     assert_eq!(seen.code(), "upstream_failed");
-    drop(serving.await.expect("no panic"));
+    let (mut requests, _goodbye) = within(serving).await.expect("no panic");
+    assert!(requests.try_recv().is_err(), "it was asked again");
+    assert_eq!(town.payment().await.state.phase, Phase::Released);
+    // The buyer may show it again.
+    let serving = tokio::spawn(async move { answer(next(&mut requests).await) });
+    town.pay("/weather", &credential).await.assert_served();
+    within(serving).await.expect("no panic");
+    assert_eq!(town.revenue(), PRICE);
     town.audit().await;
 }
 

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use farebox_core::payment::Phase;
@@ -11,30 +10,12 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
 
+use crate::certificates::Authority;
 use crate::support::{PRICE, Plan, Visits, within};
 use crate::upstream_connections::{read_head, say};
-
-/// A certificate for `host`, signed by a root of its own: the root in PEM, and what a server shows.
-fn certificate(host: &str) -> (String, CertificateDer<'static>, PrivateKeyDer<'static>) {
-    let mut params = CertificateParams::new(Vec::new()).expect("parameters");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let key = KeyPair::generate().expect("a key");
-    let root = params.self_signed(&key).expect("a root").pem();
-    let issuer = Issuer::new(params, key);
-    let key = KeyPair::generate().expect("a key");
-    let params = CertificateParams::new(vec![host.to_owned()]).expect("parameters");
-    let signed = params.signed_by(&key, &issuer).expect("a certificate");
-    let key = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).expect("a key");
-    (root, signed.der().clone(), key)
-}
 
 async fn seen(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     if request.headers().contains_key("upgrade") {
@@ -65,19 +46,8 @@ fn echo(request: Request<Incoming>) -> Response<Full<Bytes>> {
 
 /// Answers with what it sees; gives its root and address.
 async fn server(host: &str, protocols: &[&str]) -> (String, SocketAddr) {
-    let (root, certificate, key) = certificate(host);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)
-        .expect("a certificate");
-    config.alpn_protocols = protocols
-        .iter()
-        .map(|name| name.as_bytes().to_vec())
-        .collect();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let authority = Authority::new();
+    let acceptor = authority.server(host, protocols);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(async move {
@@ -106,7 +76,7 @@ async fn server(host: &str, protocols: &[&str]) -> (String, SocketAddr) {
             });
         }
     });
-    (root, address)
+    (authority.root_pem(), address)
 }
 
 #[tokio::test]
@@ -136,7 +106,7 @@ async fn an_upstream_with_tls_is_spoken_to_in_what_both_sides_know() {
 async fn an_upstream_that_cannot_prove_who_it_is_charges_nobody() {
     for (host, trusts) in [("127.0.0.1", false), ("other.example", true)] {
         let (root, address) = server(host, &["http/1.1"]).await;
-        let (another, ..) = certificate("127.0.0.1");
+        let another = Authority::new().root_pem();
         let trusted = if trusts { root } else { another };
         let mut plan = Plan::behind(&format!("https://{address}"), Visits::default());
         plan.upstream = plan.upstream.trusting(trusted.as_bytes()).expect("a root");
