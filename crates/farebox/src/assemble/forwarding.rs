@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use farebox_seller::RouteMatcher;
-use farebox_server::{GatewayOptions, Upstream, Upstreams};
+use farebox_server::{GatewayOptions, Timeouts, Upstream, Upstreams};
 
 use super::selling::invalid;
 use crate::config::{RouteSection, TimeoutsSection, Timespan, Unmatched};
@@ -34,7 +34,7 @@ impl Forwarding {
         routes: &[RouteSection],
         unmatched: Unmatched,
     ) -> Result<Upstreams, Failure> {
-        self.refuse_no_time()?;
+        refuse_no_time(&self.timeouts, "[timeouts]")?;
         let mut by_route = HashMap::new();
         for section in routes {
             let matcher: RouteMatcher = section
@@ -53,29 +53,18 @@ impl Forwarding {
         })
     }
 
-    fn refuse_no_time(&self) -> Result<(), Failure> {
-        let TimeoutsSection {
-            connect,
-            head,
-            idle,
-        } = self.timeouts;
-        let named = [("connect", connect), ("head", head), ("idle", idle)];
-        match named
-            .iter()
-            .find(|(_, span)| span.is_some_and(|span| span.0.is_zero()))
-        {
-            Some((name, _)) => Err(invalid(format!(
-                "[timeouts] {name} is no time at all; write it like \"5s\""
-            ))),
-            None => Ok(()),
-        }
-    }
-
     fn upstream(&self, section: &RouteSection) -> Result<Upstream, Failure> {
         let upstream: Upstream = section
             .upstream
             .parse()
             .map_err(|why| invalid(format!("{why}")))?;
+        let own = section.timeouts;
+        refuse_no_time(&own, &format!("timeouts of {:?}:", section.matcher))?;
+        let upstream = upstream.waiting(Timeouts {
+            connect_ms: own.connect.map(millis),
+            head_ms: own.head.map(millis),
+            idle_ms: own.idle.map(millis),
+        });
         let Some(reference) = &section.upstream_ca else {
             return Ok(upstream);
         };
@@ -99,11 +88,7 @@ impl Forwarding {
     /// The usual options with the times of the file.
     pub(super) fn options(&self) -> GatewayOptions {
         let usual = GatewayOptions::default();
-        let ms = |span: Option<Timespan>, usual: u64| {
-            span.map_or(usual, |span| {
-                u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX)
-            })
-        };
+        let ms = |span: Option<Timespan>, usual: u64| span.map_or(usual, millis);
         GatewayOptions {
             upstream_connect_ms: ms(self.timeouts.connect, usual.upstream_connect_ms),
             upstream_head_ms: ms(self.timeouts.head, usual.upstream_head_ms),
@@ -113,11 +98,35 @@ impl Forwarding {
     }
 }
 
-/// Where free requests go: there has to be one answer.
+fn millis(span: Timespan) -> u64 {
+    u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Refuses a time in which nothing can happen; `named` says where it stands.
+fn refuse_no_time(timeouts: &TimeoutsSection, named: &str) -> Result<(), Failure> {
+    let TimeoutsSection {
+        connect,
+        head,
+        idle,
+    } = timeouts;
+    let all = [("connect", connect), ("head", head), ("idle", idle)];
+    match all
+        .iter()
+        .find(|(_, span)| span.is_some_and(|span| span.0.is_zero()))
+    {
+        Some((name, _)) => Err(invalid(format!(
+            "{named} {name} is no time at all; write it like \"5s\""
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Where free requests go: there has to be one answer. They are given the usual times.
 fn only_upstream(by_route: &HashMap<String, Upstream>) -> Result<Upstream, Failure> {
-    let mut all = by_route.values();
+    let usual = |upstream: &Upstream| upstream.clone().waiting(Timeouts::default());
+    let mut all = by_route.values().map(usual);
     let first = all.next();
-    first.filter(|first| all.all(|other| other == *first)).cloned().ok_or_else(|| {
+    first.filter(|first| all.all(|other| other == *first)).ok_or_else(|| {
         invalid(
             "unmatched = \"free\" needs one upstream, and the routes have several; add a last [[route]] with match = \"/*\" and price = \"0 USD\"".to_owned(),
         )

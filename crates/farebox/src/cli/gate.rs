@@ -10,7 +10,7 @@ use clap::Args;
 use super::chains::Chains;
 use super::{Globals, Listening, doctor, signal};
 use crate::assemble::{self, Entrance, Facilitators, Forwarding, Reload, Sale};
-use crate::config::{Config, Listen, RouteSection, Settle, Usd};
+use crate::config::{Config, Listen, RouteSection, Settle, TimeoutsSection, Usd};
 use crate::doctor::Patient;
 use crate::failure::Failure;
 use crate::output;
@@ -213,6 +213,7 @@ fn catch_all(upstream: String, price: Usd) -> RouteSection {
         matcher: EVERYTHING.to_owned(),
         upstream,
         upstream_ca: None,
+        timeouts: TimeoutsSection::default(),
         price,
         accept: None,
         settle: Settle::default(),

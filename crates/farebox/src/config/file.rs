@@ -294,6 +294,9 @@ pub(crate) struct RouteSection {
     /// Whom the certificate of an `https` upstream has to lead to, in PEM: `file:PATH`; else those whom this machine trusts.
     #[serde(default)]
     pub(crate) upstream_ca: Option<String>,
+    /// How long the gate waits for it, where that differs from `[timeouts]`: `{ head = "10m", idle = "1h" }`.
+    #[serde(default)]
+    pub(crate) timeouts: TimeoutsSection,
     /// What one request costs, `"0.001 USD"`; `"0 USD"` is free.
     pub(crate) price: Usd,
     /// Protocols to accept; by default all that are spoken.

@@ -17,7 +17,9 @@ use super::net::{Net, Options};
 use super::report::Teller;
 use super::steps;
 use crate::assemble::{self, Entrance, Facilitators, Forwarding, GasKeys, Sale};
-use crate::config::{Config, DataDir, Listen, Operation, RouteSection, Settle, Unmatched, Usd};
+use crate::config::{
+    Config, DataDir, Listen, Operation, RouteSection, Settle, TimeoutsSection, Unmatched, Usd,
+};
 use crate::failure::Failure;
 
 /// Who buys: somebody with limits of its own, and without private addresses but those allowed.
@@ -134,6 +136,7 @@ fn sale(config: Config, data_dir: &DataDir, upstream: &str) -> Result<Sale, Fail
         matcher: matcher.to_owned(),
         upstream: upstream.to_owned(),
         upstream_ca: None,
+        timeouts: TimeoutsSection::default(),
         price: Usd(price),
         accept: None,
         settle: Settle::After,

@@ -21,6 +21,7 @@ mod payments;
 mod readme;
 mod reference;
 mod support;
+mod timeouts;
 mod tls;
 mod usage;
 mod version_1;
