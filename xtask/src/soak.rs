@@ -15,7 +15,7 @@ struct Job {
 }
 
 /// All jobs, in the order in which they run.
-const JOBS: [Job; 4] = [
+const JOBS: [Job; 5] = [
     // Random kill -9 of fetches that share a budget, of the gate and of the facilitator under load; the books against
     // the chain after each.
     Job {
@@ -34,6 +34,13 @@ const JOBS: [Job; 4] = [
         name: "operations",
         target: "soak",
         tests: &["under_load::"],
+    },
+    // Thousands of connections that say nothing: what a gate keeps for each, whom it serves beside them, and who is one
+    // too many.
+    Job {
+        name: "idle",
+        target: "soak",
+        tests: &["idle::"],
     },
     // Random sequences of requests against a whole gate: nothing unpaid, nothing twice, and even books after each.
     Job {

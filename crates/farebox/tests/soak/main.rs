@@ -7,6 +7,7 @@ mod budget;
 mod facilitator;
 mod flood;
 mod gate;
+mod idle;
 mod luck;
 #[allow(
     dead_code,
