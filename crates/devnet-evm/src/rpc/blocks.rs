@@ -4,7 +4,7 @@ use alloy_primitives::B256;
 use serde_json::{Value, json};
 
 use super::params::{BlockId, Params};
-use super::{Answer, Rpc, render};
+use super::{Answer, Rpc, RpcError, Said, render};
 
 /// What `eth_maxPriorityFeePerGas` suggests: a tip as small as Base's.
 pub(crate) const SUGGESTED_TIP_WEI: u64 = 1_000_000;
@@ -58,12 +58,13 @@ impl Rpc {
         Ok(history)
     }
 
-    pub(crate) fn get_receipt(&self, params: &Params) -> Answer {
+    pub(crate) fn get_receipt(&self, params: &Params) -> Result<Said, RpcError> {
         let hash: B256 = params.required(0)?;
         let world = self.chain.world();
-        Ok(world
+        let receipt = world
             .transaction(&hash)
-            .map_or(Value::Null, |(block, tx)| render::receipt(block, tx)))
+            .map(|(block, tx)| render::receipt(block, tx));
+        Ok(Said::written(&receipt))
     }
 
     pub(crate) fn get_transaction(&self, params: &Params) -> Answer {
@@ -96,7 +97,7 @@ impl Rpc {
             block
                 .transactions
                 .iter()
-                .map(|tx| render::receipt(block, tx))
+                .map(|tx| render::receipt_value(block, tx))
                 .collect()
         }))
     }

@@ -89,7 +89,8 @@ impl Rpc {
                 .value(0)
                 .and_then(|value| value.get("timestamp"))
                 .cloned();
-            let single = Params::new(Some(&json!([timestamp.as_ref().or(params.value(0))])))?;
+            let single = json!([timestamp.as_ref().or(params.value(0))]);
+            let single = Params::new(Some(&single))?;
             if single.value(0).is_some_and(|value| !value.is_object()) {
                 self.set_next_timestamp(&single)?;
             }

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::chain::Chain;
@@ -41,7 +42,8 @@ pub(crate) struct Rpc {
 /// What goes back to the client.
 #[derive(Debug)]
 pub(crate) enum Reply {
-    Json(Value),
+    /// As it goes out.
+    Json(String),
     /// Only notifications came in: nothing to say.
     Nothing,
     Garbage,
@@ -53,6 +55,27 @@ pub(crate) enum Reply {
 }
 
 type Answer = Result<Value, RpcError>;
+
+/// The result of a call.
+#[derive(Debug)]
+pub(crate) enum Said {
+    Tree(Value),
+    /// JSON already: what is too long to make a tree of it.
+    Written(String),
+}
+
+impl Said {
+    /// Our own types always have a JSON form.
+    pub(crate) fn written(value: &impl Serialize) -> Self {
+        Self::Written(serde_json::to_string(value).unwrap_or_default())
+    }
+}
+
+impl From<Value> for Said {
+    fn from(value: Value) -> Self {
+        Self::Tree(value)
+    }
+}
 
 impl Rpc {
     pub(crate) fn new(chain: Arc<Chain>, faults: Faults) -> Self {
@@ -99,7 +122,7 @@ impl Rpc {
         if replies.is_empty() {
             Reply::Nothing
         } else {
-            Reply::Json(Value::Array(replies))
+            Reply::Json(["[", &replies.join(","), "]"].concat())
         }
     }
 
@@ -132,17 +155,21 @@ impl Rpc {
         }
     }
 
-    async fn answer(&self, method: &str, params: Option<&Value>) -> Answer {
+    async fn answer(&self, method: &str, params: Option<&Value>) -> Result<Said, RpcError> {
         let params = Params::new(params)?;
-        if method == "eth_sendRawTransaction" || method == "eth_sendRawTransactionSync" {
-            return self.send_raw(&params, method.ends_with("Sync")).await;
+        match method {
+            "eth_sendRawTransaction" => return self.send_raw(&params, false).await,
+            "eth_sendRawTransactionSync" => return self.send_raw(&params, true).await,
+            "eth_getTransactionReceipt" => return self.get_receipt(&params),
+            _ => {}
         }
         let family = method.split_once('_').map_or("", |(family, _)| family);
-        match family {
+        let answer = match family {
             "evm" | "anvil" | "hardhat" => self.dev_method(method, &params),
             "web3" | "net" | "eth" | "txpool" => self.eth_method(method, &params),
             _ => Err(RpcError::unknown_method(method)),
-        }
+        };
+        answer.map(Said::Tree)
     }
 
     fn eth_method(&self, method: &str, params: &Params) -> Answer {
@@ -170,7 +197,6 @@ impl Rpc {
             "eth_getStorageAt" => self.get_storage_at(params),
             "eth_call" => self.call(params),
             "eth_estimateGas" => self.estimate_gas(params),
-            "eth_getTransactionReceipt" => self.get_receipt(params),
             "eth_getTransactionByHash" => self.get_transaction(params),
             "eth_getBlockByNumber" | "eth_getBlockByHash" => self.get_block(params),
             "eth_getBlockReceipts" => self.get_block_receipts(params),
@@ -198,7 +224,7 @@ impl Rpc {
         }
     }
 
-    async fn send_raw(&self, params: &Params, receipt: bool) -> Answer {
+    async fn send_raw(&self, params: &Params<'_>, receipt: bool) -> Result<Said, RpcError> {
         let raw: alloy_primitives::Bytes = params.required(0)?;
         let (hash, mined) = self.chain.submit(&raw)?;
         if let Some(mined) = mined {
@@ -206,20 +232,22 @@ impl Rpc {
             let _ = tokio::time::timeout(AUTOMINE_WAIT, mined).await;
         }
         if !receipt {
-            return Ok(json!(hash));
+            return Ok(json!(hash).into());
         }
         let world = self.chain.world();
         let (block, tx) = world.transaction(&hash).ok_or_else(|| {
             RpcError::new(4, "the transaction was added to the pool but not yet mined")
         })?;
-        Ok(render::receipt(block, tx))
+        Ok(Said::written(&render::receipt(block, tx)))
     }
 }
 
 /// A JSON-RPC 2.0 response.
-fn response(id: &Value, answer: Answer) -> Value {
-    match answer {
-        Ok(result) => json!({"jsonrpc": "2.0", "id": id, "result": result}),
-        Err(error) => json!({"jsonrpc": "2.0", "id": id, "error": error.to_json()}),
-    }
+fn response(id: &Value, answer: Result<Said, RpcError>) -> String {
+    let (key, text) = match answer {
+        Ok(Said::Tree(result)) => ("result", result.to_string()),
+        Ok(Said::Written(result)) => ("result", result),
+        Err(error) => ("error", error.to_json().to_string()),
+    };
+    format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"{key}\":{text}}}")
 }

@@ -12,7 +12,7 @@ use super::RpcError;
 
 /// The parameters of one call.
 #[derive(Debug)]
-pub(crate) struct Params(Vec<Value>);
+pub(crate) struct Params<'a>(&'a [Value]);
 
 /// Which block is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,12 +58,12 @@ struct AuthorizationEntry {
     s: U256,
 }
 
-impl Params {
+impl<'a> Params<'a> {
     /// `null` and a missing member mean no parameters.
-    pub(crate) fn new(params: Option<&Value>) -> Result<Self, RpcError> {
+    pub(crate) fn new(params: Option<&'a Value>) -> Result<Self, RpcError> {
         match params {
-            None | Some(Value::Null) => Ok(Self(Vec::new())),
-            Some(Value::Array(values)) => Ok(Self(values.clone())),
+            None | Some(Value::Null) => Ok(Self(&[])),
+            Some(Value::Array(values)) => Ok(Self(values)),
             Some(_) => Err(RpcError::params("params must be an array")),
         }
     }

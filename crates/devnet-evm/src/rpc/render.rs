@@ -4,7 +4,8 @@ use std::fmt::LowerHex;
 
 use alloy_consensus::{Transaction as _, TxEnvelope, Typed2718 as _};
 use alloy_eips::eip7702::SignedAuthorization;
-use alloy_primitives::B64;
+use alloy_primitives::{Address, B64, B256, Bloom, Bytes};
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::block::{Block, MinedTx};
@@ -115,46 +116,102 @@ pub(crate) fn transaction(signed: &SignedTx) -> Value {
     json
 }
 
-pub(crate) fn receipt(block: &Block, tx: &MinedTx) -> Value {
-    let envelope = &tx.signed.envelope;
-    json!({
-        "type": quantity(envelope.ty()),
-        "status": quantity(u8::from(tx.success)),
-        "cumulativeGasUsed": quantity(tx.cumulative_gas_used),
-        "gasUsed": quantity(tx.gas_used),
-        "effectiveGasPrice": quantity(tx.effective_gas_price),
-        "logs": logs(block, tx, false),
-        "logsBloom": tx.bloom,
-        "transactionHash": tx.signed.hash,
-        "transactionIndex": quantity(tx.index),
-        "blockHash": block.hash,
-        "blockNumber": quantity(block.number()),
-        "from": tx.signed.sender,
-        "to": envelope.to(),
-        "contractAddress": tx.contract_address,
-    })
+/// A number as JSON-RPC writes quantities, without a string of its own: what carries them is long.
+struct Quantity<T>(T);
+
+impl<T: LowerHex> Serialize for Quantity<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:#x}", self.0))
+    }
 }
 
-pub(crate) fn logs(block: &Block, tx: &MinedTx, removed: bool) -> Vec<Value> {
-    (0..tx.logs.len())
-        .filter_map(|position| log(block, tx, position, removed))
-        .collect()
+/// The receipt of a transaction. One of a full batch has a third of a megabyte, so that it is
+/// written as it is, and no tree of it is made.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Receipt<'a> {
+    r#type: Quantity<u8>,
+    status: Quantity<u8>,
+    cumulative_gas_used: Quantity<u64>,
+    gas_used: Quantity<u64>,
+    effective_gas_price: Quantity<u128>,
+    logs: Vec<LogOf<'a>>,
+    logs_bloom: &'a Bloom,
+    transaction_hash: B256,
+    transaction_index: Quantity<usize>,
+    block_hash: B256,
+    block_number: Quantity<u64>,
+    from: Address,
+    to: Option<Address>,
+    contract_address: Option<Address>,
+}
+
+/// An event of a transaction in a block.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct LogOf<'a> {
+    address: Address,
+    topics: &'a [B256],
+    data: &'a Bytes,
+    block_hash: B256,
+    block_number: Quantity<u64>,
+    block_timestamp: Quantity<u64>,
+    transaction_hash: B256,
+    transaction_index: Quantity<usize>,
+    log_index: Quantity<usize>,
+    removed: bool,
+}
+
+pub(crate) fn receipt<'a>(block: &Block, tx: &'a MinedTx) -> Receipt<'a> {
+    let envelope = &tx.signed.envelope;
+    Receipt {
+        r#type: Quantity(envelope.ty()),
+        status: Quantity(u8::from(tx.success)),
+        cumulative_gas_used: Quantity(tx.cumulative_gas_used),
+        gas_used: Quantity(tx.gas_used),
+        effective_gas_price: Quantity(tx.effective_gas_price),
+        logs: (0..tx.logs.len())
+            .filter_map(|position| log_of(block, tx, position, false))
+            .collect(),
+        logs_bloom: &tx.bloom,
+        transaction_hash: tx.signed.hash,
+        transaction_index: Quantity(tx.index),
+        block_hash: block.hash,
+        block_number: Quantity(block.number()),
+        from: tx.signed.sender,
+        to: envelope.to(),
+        contract_address: tx.contract_address,
+    }
+}
+
+/// A receipt among others.
+pub(crate) fn receipt_value(block: &Block, tx: &MinedTx) -> Value {
+    tree(&receipt(block, tx))
 }
 
 pub(crate) fn log(block: &Block, tx: &MinedTx, position: usize, removed: bool) -> Option<Value> {
+    log_of(block, tx, position, removed).as_ref().map(tree)
+}
+
+fn log_of<'a>(block: &Block, tx: &'a MinedTx, position: usize, removed: bool) -> Option<LogOf<'a>> {
     let log = tx.logs.get(position)?;
-    Some(json!({
-        "address": log.address,
-        "topics": log.data.topics(),
-        "data": log.data.data,
-        "blockHash": block.hash,
-        "blockNumber": quantity(block.number()),
-        "blockTimestamp": quantity(block.header.timestamp),
-        "transactionHash": tx.signed.hash,
-        "transactionIndex": quantity(tx.index),
-        "logIndex": quantity(tx.first_log_index.saturating_add(position)),
-        "removed": removed,
-    }))
+    Some(LogOf {
+        address: log.address,
+        topics: log.data.topics(),
+        data: &log.data.data,
+        block_hash: block.hash,
+        block_number: Quantity(block.number()),
+        block_timestamp: Quantity(block.header.timestamp),
+        transaction_hash: tx.signed.hash,
+        transaction_index: Quantity(tx.index),
+        log_index: Quantity(tx.first_log_index.saturating_add(position)),
+        removed,
+    })
+}
+
+/// Our own types always have a JSON form.
+fn tree(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).unwrap_or_default()
 }
 
 fn authorization(signed: &SignedAuthorization) -> Value {

@@ -116,7 +116,7 @@ async fn reply(reply: Reply, cut: &Cut) -> Response {
         HeaderValue::from_static("application/json"),
     )];
     match reply {
-        Reply::Json(value) => (json, value.to_string()).into_response(),
+        Reply::Json(text) => (json, text).into_response(),
         Reply::Nothing => StatusCode::NO_CONTENT.into_response(),
         Reply::Garbage => (json, GARBAGE).into_response(),
         Reply::Status(status) => StatusCode::from_u16(status)

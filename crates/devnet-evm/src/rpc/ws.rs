@@ -8,7 +8,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::filters::Topic;
 use super::params::Params;
-use super::{Answer, Reply, Rpc, RpcError, render, response};
+use super::{Answer, Reply, Rpc, RpcError, Said, render, response};
 use crate::chain::ChainEvent;
 
 /// Subscriptions of one connection.
@@ -64,7 +64,7 @@ impl Session {
             None => self.rpc.message(text).await,
         };
         match reply {
-            Reply::Json(json) => self.send(json.to_string()).await,
+            Reply::Json(text) => self.send(text).await,
             Reply::Garbage => self.send(super::server::GARBAGE.to_owned()).await,
             Reply::Nothing | Reply::Hang => Ok(()),
             Reply::Status(_) | Reply::Cut => Err(Closed),
@@ -72,7 +72,7 @@ impl Session {
     }
 
     /// `eth_subscribe` and `eth_unsubscribe`, which only a connection can answer.
-    fn subscription(&mut self, text: &[u8]) -> Option<Value> {
+    fn subscription(&mut self, text: &[u8]) -> Option<String> {
         let request: Value = serde_json::from_slice(text).ok()?;
         let answer = match request.get("method")?.as_str()? {
             "eth_subscribe" => {
@@ -84,7 +84,8 @@ impl Session {
             }),
             _ => return None,
         };
-        Some(response(request.get("id").unwrap_or(&Value::Null), answer))
+        let id = request.get("id").unwrap_or(&Value::Null);
+        Some(response(id, answer.map(Said::Tree)))
     }
 
     fn subscribe(&mut self, params: &Params) -> Answer {
