@@ -6,6 +6,7 @@
 //! ledger's seller lock for as long as one lives, or one credential may be served twice.
 
 mod claimed;
+mod marks;
 mod prove;
 pub mod recover;
 mod resolve;
@@ -29,6 +30,7 @@ use farebox_wire::money::Amount;
 use tokio_util::task::TaskTracker;
 
 use self::claimed::Claims;
+use self::marks::Marks;
 pub use self::prove::{NotProven, Proven};
 use self::seats::InFlight;
 pub use self::seats::{Fingerprint, Seat, Taken};
@@ -62,6 +64,7 @@ pub struct Till {
     clock: Arc<dyn Clock>,
     in_flight: Arc<InFlight>,
     claims: Claims,
+    marks: Marks,
     turns: Arc<Turns>,
     counts: Arc<Counts>,
     /// Collects and records that outlive their connections.
@@ -106,6 +109,7 @@ impl Till {
             clock,
             in_flight: Arc::new(InFlight::default()),
             claims: Claims::default(),
+            marks: Marks::default(),
             turns: Arc::default(),
             counts: Arc::default(),
             tasks: TaskTracker::new(),
@@ -229,11 +233,38 @@ impl Till {
         side: SellerSide,
         proven: Option<Proven>,
     ) -> Result<Payment, NotClaimed> {
-        let Proven { mark, funds, .. } =
-            match proven.filter(|proven| proven.holds(self.clock.now_ms())) {
-                Some(proven) => proven,
-                None => self.ask::<Infallible>(rail, examined).await?,
-            };
+        if let Some(proven) = proven.filter(|proven| proven.holds(self.clock.now_ms())) {
+            return self.claim_for(proven, examined, side).await;
+        }
+        let now_ms = self.clock.now_ms();
+        if let Some(mark) = self.marks.of(&examined.terms, now_ms) {
+            let proven = self.ask_after::<Infallible>(rail, examined, Some(mark));
+            let claimed = self.claim_for(proven.await?, examined, side.clone()).await;
+            // What is counted as gone may be counted twice: then the books tell of now.
+            let may_be_wrong = matches!(
+                claimed,
+                Err(NotClaimed::Insufficient { .. } | NotClaimed::OneAtATime)
+            );
+            if !may_be_wrong {
+                return claimed;
+            }
+        }
+        let proven = self.ask::<Infallible>(rail, examined).await?;
+        // Of whom nobody knows how much he has, an old mark says nothing.
+        if let (Some(mark), Funds::Balance(_)) = (proven.mark, proven.funds) {
+            self.marks.read(&examined.terms, mark, now_ms);
+        }
+        self.claim_for(proven, examined, side).await
+    }
+
+    /// Claims what the payer's means are proven for.
+    async fn claim_for(
+        &self,
+        proven: Proven,
+        examined: &Examined,
+        side: SellerSide,
+    ) -> Result<Payment, NotClaimed> {
+        let Proven { mark, funds, .. } = proven;
         // Before it is written: from then on nobody may take it for new.
         self.claims.add(
             &examined.identity,

@@ -88,6 +88,16 @@ impl Till {
             }
             None => None,
         };
+        self.ask_after(rail, examined, mark).await
+    }
+
+    /// The same with a mark that was read before.
+    pub(super) async fn ask_after<E>(
+        &self,
+        rail: &dyn CollectRail,
+        examined: &Examined,
+        mark: Option<PayerMark>,
+    ) -> Result<Proven, NotProven<E>> {
         let funds = rail.verify(examined).await.map_err(NotProven::Refused)?;
         Ok(Proven {
             mark,

@@ -45,8 +45,13 @@ impl Turns {
 
     /// A claim of this payer has ended: the next one may look.
     pub(super) fn ended(&self, terms: &Terms) {
+        let waiting = self.lock();
+        // Hardly ever does anybody.
+        if waiting.is_empty() {
+            return;
+        }
         let Some(payer) = payer(terms) else { return };
-        if let Some(notify) = self.lock().get(&payer).and_then(Weak::upgrade) {
+        if let Some(notify) = waiting.get(&payer).and_then(Weak::upgrade) {
             notify.notify_one();
         }
     }

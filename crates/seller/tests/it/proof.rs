@@ -12,9 +12,10 @@ use farebox_seller::till::settle::{Attempt, Settlement};
 use farebox_seller::till::{NotClaimed, NotProven, Proven, Till, TillConfig};
 use farebox_wire::money::UsdMicros;
 use farebox_wire::x402::reason::Reason;
+use farebox_wire::x402::types::PaymentPayload;
 
-use crate::support::World;
 use crate::support::fake_rail::SIGNED_BY_A_WALLET;
+use crate::support::{Step, World};
 
 const PRICE: u128 = 1_000;
 
@@ -47,6 +48,10 @@ impl Bare {
     fn examined(&self, nonce: &str) -> Examined {
         let mut credential = self.world.credential("/weather/x", nonce);
         credential.payload["signature"] = SIGNED_BY_A_WALLET.into();
+        self.examine(&credential)
+    }
+
+    fn examine(&self, credential: &PaymentPayload) -> Examined {
         let price = Price {
             usd: UsdMicros(PRICE),
             max_timeout_s: 60,
@@ -54,8 +59,18 @@ impl Bare {
         };
         let offer = self.world.rail.offers(&price).expect("offers").remove(0);
         let now_s = self.world.clock.now_s();
-        let examined = self.world.rail.examine(&credential, &offer, now_s);
+        let examined = self.world.rail.examine(credential, &offer, now_s);
         examined.expect("a credential that the chain may judge")
+    }
+
+    /// An ordinary account's payment, claimed without a proof at hand.
+    async fn claim_ordinary(&self, nonce: &str) -> (Examined, Result<Payment, NotClaimed>) {
+        let credential = self.world.credential("/weather/x", nonce);
+        let examined = self.examine(&credential);
+        let side = side_of(&examined);
+        let rail = self.world.rail.as_ref();
+        let claimed = self.till.claim(rail, &examined, side, None).await;
+        (examined, claimed)
     }
 
     async fn prove(&self, examined: &Examined) -> Result<Option<Proven>, NotProven<()>> {
@@ -71,12 +86,7 @@ impl Bare {
     }
 
     async fn claim(&self, examined: &Examined, proven: Proven) -> Result<Payment, NotClaimed> {
-        let side = SellerSide {
-            route: "weather".to_owned(),
-            payload_digest: examined.payload_digest,
-            request_digest: [0; 32],
-            body_digest: None,
-        };
+        let side = side_of(examined);
         let rail = self.world.rail.as_ref();
         self.till.claim(rail, examined, side, Some(proven)).await
     }
@@ -92,6 +102,15 @@ impl Bare {
         };
         let settled = self.till.settle(attempt).await;
         assert!(matches!(settled, Settlement::Settled { .. }), "{settled:?}");
+    }
+}
+
+fn side_of(examined: &Examined) -> SellerSide {
+    SellerSide {
+        route: "weather".to_owned(),
+        payload_digest: examined.payload_digest,
+        request_digest: [0; 32],
+        body_digest: None,
     }
 }
 
@@ -172,4 +191,31 @@ async fn what_the_books_know_needs_no_leave_and_no_question() {
         .expect("the books are whole");
     let anew = bare.till.prove(rail, &examined, || Err("not now")).await;
     assert!(matches!(anew, Err(NotProven::NotAsked(_))));
+}
+
+#[tokio::test]
+async fn a_payer_who_has_just_enough_is_served_though_his_mark_is_old() {
+    let bare = Bare::new();
+    bare.world.rail.set_balance(2 * PRICE);
+    let (one, payment) = bare.claim_ordinary("1").await;
+    let Ok(payment) = payment else {
+        panic!("the first one is covered");
+    };
+    bare.settle(&one, &payment).await;
+    // The chain knows of the first one by now, and the mark does not.
+    bare.world.rail.set_balance(PRICE);
+    assert!(bare.claim_ordinary("2").await.1.is_ok());
+    assert_nothing_left(bare.claim_ordinary("3").await.1);
+}
+
+#[tokio::test]
+async fn a_payer_who_pays_often_costs_one_look_for_his_mark() {
+    let bare = Bare::new();
+    bare.world.rail.set_balance(10 * PRICE);
+    assert!(bare.claim_ordinary("1").await.1.is_ok());
+    bare.world.ledger.fail_at(Some(Step::Mark));
+    assert!(bare.claim_ordinary("2").await.1.is_ok());
+    bare.world.clock.advance_s(1);
+    let later = bare.claim_ordinary("3").await.1;
+    assert!(matches!(later, Err(NotClaimed::Ledger(_))));
 }
