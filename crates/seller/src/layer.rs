@@ -16,7 +16,7 @@ use farebox_wire::x402::{self, Version};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, Ready, ready};
 use http::header::{HeaderName, ORIGIN};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -112,6 +112,25 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
+        self.serve(request, |_| ())
+    }
+}
+
+impl<S, B> PaymentService<S>
+where
+    S: Service<Request<Body>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    /// As [`Service::call`]. What `tell` puts into the request is for limits and for what is wrapped,
+    /// so that it is not asked for what the layer answers by itself: challenges, for instance.
+    pub fn serve(
+        &mut self,
+        request: Request<Body>,
+        tell: impl FnOnce(&mut Extensions),
+    ) -> <Self as Service<Request<Body>>>::Future {
         let began = Instant::now();
         let (mut request, leftover) = Leftover::of(request);
         let (counts, seen) = look(&self.shop, &mut request);
@@ -123,6 +142,7 @@ where
             seen => seen,
         };
         let timed = Timed::new(began, counts, leftover);
+        tell(request.extensions_mut());
         Either::Right(match seen {
             Seen::Answered(answer) => {
                 drop(request);

@@ -46,6 +46,7 @@ mod cors;
 pub mod counts;
 mod credential;
 mod epoch;
+pub mod goes_on;
 mod headers;
 mod inner;
 pub mod layer;

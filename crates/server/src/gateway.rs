@@ -27,10 +27,9 @@ use axum::body::Body;
 use farebox_seller::answer::problem;
 use farebox_seller::layer::PaidBy;
 use farebox_seller::{ClientAddress, Seller};
-use http::{Method, Request, Response, StatusCode};
+use http::{Extensions, Method, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
 use tokio::net::TcpListener;
-use tower_service::Service;
 
 use self::current::Current;
 pub use self::current::Reloader;
@@ -204,18 +203,19 @@ async fn answer(
 ) -> Response<Body> {
     let line = Line::begin(&service, log, &request);
     // An empty body needs no box.
-    let mut request = request.map(|body| match body.is_end_stream() {
+    let request = request.map(|body| match body.is_end_stream() {
         true => Body::empty(),
         false => Body::new(body),
     });
-    let extensions = request.extensions_mut();
-    extensions.insert(ClientAddress(client.address));
-    // For the proxy, which tells upstreams.
-    extensions.insert(client);
+    let tell = |extensions: &mut Extensions| {
+        extensions.insert(ClientAddress(client.address));
+        // For the proxy, which tells upstreams.
+        extensions.insert(client);
+    };
     let is_grpc = grpc::is_call(&request);
     let mut answer = match refusal(&request) {
         Some(refusal) => refusal,
-        None => match service.call(request).await {
+        None => match service.serve(request, tell).await {
             Ok(answer) => answer,
             Err(never) => match never {},
         },

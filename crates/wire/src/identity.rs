@@ -20,7 +20,9 @@ impl Identity {
     /// An EIP-3009 authorization: the token forgets nothing but (from, nonce), so they name it.
     #[must_use]
     pub fn eip3009(chain: &ChainId, token: EvmAddress, from: EvmAddress, nonce: Word) -> Self {
-        Self(format!("eip3009:{chain}:{token}:{from}:{nonce}").into())
+        let (token, from, nonce) = (token.to_string(), from.to_string(), nonce.to_string());
+        let parts = ["eip3009", chain.as_str(), &token, &from, &nonce];
+        Self(parts.join(":").into())
     }
 
     /// Takes a name that was stored before.

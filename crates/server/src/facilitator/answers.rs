@@ -18,6 +18,9 @@ use http::{Response, StatusCode};
 use super::hand_over::Owed;
 use super::question::Speech;
 
+/// Most answers are shorter, and none has to grow many times.
+const ANSWER_LEN: usize = 320;
+
 /// Where the books cannot be used.
 const NO_BOOKS: &str =
     "the facilitator's books cannot be used; nothing was settled, try again later";
@@ -222,7 +225,11 @@ pub(super) fn malformed(why: &str) -> Response<Body> {
     )
 }
 
-fn written(body: &impl serde::Serialize) -> String {
+fn written(body: &impl serde::Serialize) -> Vec<u8> {
+    let mut text = Vec::with_capacity(ANSWER_LEN);
     // Our own types always have a JSON form.
-    serde_json::to_string(body).unwrap_or_default()
+    match serde_json::to_writer(&mut text, body) {
+        Ok(()) => text,
+        Err(_) => Vec::new(),
+    }
 }

@@ -4,6 +4,7 @@
 //! Called by the accept loop for every request. Nothing of a body is ever logged.
 
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,12 +12,13 @@ use axum::body::Body;
 use bytes::Bytes;
 use farebox_seller::answer::{json_answer, problem};
 use farebox_seller::body::BodyDigest;
+use farebox_seller::goes_on::GoesOn;
+use futures_util::FutureExt as _;
 use http::header::{ALLOW, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
 use sha2::{Digest, Sha256};
-use tokio::sync::oneshot;
 
 use super::access::AccessToken;
 use super::answers::{Settled, Verified, malformed};
@@ -177,7 +179,9 @@ async fn ask(
     match endpoint {
         Endpoint::Settle => settle(desk, caller, allowance, key, body).await,
         _ => {
-            let (speech, verified) = match question::read(&body) {
+            let read = question::read(&body);
+            drop(body);
+            let (speech, verified) = match read {
                 Ok((speech, question)) => (speech, verify(&desk, &question, &allowance).await),
                 Err(Unread::Malformed(why)) => return Err(malformed(&why)),
                 Err(Unread::Refused(speech, why)) => (speech, Verified::refused(why, None)),
@@ -187,7 +191,7 @@ async fn ask(
     }
 }
 
-/// Settles in a task of its own: a caller that hangs up must not lose what becomes of the money.
+/// Settles, to the end: a caller that hangs up must not lose what becomes of the money.
 async fn settle(
     desk: Arc<Desk>,
     caller: Caller,
@@ -222,22 +226,29 @@ async fn settle(
         desk: Arc::clone(&desk),
         case,
     };
-    let (told, answer) = oneshot::channel();
-    desk.till().tasks().spawn(async move {
+    // While somebody has a part of it, the connection cannot read into its memory again.
+    drop(body);
+    let settled = async move {
         let (settled, seat) = settling.run().await;
-        // Where the caller has gone the answer is dropped, and remembered where it is owed:
-        // before the seat is free for the next one.
-        drop(told.send(settled.into_response(&speech, payer)));
-        drop(seat);
-    });
-    answer.await.map_err(|_| {
-        tracing::error!("a settlement broke off");
-        problem(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "the settlement broke off; send the same body again",
-        )
-    })
+        // Where the caller has gone the two are dropped in this order, so that an answer that is
+        // owed is remembered before the seat is free for the next one.
+        (settled.into_response(&speech, payer), seat)
+    };
+    let settled = AssertUnwindSafe(settled).catch_unwind();
+    match GoesOn::new(settled, desk.till().tasks()).await {
+        Ok((answer, seat)) => {
+            drop(seat);
+            Ok(answer)
+        }
+        Err(_) => {
+            tracing::error!("a settlement broke off");
+            Err(problem(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "the settlement broke off; send the same body again",
+            ))
+        }
+    }
 }
 
 /// The name of a request among all that one caller sends for one payee.
