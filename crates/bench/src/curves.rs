@@ -207,7 +207,7 @@ async fn write(ledger: &dyn Ledger, number: usize) -> Fallible<()> {
         },
         terms,
         valid_before_s: u64::MAX >> 2,
-        handle: Handle(format!("{{\"payer\":\"{payer}\",\"nonce\":\"{nonce}\"}}")),
+        handle: Handle::new(format!("{{\"payer\":\"{payer}\",\"nonce\":\"{nonce}\"}}")),
         cover: Cover::NotNeeded,
         now_ms: number as u64,
     };

@@ -248,6 +248,14 @@ pub struct Applied {
     pub effects: Vec<Effect>,
 }
 
+/// One of the payments that take the same event, see [`Ledger::apply_to_each`].
+pub struct Taker {
+    /// Which payment.
+    pub id: PaymentId,
+    /// What is stored with the event.
+    pub attach: Attach,
+}
+
 /// Which payments to list.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
@@ -358,6 +366,23 @@ pub trait Ledger: Send + Sync {
         now_ms: u64,
     ) -> Result<Applied, LedgerError> {
         self.apply_all(id, vec![event], attach, now_ms).await
+    }
+
+    /// Takes one event on each of many payments, as [`Ledger::apply`] would on each: what one of
+    /// them does not allow is no other's concern. Gives what is left to do for each, in their
+    /// order. A store that can make them durable together does.
+    async fn apply_to_each(
+        &self,
+        takers: Vec<Taker>,
+        event: Event,
+        now_ms: u64,
+    ) -> Vec<Result<Vec<Effect>, LedgerError>> {
+        let mut taken = Vec::with_capacity(takers.len());
+        for Taker { id, attach } in takers {
+            let applied = self.apply(&id, event.clone(), attach, now_ms).await;
+            taken.push(applied.map(|applied| applied.effects));
+        }
+        taken
     }
 
     /// Shows that the owner is alive. Returns `false` if somebody else has taken over.

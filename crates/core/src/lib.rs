@@ -18,6 +18,7 @@ pub mod claim;
 pub mod clock;
 pub mod diagnosis;
 pub mod fault;
+mod handle;
 pub mod ledger;
 pub mod payment;
 pub mod policy;

@@ -16,6 +16,10 @@ use farebox_wire::x402::reason::Reason;
 use farebox_wire::x402::types::{PaymentPayload, PaymentRequirements, SupportedKind};
 use serde::{Deserialize, Serialize};
 
+pub use crate::handle::Handle;
+use crate::ledger::{Ledger, LedgerError, Taker};
+use crate::payment::Effect;
+
 /// What a payment is: which money, how much, to whom. Stored with it and shown to people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Terms {
@@ -41,18 +45,6 @@ pub struct Terms {
     pub payee: String,
     /// Who pays, normalised; unknown to a Lightning seller.
     pub payer: Option<String>,
-}
-
-/// What a rail needs to find a payment again after a crash; opaque to everyone else, stored as
-/// JSON text beside the payment.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Handle(pub String);
-
-impl std::fmt::Debug for Handle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Handle(..)")
-    }
 }
 
 /// What a rail learned about a payment.
@@ -317,6 +309,16 @@ impl SentTransaction {
     }
 }
 
+/// Where the line of one payment belongs, among those of others.
+pub struct Page {
+    /// The books.
+    pub ledger: Arc<dyn Ledger>,
+    /// The payment in them.
+    pub taker: Taker,
+    /// The time in Unix milliseconds.
+    pub now_ms: u64,
+}
+
 /// Where a rail writes before it acts (law 2). A rail may keep it for as long as it follows a
 /// payment, longer than the caller waits: a transaction that replaces another is written too.
 #[async_trait]
@@ -329,6 +331,21 @@ pub trait Journal: Send + Sync {
 
     /// Makes durable that `transaction` is about to leave. The rail must not send if this fails.
     async fn sending(&self, transaction: &SentTransaction) -> Result<(), RailError>;
+
+    /// Where the line of [`Journal::sending`] could be written together with other payments' by
+    /// [`Ledger::apply_to_each`]; `None` where it has to be written by itself.
+    fn page(&self) -> Option<Page> {
+        None
+    }
+
+    /// What came of the line that was written in the [`Page`]: as [`Journal::sending`].
+    fn written(&self, line: Result<Vec<Effect>, LedgerError>) -> Result<(), RailError> {
+        let _ = line;
+        Err(RailError {
+            code: "not_recorded",
+            message: "this journal has no page to write on".to_owned(),
+        })
+    }
 
     /// Makes durable that the credential itself is about to leave for somebody else who can settle
     /// it, in a transaction whose hash nobody knows yet; and with it the handle that says to whom,

@@ -128,7 +128,7 @@ fn claim(payer: u64, payment: u64) -> NewClaim {
     ));
     new.role = Role::Facilitator;
     new.identity = Identity::from_stored(&format!("eip3009:{chain}:{token}:{from}:{nonce}"));
-    new.handle = Handle(format!(
+    new.handle = Handle::new(format!(
         "{{\"chain\":\"{chain}\",\"token\":\"{token}\",\"transfer\":{{\"from\":\"{from}\",\
          \"to\":\"{}\",\"value\":\"1000\",\"validAfter\":\"0\",\"validBefore\":\"1728043260\",\
          \"nonce\":\"{nonce}\"}},\"seen_s\":1728043200,\"signature\":\"0x{}\"}}",

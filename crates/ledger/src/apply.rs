@@ -1,6 +1,6 @@
 //! Takes events: steps the state, posts what the step asks for, attaches what came with it.
 
-use farebox_core::ledger::{Applied, Attach, Lease, LedgerError, Payment, PaymentId};
+use farebox_core::ledger::{Applied, Attach, Lease, LedgerError, Payment, PaymentId, Taker};
 use farebox_core::payment::{self, Effect, Event};
 use rusqlite::params;
 
@@ -18,6 +18,42 @@ pub(crate) fn apply(
     attach: Attach,
     now_ms: u64,
 ) -> Result<Applied, LedgerError> {
+    let (stored, effects) = change(books, id, events, attach, now_ms)?;
+    let payment = books.keep_and_copy(stored);
+    Ok(Applied { payment, effects })
+}
+
+/// The same event on many payments. Nothing of one that is refused was written, so that the others
+/// stand; where a write has failed, or the transaction is gone, all fail.
+pub(crate) fn apply_to_each(
+    books: &mut Books,
+    takers: Vec<Taker>,
+    event: &Event,
+    now_ms: u64,
+) -> Result<Vec<Result<Vec<Effect>, LedgerError>>, LedgerError> {
+    let events = std::slice::from_ref(event);
+    let mut taken = Vec::with_capacity(takers.len());
+    for Taker { id, attach } in takers {
+        books.begin_job();
+        match change(books, &id, events, attach, now_ms) {
+            Ok((stored, effects)) => {
+                books.keep(stored);
+                taken.push(Ok(effects));
+            }
+            Err(error) if books.has_written() || books.has_lost_transaction() => return Err(error),
+            Err(error) => taken.push(Err(error)),
+        }
+    }
+    Ok(taken)
+}
+
+fn change(
+    books: &mut Books,
+    id: &PaymentId,
+    events: &[Event],
+    attach: Attach,
+    now_ms: u64,
+) -> Result<(Stored, Vec<Effect>), LedgerError> {
     let mut stored = books.take(id)?;
     let mut effects = Vec::new();
     let mut has_moved = false;
@@ -33,8 +69,7 @@ pub(crate) fn apply(
     }
     draft.write(books, stored.seq)?;
     save(books, &mut stored, has_moved, added)?;
-    let payment = books.keep(stored);
-    Ok(Applied { payment, effects })
+    Ok((stored, effects))
 }
 
 /// What belongs to a payment, without an event.

@@ -84,7 +84,7 @@ impl Books {
         self.connection.is_autocommit()
     }
 
-    /// The next job begins.
+    /// The next job begins, or the next part of one whose parts fail each by itself.
     pub(crate) const fn begin_job(&mut self) {
         self.has_written = false;
     }
@@ -143,9 +143,14 @@ impl Books {
         }
     }
 
-    /// Remembers a payment as it was just written, and gives a copy for whoever asked.
-    pub(crate) fn keep(&mut self, stored: Stored) -> Payment {
-        self.cache.keep(stored)
+    /// Remembers a payment as it was just written.
+    pub(crate) fn keep(&mut self, stored: Stored) {
+        self.cache.keep(stored);
+    }
+
+    /// The same, with a copy for whoever asked.
+    pub(crate) fn keep_and_copy(&mut self, stored: Stored) -> Payment {
+        self.cache.keep_and_copy(stored)
     }
 
     /// Payments were changed by other ways than [`Books::take`].

@@ -118,17 +118,26 @@ impl Cache {
         self.young.remove(id).or_else(|| self.old.remove(id))
     }
 
-    /// Remembers a payment as it is in the file, while something is still to come. Gives a copy.
-    pub(crate) fn keep(&mut self, stored: Stored) -> Payment {
+    /// Remembers a payment as it is in the file, while something is still to come.
+    pub(crate) fn keep(&mut self, stored: Stored) {
         self.take(&stored.payment.id);
-        if stored.payment.role == Role::Buyer || is_done(&stored) {
-            return stored.payment;
+        if !is_worth_keeping(&stored) {
+            return;
         }
         if self.young.len() >= PAYMENTS_MAX {
             self.old = mem::take(&mut self.young);
         }
+        self.young.insert(stored.payment.id.clone(), stored);
+    }
+
+    /// The same, with a copy for whoever asked.
+    pub(crate) fn keep_and_copy(&mut self, stored: Stored) -> Payment {
+        if !is_worth_keeping(&stored) {
+            self.take(&stored.payment.id);
+            return stored.payment;
+        }
         let copy = stored.payment.clone();
-        self.young.insert(copy.id.clone(), stored);
+        self.keep(stored);
         copy
     }
 
@@ -139,11 +148,11 @@ impl Cache {
     }
 }
 
-/// Whether hardly anything will happen to a payment any more.
-fn is_done(stored: &Stored) -> bool {
+/// Whether more will happen to a payment, which is not a buyer's.
+fn is_worth_keeping(stored: &Stored) -> bool {
     let state = &stored.payment.state;
     let waits = state.phase == Phase::Settled && state.delivery == Delivery::Undelivered;
-    !row::is_open(state) && !waits
+    stored.payment.role != Role::Buyer && (row::is_open(state) || waits)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! what a job sees of the connection (`C`).
 
 use std::thread;
+use std::time::Duration;
 
 use farebox_core::ledger::LedgerError;
 use tokio::sync::{mpsc, oneshot};
@@ -14,6 +15,17 @@ const QUEUE_MAX: usize = 1024;
 /// Jobs in one transaction: keeps the wait of the first, and of other processes, short (20 ms at
 /// most). Those that share one write the pages that they share once.
 const BATCH_MAX: usize = 512;
+
+/// When a transaction waits for company: pages that many jobs touch are written once for all that
+/// share it, so that where many come, a few of them are dear.
+#[derive(Clone, Copy)]
+pub(crate) struct Linger {
+    /// Jobs of the last transaction from which on this one waits; with fewer, callers wait for
+    /// one another's answers, and there is no company to wait for.
+    pub(crate) from_jobs: usize,
+    /// How long: a small part of what a transaction with so many jobs takes its callers.
+    pub(crate) time: Duration,
+}
 
 /// Runs waiting jobs in one transaction; an error is everybody's.
 pub(crate) type Turn<C> = fn(&mut C, &mut [Box<dyn Job<C>>]) -> Result<(), LedgerError>;
@@ -33,11 +45,16 @@ impl<C> Clone for Queue<C> {
 
 impl<C: Send + 'static> Queue<C> {
     /// Starts the thread.
-    pub(crate) fn start(name: &str, connection: C, turn: Turn<C>) -> Result<Self, LedgerError> {
+    pub(crate) fn start(
+        name: &str,
+        connection: C,
+        turn: Turn<C>,
+        linger: Option<Linger>,
+    ) -> Result<Self, LedgerError> {
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
         thread::Builder::new()
             .name(name.to_owned())
-            .spawn(move || work(connection, queue, turn))
+            .spawn(move || work(connection, queue, turn, linger))
             .map_err(|error| LedgerError::Store(format!("no thread for the ledger: {error}")))?;
         Ok(Self { jobs })
     }
@@ -105,9 +122,24 @@ where
     }
 }
 
-fn work<C>(mut connection: C, mut queue: mpsc::Receiver<Box<dyn Job<C>>>, turn: Turn<C>) {
+fn work<C>(
+    mut connection: C,
+    mut queue: mpsc::Receiver<Box<dyn Job<C>>>,
+    turn: Turn<C>,
+    linger: Option<Linger>,
+) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
+    let mut last = 0;
     while queue.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
+        if let Some(linger) = linger.filter(|linger| last >= linger.from_jobs) {
+            thread::sleep(linger.time);
+            while batch.len() < BATCH_MAX
+                && let Ok(job) = queue.try_recv()
+            {
+                batch.push(job);
+            }
+        }
+        last = batch.len();
         let ended = turn(&mut connection, &mut batch);
         if let Err(error) = &ended {
             tracing::error!(%error, jobs = batch.len(), "a transaction of the ledger failed");
@@ -117,3 +149,7 @@ fn work<C>(mut connection: C, mut queue: mpsc::Receiver<Box<dyn Job<C>>>, turn: 
         }
     }
 }
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;

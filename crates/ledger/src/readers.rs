@@ -17,7 +17,7 @@ const LONG_READS_MAX: usize = 4;
 /// Starts the thread for reads of a few rows: under load many share one snapshot, which is not
 /// older than the call of any of them.
 pub(crate) fn start_quick(path: &Path) -> Result<Queue<Connection>, LedgerError> {
-    Queue::start("ledger-reader", schema::open_reader(path)?, look)
+    Queue::start("ledger-reader", schema::open_reader(path)?, look, None)
 }
 
 fn look(

@@ -33,7 +33,9 @@ pub(crate) fn claim(books: &mut Books, new: NewClaim) -> Result<Claimed, LedgerE
     // Most claims are first, and the index that refuses a second has to be asked in any case.
     if refused.is_none() {
         payment = match buyer::hold(books, payment, None, CLAIM)? {
-            Held::First(stored) => return Ok(Claimed::First(Box::new(books.keep(stored)))),
+            Held::First(stored) => {
+                return Ok(Claimed::First(Box::new(books.keep_and_copy(stored))));
+            }
             Held::Taken(payment) => payment,
         };
     }
@@ -210,7 +212,7 @@ fn reclaim(books: &mut Books, mut stored: Stored, new: Payment) -> Result<Claime
     draft.write(books, stored.seq)?;
     row::update(books, &mut stored)?;
     row::update_attachments(books, &stored)?;
-    Ok(Claimed::First(Box::new(books.keep(stored))))
+    Ok(Claimed::First(Box::new(books.keep_and_copy(stored))))
 }
 
 fn payment_of(new: NewClaim) -> Payment {

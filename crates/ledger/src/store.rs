@@ -5,9 +5,9 @@ use std::path::Path;
 use async_trait::async_trait;
 use farebox_core::ledger::{
     AccountBalance, Applied, Attach, BudgetLine, CallKey, Claimed, ClaimedIdentity, Filter, Lease,
-    Ledger, LedgerError, NewClaim, NewSpend, PayerMark, Payment, PaymentId, Reserved,
+    Ledger, LedgerError, NewClaim, NewSpend, PayerMark, Payment, PaymentId, Reserved, Taker,
 };
-use farebox_core::payment::{Event, Role};
+use farebox_core::payment::{Effect, Event, Role};
 use farebox_core::policy::Limits;
 use farebox_wire::caip::AssetId;
 use farebox_wire::identity::Identity;
@@ -17,7 +17,9 @@ use crate::books::Books;
 use crate::prune::Pruned;
 use crate::queue::Queue;
 use crate::readers::{self, Pool};
-use crate::{accounts, apply, budget, buyer, prune, read, row, schema, seller, verify, writer};
+use crate::{
+    accounts, apply, budget, buyer, error, prune, read, row, schema, seller, verify, writer,
+};
 
 /// The ledger in one SQLite file on a local disk. Several processes may have it open.
 ///
@@ -135,6 +137,18 @@ impl Ledger for SqliteLedger {
         let id = id.clone();
         self.write(move |books| apply::apply(books, &id, &events, attach, now_ms))
             .await
+    }
+
+    async fn apply_to_each(
+        &self,
+        takers: Vec<Taker>,
+        event: Event,
+        now_ms: u64,
+    ) -> Vec<Result<Vec<Effect>, LedgerError>> {
+        let count = takers.len();
+        self.write(move |books| apply::apply_to_each(books, takers, &event, now_ms))
+            .await
+            .unwrap_or_else(|error| (0..count).map(|_| Err(error::copy(&error))).collect())
     }
 
     async fn renew_lease(&self, id: &PaymentId, lease: Lease) -> Result<bool, LedgerError> {

@@ -2,13 +2,16 @@
 
 use std::sync::mpsc;
 
+use farebox_core::ledger::{Attach, PaymentId, Taker};
+use farebox_core::payment::Event;
+use farebox_core::rail::SentTransaction;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
 use crate::conformance::kit;
 use crate::schema::open_writer;
-use crate::seller;
+use crate::{apply, seller};
 
 fn insert(books: &mut Books, holder: &str) -> Result<(), LedgerError> {
     let sql = "INSERT INTO budgets (holder) VALUES (?1)";
@@ -164,6 +167,52 @@ async fn a_full_disk_leaves_books_that_add_up_and_can_be_written_again() {
         .query_row("SELECT count(*) FROM payments", [], |row| row.get(0))
         .expect("a count");
     assert_eq!(payments, acknowledged + 1);
+}
+
+#[tokio::test]
+async fn of_an_event_on_many_a_full_disk_leaves_none() {
+    let folder = TempDir::new().expect("a folder");
+    let writer = start(ledger(&folder)).expect("a thread");
+    let names: Vec<String> = (0..200).map(|n| format!("payment {n}")).collect();
+    for name in &names {
+        let new = kit::claim(name, 5);
+        let claimed = writer.run(move |books| seller::claim(books, new)).await;
+        assert!(claimed.is_ok());
+    }
+    let resize = |pages: Option<i64>| {
+        writer.run(move |books| {
+            let file = books.file();
+            let size = |name| file.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+            let pages = pages.map_or_else(|| size("page_count"), Ok);
+            let resized = pages.and_then(|n| file.pragma_update(None, "max_page_count", n));
+            resized.map_err(crate::error::store)
+        })
+    };
+    resize(None).await.expect("a full disk");
+    let send = || {
+        let takers = names.iter().map(|name| Taker {
+            id: PaymentId(name.clone()),
+            attach: Attach::default(),
+        });
+        let takers = takers.collect();
+        let event = Event::Sending {
+            transaction: Some(SentTransaction::by_stranger("0x".repeat(40))),
+        };
+        writer.run(move |books| apply::apply_to_each(books, takers, &event, kit::NOON_MS))
+    };
+    let error = send().await.expect_err("no room for 200 entries");
+    assert!(error.to_string().contains("the disk is full"), "{error}");
+    let sent = || {
+        let other = Connection::open(folder.path().join("ledger.db")).expect("a ledger");
+        crate::verify::full(&other).expect("books that add up");
+        let count = "SELECT count(*) FROM payments WHERE hashes != '[]'";
+        let count = other.query_row(count, [], |row| row.get::<_, i64>(0));
+        count.expect("a count")
+    };
+    assert_eq!(sent(), 0);
+    resize(Some(1_000_000)).await.expect("a larger disk");
+    assert!(send().await.expect("room").iter().all(Result::is_ok));
+    assert_eq!(sent(), 200);
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ async fn a_cancelled_authorization_never_will_settle_once_that_is_final() {
     let payer = payer_on(vec![network.clone()]);
     let quote = payer.quote(&offered(|_| ())).await.unwrap();
     let signed = payer.authorise(&quote, &challenge(), 60).await.unwrap();
-    let mut handle = EvmHandle::read(&signed.handle).unwrap();
+    let mut handle = EvmHandle::clone(&EvmHandle::read(&signed.handle).unwrap());
 
     let chains = network::index(vec![network.clone()]).unwrap();
     let token = network::token_of(&chains, &quote.terms.asset).unwrap();
@@ -37,7 +37,7 @@ async fn a_cancelled_authorization_never_will_settle_once_that_is_final() {
     let sent_before = net.faults().calls("eth_sendRawTransaction");
     let outcome = collector_on(vec![network])
         .settle(
-            &handle.write().unwrap(),
+            &std::sync::Arc::new(handle).write().unwrap(),
             std::sync::Arc::new(NoJournal),
             WAIT_MS,
         )

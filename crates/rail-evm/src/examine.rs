@@ -4,8 +4,11 @@
 //! is to us, over the exact amount and in time, but perhaps not funded. It is well signed by an
 //! ordinary account, or only the chain can tell whether a wallet accepts its signature.
 
+use std::sync::Arc;
+
 use farebox_core::rail::{Examined, Refusal, SellerOffer, SignatureCheck};
 use farebox_wire::evm::EvmAddress;
+use farebox_wire::identity::Identity;
 use farebox_wire::x402;
 use farebox_wire::x402::exact_evm::{Eip3009Authorization, ExactEvmPayload, HexBytes};
 use farebox_wire::x402::header;
@@ -46,7 +49,7 @@ pub(crate) fn examine(
 
     let mut terms = offer.terms.clone();
     terms.payer = Some(transfer.from.to_string());
-    let handle = EvmHandle {
+    let handle = Arc::new(EvmHandle {
         chain: chain.network.chain.clone(),
         token: token.asset.address,
         seen_s: now_s,
@@ -55,10 +58,11 @@ pub(crate) fn examine(
             HexBytes(signature.to_bytes().to_vec())
         })),
         transfer,
-    };
+    });
+    let identity = handle.identity();
     Ok(Examined {
-        identity: handle.identity(),
-        payload_digest: payload_digest(&handle),
+        payload_digest: payload_digest(&identity, &handle),
+        identity,
         terms,
         valid_before_s: handle.transfer.valid_before,
         handle: handle
@@ -186,11 +190,11 @@ fn ordinary_signature(
 }
 
 /// Equal for two spellings of one authorization, different for two authorizations.
-fn payload_digest(handle: &EvmHandle) -> [u8; 32] {
+fn payload_digest(identity: &Identity, handle: &EvmHandle) -> [u8; 32] {
     let transfer = &handle.transfer;
     let mut hash = Sha256::new();
     // Two parts vary in length: the identity goes first with its end marked, the signature last.
-    hash.update(handle.identity().as_str());
+    hash.update(identity.as_str());
     hash.update([0]);
     hash.update(transfer.to.0);
     hash.update(transfer.value.atomic().to_be_bytes());

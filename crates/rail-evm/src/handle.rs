@@ -1,6 +1,8 @@
 //! What is stored beside a payment so that the token can be asked about it after a crash
 //! (ARCHITECTURE law 4): the authorization itself, and on the seller's side its signature.
 
+use std::sync::Arc;
+
 use farebox_core::rail::{Handle, RailError};
 use farebox_wire::caip::ChainId;
 use farebox_wire::evm::EvmAddress;
@@ -28,17 +30,23 @@ pub(crate) struct EvmHandle {
 }
 
 impl EvmHandle {
-    pub(crate) fn read(handle: &Handle) -> Result<Self, RailError> {
-        serde_json::from_str(&handle.0).map_err(|_| RailError {
-            code: "handle_unreadable",
-            message: "the stored payment is not of this rail or is damaged; run `farebox doctor`"
-                .into(),
-        })
+    pub(crate) fn read(handle: &Handle) -> Result<Arc<Self>, RailError> {
+        if let Some(known) = handle.meaning() {
+            return Ok(known);
+        }
+        serde_json::from_str(handle.text())
+            .map(Arc::new)
+            .map_err(|_| RailError {
+                code: "handle_unreadable",
+                message:
+                    "the stored payment is not of this rail or is damaged; run `farebox doctor`"
+                        .into(),
+            })
     }
 
-    pub(crate) fn write(&self) -> Result<Handle, RailError> {
-        serde_json::to_string(self)
-            .map(Handle)
+    pub(crate) fn write(self: &Arc<Self>) -> Result<Handle, RailError> {
+        serde_json::to_string(self.as_ref())
+            .map(|text| Handle::written(text, self.clone()))
             .map_err(|e| RailError {
                 code: "handle_unwritable",
                 message: format!("the payment cannot be written down: {e}"),

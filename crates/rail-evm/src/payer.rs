@@ -110,14 +110,14 @@ impl PayRail for EvmPayer {
         let token = network::token_of(&self.chains, &quote.terms.asset)?;
         let transfer = self.transfer(quote, valid_for_s)?;
         let signature = self.key.sign(&transfer_digest(&token.domain, &transfer));
-        let handle = EvmHandle {
+        let handle = Arc::new(EvmHandle {
             chain: quote.terms.network.clone(),
             token: token.asset.address,
             transfer: transfer.clone(),
             seen_s: self.clock.now_s(),
             signature: None,
             asks_chain: false,
-        };
+        });
         let unwritable = |e: &dyn std::fmt::Display| RailError {
             code: "credential_unwritable",
             message: format!("the credential cannot be written: {e}"),

@@ -64,7 +64,7 @@ async fn without_an_endpoint_nothing_can_be_told() {
         Finding::CannotTell { .. }
     ));
     assert!(matches!(
-        payer.check(&Handle("junk".into())).await,
+        payer.check(&Handle::new("junk".into())).await,
         Finding::CannotTell { .. }
     ));
 }

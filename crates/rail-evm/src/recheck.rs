@@ -29,7 +29,7 @@ const PARALLEL: usize = 16;
 /// A payment of one chain, and the transaction that may confirm it.
 struct Candidate {
     place: usize,
-    handle: EvmHandle,
+    handle: Arc<EvmHandle>,
     transaction: Option<Word>,
     is_counted: bool,
 }

@@ -31,7 +31,8 @@ pub(crate) async fn verify(
     let is_known = |seen: &Seen| !seen.has_code && !handle.asks_chain;
     let (seen, is_used) = match known.filter(is_known) {
         Some(seen) => (seen, false),
-        None => look(chain, handle).await?,
+        // What waits for the chain is kept apart: hardly anybody needs its room.
+        None => Box::pin(look(chain, handle)).await?,
     };
     // Before anything is said of the authorization: whoever cannot sign for it learns nothing.
     if handle.asks_chain {
@@ -54,7 +55,7 @@ pub(crate) async fn verify(
     }
     if seen.has_code || handle.asks_chain {
         let rpc = chain.rpc().map_err(|e| ours(&e.message))?;
-        wallets::verify(chain, rpc, handle, seen.has_code).await?;
+        Box::pin(wallets::verify(chain, rpc, handle, seen.has_code)).await?;
     }
     Ok(Funds::Balance(seen.balance))
 }

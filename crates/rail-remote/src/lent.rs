@@ -64,17 +64,17 @@ impl Lent {
 
     /// Reads it out of a handle; `None` where the handle was never meant for a facilitator.
     pub(crate) fn read(handle: &Handle) -> Option<Self> {
-        let fields: Map<String, Value> = serde_json::from_str(&handle.0).ok()?;
+        let fields: Map<String, Value> = serde_json::from_str(handle.text()).ok()?;
         serde_json::from_value(fields.get(KEY)?.clone()).ok()
     }
 
     /// The handle with this in it.
     pub(crate) fn write(&self, handle: &Handle) -> Result<Handle, Refusal> {
         let mut fields: Map<String, Value> =
-            serde_json::from_str(&handle.0).map_err(|why| unwritable(&why))?;
+            serde_json::from_str(handle.text()).map_err(|why| unwritable(&why))?;
         let lent = serde_json::to_value(self).map_err(|why| unwritable(&why))?;
         fields.insert(KEY.to_owned(), lent);
-        Ok(Handle(Value::Object(fields).to_string()))
+        Ok(Handle::new(Value::Object(fields).to_string()))
     }
 
     /// The offer that the credential answers.

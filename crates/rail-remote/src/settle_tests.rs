@@ -19,7 +19,7 @@ impl Journal for Paper {
 fn journal() -> LocalJournal {
     LocalJournal {
         journal: Arc::new(Paper),
-        handle: Handle("{}".to_owned()),
+        handle: Handle::new("{}".to_owned()),
         state: Mutex::new(Local::NotYet),
     }
 }

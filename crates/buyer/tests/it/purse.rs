@@ -103,7 +103,7 @@ impl PayRail for FakeRail {
                 value: format!("credential-{number}"),
             },
             identity: Identity::from_stored(&format!("fake:{number}")),
-            handle: Handle(number.to_string()),
+            handle: Handle::new(number.to_string()),
             valid_before_s: self.clock.now_s() + valid_for_s,
         })
     }

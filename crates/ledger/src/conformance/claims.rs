@@ -120,7 +120,7 @@ pub async fn a_released_claim_comes_again_as_new_and_once(store: &dyn Store) {
             ..claim("one", 5).side
         },
         terms: terms(7),
-        handle: Handle(format!("handle {n}")),
+        handle: Handle::new(format!("handle {n}")),
         valid_before_s: 1_000_000 + u64::from(n),
         ..claim("one", 5)
     };
@@ -136,7 +136,7 @@ pub async fn a_released_claim_comes_again_as_new_and_once(store: &dyn Store) {
     assert_eq!(payment.terms.amount, Amount::from_atomic(7));
     let [n, ..] = payment.seller.as_ref().expect("a seller").request_digest;
     let handle = payment.handle.as_ref().expect("a handle");
-    assert_eq!(handle.0, format!("handle {n}"));
+    assert_eq!(handle.text(), format!("handle {n}"));
     assert_eq!(payment.valid_before_s, Some(1_000_000 + u64::from(n)));
     assert_eq!(ledger.balance("seller/payers").await, -7);
     ledger.must_add_up().await;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use farebox_core::ledger::{Applied, Attach, Lease, Ledger, LedgerError, PaymentId};
+use farebox_core::ledger::{Applied, Attach, Lease, Ledger, LedgerError, PaymentId, Taker};
 use farebox_core::payment::{Delivery, Effect, Event, Phase};
 use farebox_core::policy::Level;
 use farebox_core::rail::{Credential, Handle, SentTransaction};
@@ -183,6 +183,53 @@ pub async fn events_in_turn_are_taken_all_or_none(store: &dyn Store) {
     ledger.must_add_up().await;
 }
 
+/// A transaction of many payments has a line for each, in one go; some of them have ended.
+pub async fn an_event_on_many_is_as_on_each(store: &dyn Store) {
+    let ledger = store.open().await;
+    for name in ["together 1", "ended", "together 2", "alone"] {
+        ledger.must_claim(claim(name, 5)).await;
+    }
+    let abandoned = Event::Abandoned { reason: reason() };
+    ledger.must_take("ended", abandoned).await;
+    let taker = |name, digest| Taker {
+        id: id(name),
+        attach: Attach {
+            body_digest: digest,
+            ..Attach::default()
+        },
+    };
+    let takers = vec![
+        taker("together 1", None),
+        taker("ended", Some([7; 32])),
+        taker("nobody", None),
+        taker("together 2", Some([8; 32])),
+    ];
+    let taken = ledger.apply_to_each(takers, sending(), NOON_MS + 1).await;
+    let [first, ended, nobody, second] = taken.as_slice() else {
+        panic!("{} answers to 4", taken.len());
+    };
+    assert!(
+        matches!(ended, Err(LedgerError::Illegal(illegal)) if illegal.phase == Phase::Released)
+    );
+    assert!(matches!(nobody, Err(LedgerError::NotFound(name)) if *name == id("nobody")));
+    let alone = ledger.take("alone", sending()).await.expect("legal");
+    for effects in [first, second] {
+        assert_eq!(effects.as_ref().ok(), Some(&alone.effects));
+    }
+    let mut digests = Vec::new();
+    for name in ["together 1", "together 2", "ended"] {
+        let payment = ledger.payment(&id(name)).await.expect("a working store");
+        let payment = payment.expect("the payment");
+        digests.push(payment.seller.and_then(|side| side.body_digest));
+        let is_ended = name == "ended";
+        assert_eq!(payment.updated_ms == NOON_MS + 1, !is_ended, "{name}");
+        assert_eq!(payment.state == alone.payment.state, !is_ended, "{name}");
+    }
+    assert_eq!(digests, [None, Some([8; 32]), None]);
+    assert_eq!(ledger.balance(&format!("seller/held/{PAYER}")).await, 15);
+    ledger.must_add_up().await;
+}
+
 /// A taker-over of a stale lease gives up while the owner wakes and sends.
 pub async fn of_abandoning_and_sending_one_wins(store: &dyn Store) {
     let (owner, other) = (rich(store).await, store.open().await);
@@ -238,7 +285,7 @@ pub async fn what_is_attached_stays(store: &dyn Store) {
             value: "secret".to_owned(),
         }),
         identity: Some(identity.clone()),
-        handle: Some(Handle("{}".to_owned())),
+        handle: Some(Handle::new("{}".to_owned())),
         valid_before_s: Some(1_000_000),
         lease: Some(lease("two")),
         ..Attach::default()
@@ -262,7 +309,7 @@ pub async fn what_is_attached_stays(store: &dyn Store) {
         .expect("a working store")
         .expect("found by its identity");
     assert_eq!(payment.receipt.as_deref(), Some("{\"success\":true}"));
-    assert_eq!(payment.handle, Some(Handle("{}".to_owned())));
+    assert_eq!(payment.handle, Some(Handle::new("{}".to_owned())));
     assert_eq!(payment.valid_before_s, Some(1_000_000));
     let buyer = payment.buyer.expect("a buyer");
     assert_eq!(buyer.lease, lease("two"));

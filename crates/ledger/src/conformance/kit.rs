@@ -95,7 +95,7 @@ pub fn claim(name: &str, amount: u128) -> NewClaim {
         },
         terms: terms(amount),
         valid_before_s: NOON_MS / 1000 + 60,
-        handle: Handle(format!("handle of {name}")),
+        handle: Handle::new(format!("handle of {name}")),
         cover: Cover::NotNeeded,
         now_ms: NOON_MS,
     }

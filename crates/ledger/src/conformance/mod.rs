@@ -57,6 +57,7 @@ macro_rules! ledger_conformance {
             a_repeated_event_changes_nothing
             an_illegal_event_changes_nothing
             events_in_turn_are_taken_all_or_none
+            an_event_on_many_is_as_on_each
             of_abandoning_and_sending_one_wins
             every_transaction_that_was_sent_is_kept_once
             what_is_attached_stays

@@ -16,6 +16,7 @@ mod fill;
 mod follow;
 mod gas;
 mod health;
+mod journals;
 mod judge;
 mod lanes;
 mod nonces;
@@ -148,7 +149,7 @@ impl Settler {
     #[tracing::instrument(name = "settle", skip_all, fields(identity = %handle.identity()))]
     pub(crate) async fn settle(
         self: &Arc<Self>,
-        handle: EvmHandle,
+        handle: Arc<EvmHandle>,
         journal: Arc<dyn Journal>,
         wait: Duration,
     ) -> Outcome {
@@ -170,7 +171,7 @@ impl Settler {
 
     async fn drive(
         self: &Arc<Self>,
-        handle: EvmHandle,
+        handle: Arc<EvmHandle>,
         seat: Seat,
         journal: Arc<dyn Journal>,
         deadline: Instant,
@@ -191,7 +192,7 @@ impl Settler {
             has_left: false,
         };
         if goes_alone {
-            return self.drive_alone(payment, ending, deadline).await;
+            return Box::pin(self.drive_alone(payment, ending, deadline)).await;
         }
         let ticket = Ticket::new(payment);
         let claim = Claim(Arc::clone(&ticket));

@@ -13,7 +13,7 @@ use crate::snapshot::Payers;
 
 /// A payment. Whoever has it decides its outcome; dropped, it leaves its seat free.
 pub(super) struct Payment {
-    pub(super) handle: EvmHandle,
+    pub(super) handle: Arc<EvmHandle>,
     pub(super) journal: Arc<dyn Journal>,
     pub(super) seat: Seat,
     pub(super) payers: Arc<Payers>,
@@ -55,7 +55,7 @@ impl Payment {
         })
     }
 
-    pub(super) const fn payer(&self) -> EvmAddress {
+    pub(super) fn payer(&self) -> EvmAddress {
         self.handle.transfer.from
     }
 }
@@ -88,10 +88,10 @@ impl Ticket {
     }
 
     /// A copy of what has to be known to simulate it.
-    pub(super) fn look(&self) -> Option<(EvmHandle, Arc<dyn Journal>)> {
+    pub(super) fn look(&self) -> Option<(Arc<EvmHandle>, Arc<dyn Journal>)> {
         let payment = self.lock();
         let payment = payment.as_ref()?;
-        Some((payment.handle.clone(), Arc::clone(&payment.journal)))
+        Some((Arc::clone(&payment.handle), Arc::clone(&payment.journal)))
     }
 
     pub(super) fn record(&self) -> Option<Record> {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use farebox_core::rail::{Outcome, RailError, Refusal, SentTransaction};
-use futures_util::future::join_all;
 
 use super::batch::Underway;
 use super::fees::Fee;
@@ -15,7 +14,7 @@ use super::payment::{Payment, Ticket};
 use super::refusal::{NotTaken, not_taken};
 use super::trip::{Trip, Way, party};
 use super::tx::{SignedTx, sign};
-use super::{Settler, Working, ours};
+use super::{Settler, Working, journals, ours};
 use crate::rpc::{Quantity, SendError};
 
 /// Tries to hand payments over; each costs a new signature and a line in each journal.
@@ -129,8 +128,7 @@ impl Settler {
                 signer: Some(trip.own().to_string()),
                 nonce: Some(nonce),
             };
-            let writing = trip.payments.iter().map(|p| p.journal.sending(&line));
-            let written = join_all(writing).await;
+            let written = journals::write_down(&trip.payments, &line).await;
             let all = trip.payments.len();
             for (payment, written) in std::mem::take(&mut trip.payments).into_iter().zip(written) {
                 match written {

@@ -98,7 +98,7 @@ impl Trip {
 }
 
 /// Who is charged for a payment's gas.
-pub(super) const fn party(payment: &Payment) -> Party {
+pub(super) fn party(payment: &Payment) -> Party {
     Party {
         payer: payment.handle.transfer.from,
         payee: payment.handle.transfer.to,

@@ -4,7 +4,7 @@ use super::*;
 use crate::fixtures::{NOW_S, collector, offer, paid};
 use farebox_core::rail::CollectRail;
 
-async fn handle() -> EvmHandle {
+async fn handle() -> std::sync::Arc<EvmHandle> {
     let examined = collector().examine(&paid().await, &offer(), NOW_S).unwrap();
     EvmHandle::read(&examined.handle).unwrap()
 }

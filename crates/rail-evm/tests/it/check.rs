@@ -16,9 +16,9 @@ const CALL: &str = "eth_call";
 
 /// The same handle with something else in it.
 fn changed(handle: &Handle, change: impl FnOnce(&mut Value)) -> Handle {
-    let mut json: Value = serde_json::from_str(&handle.0).unwrap();
+    let mut json: Value = serde_json::from_str(handle.text()).unwrap();
     change(&mut json);
-    Handle(json.to_string())
+    Handle::new(json.to_string())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -143,9 +143,9 @@ async fn what_a_check_finds_settled_is_gone_at_once() {
 
 /// As if it had come half a minute later.
 pub(crate) fn seen_later(mut payment: Examined) -> Examined {
-    let mut handle: Value = serde_json::from_str(&payment.handle.0).unwrap();
+    let mut handle: Value = serde_json::from_str(payment.handle.text()).unwrap();
     handle["seen_s"] = json!(handle["seen_s"].as_u64().unwrap() + 30);
-    payment.handle = Handle(handle.to_string());
+    payment.handle = Handle::new(handle.to_string());
     payment
 }
 

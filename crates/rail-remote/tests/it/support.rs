@@ -293,7 +293,7 @@ impl Lines {
     /// Who has the payment as those lines have it, in their order.
     pub(crate) fn asked(&self) -> Vec<String> {
         let asked = |handle: &Handle| {
-            let fields = json_of(handle.0.as_bytes());
+            let fields = json_of(handle.text().as_bytes());
             fields["remote"]["asked"]
                 .as_str()
                 .expect("a name")

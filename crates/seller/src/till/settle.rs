@@ -10,10 +10,10 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use farebox_core::clock::Clock;
-use farebox_core::ledger::{Applied, Attach, Ledger, LedgerError, Payment, PaymentId};
+use farebox_core::ledger::{Applied, Attach, Ledger, LedgerError, Payment, PaymentId, Taker};
 use farebox_core::payment::{Effect, Event, Phase};
 use farebox_core::rail::{
-    CollectRail, Handle, Journal, Outcome, Proof, RailError, Refusal, SentTransaction, Terms,
+    CollectRail, Handle, Journal, Outcome, Page, Proof, RailError, Refusal, SentTransaction, Terms,
 };
 use farebox_wire::x402::reason::Reason;
 use farebox_wire::x402::types::SettleResponse;
@@ -335,6 +335,30 @@ impl Journal for LedgerJournal {
     async fn handing_over(&self, handle: &Handle) -> Result<(), RailError> {
         self.write(None, Some(handle.clone())).await
     }
+
+    fn page(&self) -> Option<Page> {
+        Some(Page {
+            ledger: Arc::clone(&self.ledger),
+            taker: Taker {
+                id: self.payment.clone(),
+                attach: self.attach(None),
+            },
+            now_ms: self.clock.now_ms(),
+        })
+    }
+
+    fn written(&self, line: Result<Vec<Effect>, LedgerError>) -> Result<(), RailError> {
+        let refused = |message: String| RailError {
+            code: "not_recorded",
+            message,
+        };
+        let effects = line.map_err(|error| refused(error.to_string()))?;
+        if !effects.contains(&Effect::Send) {
+            return Err(refused("the books do not allow sending".to_owned()));
+        }
+        self.has_sent.store(true, Ordering::Release);
+        Ok(())
+    }
 }
 
 impl LedgerJournal {
@@ -344,25 +368,20 @@ impl LedgerJournal {
         handle: Option<Handle>,
     ) -> Result<(), RailError> {
         let event = Event::Sending { transaction };
-        let attach = Attach {
-            body_digest: self.request_body.get(),
-            handle,
-            ..Attach::default()
-        };
-        let refused = |message: String| RailError {
-            code: "not_recorded",
-            message,
-        };
+        let attach = self.attach(handle);
         let now_ms = self.clock.now_ms();
         let applied = self
             .ledger
             .apply(&self.payment, event, attach, now_ms)
-            .await
-            .map_err(|error| refused(error.to_string()))?;
-        if !applied.effects.contains(&Effect::Send) {
-            return Err(refused("the books do not allow sending".to_owned()));
+            .await;
+        self.written(applied.map(|applied| applied.effects))
+    }
+
+    fn attach(&self, handle: Option<Handle>) -> Attach {
+        Attach {
+            body_digest: self.request_body.get(),
+            handle,
+            ..Attach::default()
         }
-        self.has_sent.store(true, Ordering::Release);
-        Ok(())
     }
 }

@@ -241,7 +241,7 @@ impl CollectRail for FakeRail {
             payload_digest: Sha256::digest(body.to_string()).into(),
             terms,
             valid_before_s,
-            handle: Handle(match text(body, "signature") {
+            handle: Handle::new(match text(body, "signature") {
                 JUNK_OF_A_WALLET => format!("{nonce}:junk"),
                 _ => nonce.to_owned(),
             }),
@@ -251,7 +251,7 @@ impl CollectRail for FakeRail {
 
     async fn verify(&self, examined: &Examined) -> Result<Funds, Refusal> {
         self.verified.fetch_add(1, Ordering::SeqCst);
-        if examined.handle.0.ends_with(":junk") {
+        if examined.handle.text().ends_with(":junk") {
             self.wallet_gate.acquire().await.expect("open").forget();
             self.wallet_gate.add_permits(1);
             return Err(refusal(Reason::InvalidSignature, false));
@@ -260,7 +260,7 @@ impl CollectRail for FakeRail {
             .chain
             .lock()
             .expect("lock")
-            .contains_key(&examined.handle.0);
+            .contains_key(examined.handle.text());
         if examined.signature == SignatureCheck::AskChain && is_used {
             return Err(refusal(Reason::NonceAlreadyUsed, false));
         }
@@ -291,7 +291,7 @@ impl CollectRail for FakeRail {
             }
             Plan::Settle | Plan::GoSilent | Plan::Revert | Plan::OutOfGas => {}
         }
-        let transaction = hash_of(&handle.0);
+        let transaction = hash_of(handle.text());
         let line = SentTransaction {
             hash: transaction.clone(),
             signer: Some("0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266".to_owned()),
@@ -308,7 +308,7 @@ impl CollectRail for FakeRail {
                     transaction: transaction.clone(),
                     is_final: false,
                 };
-                self.chain_says(&handle.0, finding);
+                self.chain_says(handle.text(), finding);
                 Outcome::Settled {
                     transaction,
                     is_final: false,
@@ -324,12 +324,15 @@ impl CollectRail for FakeRail {
     }
 
     async fn check(&self, handle: &Handle) -> Finding {
-        self.asked.lock().expect("lock").push(handle.0.clone());
+        self.asked
+            .lock()
+            .expect("lock")
+            .push(handle.text().to_owned());
         self.chain_gate.acquire().await.expect("open").forget();
         self.chain_gate.add_permits(1);
         let chain = self.chain.lock().expect("lock");
         chain
-            .get(&handle.0)
+            .get(handle.text())
             .cloned()
             .unwrap_or(Finding::CannotTell {
                 why: "the test has not said".to_owned(),
