@@ -27,6 +27,7 @@ use axum::body::Body;
 use farebox_seller::answer::problem;
 use farebox_seller::layer::PaidBy;
 use farebox_seller::{ClientAddress, Seller};
+use futures_util::future::{Either, ready};
 use http::{Extensions, Method, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
 use tokio::net::TcpListener;
@@ -174,7 +175,10 @@ impl Gateway {
         let address = listener.local_addr()?;
         tracing::info!(%address, "the gate is open");
         let (current, log) = (self.current, self.log);
-        let answer = move |request, client| answer(current.service(), log.clone(), request, client);
+        let glance = current.glance();
+        let answer = move |request, client| {
+            glance.serve(|selling| answer(selling, log.clone(), request, client))
+        };
         let entrance = Entrance {
             listener,
             redirect: self.redirect,
@@ -195,13 +199,13 @@ impl Gateway {
 }
 
 /// Answers one request and writes its line in the log.
-async fn answer(
-    mut service: current::Selling,
+fn answer(
+    service: &mut current::Selling,
     log: Option<Arc<dyn RequestLog>>,
     request: Request<Incoming>,
     client: Client,
-) -> Response<Body> {
-    let line = Line::begin(&service, log, &request);
+) -> impl Future<Output = Response<Body>> + Send + use<> {
+    let line = Line::begin(service, log, &request);
     // An empty body needs no box.
     let request = request.map(|body| match body.is_end_stream() {
         true => Body::empty(),
@@ -213,20 +217,23 @@ async fn answer(
         extensions.insert(client);
     };
     let is_grpc = grpc::is_call(&request);
-    let mut answer = match refusal(&request) {
-        Some(refusal) => refusal,
-        None => match service.serve(request, tell).await {
+    let answering = match refusal(&request) {
+        Some(refusal) => Either::Left(ready(Ok(refusal))),
+        None => Either::Right(service.serve(request, tell)),
+    };
+    async move {
+        let mut answer = match answering.await {
             Ok(answer) => answer,
             Err(never) => match never {},
-        },
-    };
-    if is_grpc {
-        grpc::explain(&mut answer);
+        };
+        if is_grpc {
+            grpc::explain(&mut answer);
+        }
+        if let Some(line) = line {
+            line.end(&answer);
+        }
+        answer
     }
-    if let Some(line) = line {
-        line.end(&answer);
-    }
-    answer
 }
 
 /// A request's line in the log.

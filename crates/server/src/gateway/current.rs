@@ -4,7 +4,12 @@
 //! Every request takes both as they are when it comes, and keeps them to its end: a route is matched
 //! and forwarded by one configuration, whatever is loaded meanwhile. Connections to upstreams go over
 //! to the next configuration where their upstream is in it.
+//!
+//! Each client's connection keeps what it has seen last: counting references that all connections
+//! share would cost a challenge more than finding its route.
 
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use farebox_seller::layer::PaymentService;
@@ -25,6 +30,8 @@ pub(super) struct Current(Arc<Shared>);
 struct Shared {
     /// Held for a copy of two pointers by requests, and for an exchange of them by a reload.
     selling: RwLock<(Selling, Proxy)>,
+    /// How often it was exchanged.
+    version: AtomicU64,
     patience: Patience,
 }
 
@@ -39,19 +46,46 @@ impl Current {
         let selling = seller.layer().layer(proxy.clone());
         Ok(Self(Arc::new(Shared {
             selling: RwLock::new((selling, proxy)),
+            version: AtomicU64::new(0),
             patience,
         })))
     }
 
-    /// What a request that comes now is served by.
-    pub(super) fn service(&self) -> Selling {
+    /// For one connection.
+    pub(super) fn glance(&self) -> Glance {
+        Glance {
+            seen: RefCell::new(self.now()),
+            current: self.clone(),
+        }
+    }
+
+    fn now(&self) -> (u64, Selling) {
         let selling = &self.0.selling;
         let now = selling.read().unwrap_or_else(PoisonError::into_inner);
-        now.0.clone()
+        (self.0.version.load(Ordering::Acquire), now.0.clone())
     }
 
     pub(super) fn reloader(&self) -> Reloader {
         Reloader(self.clone())
+    }
+}
+
+/// What one connection has seen last.
+#[derive(Clone)]
+pub(super) struct Glance {
+    current: Current,
+    /// With the number of exchanges before it.
+    seen: RefCell<(u64, Selling)>,
+}
+
+impl Glance {
+    /// Serves a request with what is sold at this moment.
+    pub(super) fn serve<T>(&self, request: impl FnOnce(&mut Selling) -> T) -> T {
+        let mut seen = self.seen.borrow_mut();
+        if seen.0 != self.current.0.version.load(Ordering::Acquire) {
+            *seen = self.current.now();
+        }
+        request(&mut seen.1)
     }
 }
 
@@ -74,6 +108,8 @@ impl Reloader {
             .unwrap_or_else(PoisonError::into_inner);
         let proxy = Proxy::new(&by_index, unmatched.as_ref(), shared.patience, Some(&now.1))?;
         *now = (seller.layer().layer(proxy.clone()), proxy);
+        // Before anybody else can look, so that nobody takes the one for the other.
+        shared.version.fetch_add(1, Ordering::Release);
         Ok(())
     }
 }

@@ -56,6 +56,29 @@ async fn a_stream_in_flight_goes_on_with_its_old_route() {
 }
 
 #[tokio::test]
+async fn a_connection_that_was_open_before_is_served_by_what_is_sold_now() {
+    let sunny = Router::new().fallback(any(|| async { "sunny" }));
+    let town = Plan::app(sunny).await.open().await;
+    let stream = tokio::net::TcpStream::connect(town.gate).await;
+    let stream = hyper_util::rt::TokioIo::new(stream.expect("connected"));
+    let handshake = hyper::client::conn::http1::handshake(stream).await;
+    let (mut sender, connection) = handshake.expect("HTTP");
+    tokio::spawn(connection);
+    let mut statuses = Vec::new();
+    for _ in 0..2 {
+        sender.ready().await.expect("one connection");
+        let request = http::Request::get("/free/a").header("host", town.gate.to_string());
+        let request = request.body(String::new()).expect("a request");
+        let answer = within(sender.send_request(request)).await;
+        let answer = answer.expect("an answer");
+        statuses.push(answer.status());
+        answer.into_body().collect().await.expect("its end");
+        town.sell_new("http://127.0.0.1:9").expect("reloaded");
+    }
+    assert_eq!(statuses, [StatusCode::OK, StatusCode::NOT_FOUND]);
+}
+
+#[tokio::test]
 async fn connections_to_an_upstream_that_stays_are_used_on() {
     let app = Router::new().fallback(any(|request: axum::extract::Request| async move {
         let peer = request
