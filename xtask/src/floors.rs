@@ -8,12 +8,13 @@ use serde_json::Value;
 use crate::repo;
 
 /// Every room and its floor. Crates of one floor do not know each other.
-const FLOORS: [(&str, u8); 17] = [
+const FLOORS: [(&str, u8); 18] = [
     ("farebox", 5),
     ("farebox-wallet", 4),
     ("farebox-server", 4),
     ("farebox-buyer", 3),
     ("farebox-seller", 3),
+    ("farebox-acme", 2),
     ("farebox-ledger", 2),
     ("farebox-rail-evm", 2),
     ("farebox-rail-remote", 2),

@@ -5,6 +5,11 @@
 //! flag that supplies it, before anything is sent or served (ARCHITECTURE law 14).
 
 mod buying;
+#[cfg(feature = "acme")]
+mod certificates;
+#[cfg(not(feature = "acme"))]
+#[path = "assemble/no_certificates.rs"]
+mod certificates;
 mod checking;
 mod collecting;
 mod descriptors;
@@ -32,8 +37,8 @@ pub(crate) use buying::{desk, holdings, keyless_desk};
 pub(crate) use collecting::GasKeys;
 pub(crate) use entrance::Entrance;
 pub(crate) use examining::{
-    chain_facts, existing_ledger, facilitator_facts, gas_accounts, payee, paying_account,
-    secret_file, watcher,
+    CertificateFacts, OrderFacts, Span, certificate_facts, certificate_secrets, chain_facts,
+    existing_ledger, facilitator_facts, gas_accounts, payee, paying_account, secret_file, watcher,
 };
 pub(crate) use facilitating::{OpenFacilitator, Service, deploy_settler, facilitator};
 pub(crate) use forwarding::Forwarding;

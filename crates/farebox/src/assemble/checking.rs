@@ -15,6 +15,7 @@ use super::facilitating::Service;
 use super::networks::{self, FACTORIES_KEY};
 use super::overseeing::Oversight;
 use super::selling::{Sale, asking_only, invalid, routes};
+use crate::config::DataDir;
 use crate::failure::Failure;
 
 impl Sale {
@@ -22,7 +23,7 @@ impl Sale {
     ///
     /// # Errors
     /// Exit 2, as at the start.
-    pub(crate) fn check(&self) -> Result<(), Failure> {
+    pub(crate) fn check(&self, data_dir: &DataDir) -> Result<(), Failure> {
         self.refuse_missing()?;
         Oversight::check(&self.operation)?;
         let routes = routes(&self.routes)?;
@@ -38,7 +39,7 @@ impl Sale {
         }
         let public_url = self.public_url.clone();
         let public_url = public_url.unwrap_or_else(|| self.entrance.origin(self.listen()));
-        self.entrance.front()?;
+        self.entrance.front(data_dir)?;
         self.entrance.check_redirect(&public_url)?;
         Seller::check(SellerConfig::new(public_url, routes), &rails)
             .map_err(|why| invalid(why.to_string()))
@@ -50,10 +51,10 @@ impl Service {
     ///
     /// # Errors
     /// Exit 2, as at the start.
-    pub(crate) fn check(&self) -> Result<(), Failure> {
+    pub(crate) fn check(&self, data_dir: &DataDir) -> Result<(), Failure> {
         let (_, wanted) = self.permitted()?;
         Oversight::check(&self.operation)?;
-        self.entrance.front()?;
+        self.entrance.front(data_dir)?;
         let public_url = self.public_url.clone();
         let public_url = public_url.unwrap_or_else(|| self.entrance.origin(wanted));
         self.entrance.check_redirect(&public_url)?;

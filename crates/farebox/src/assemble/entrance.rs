@@ -1,7 +1,7 @@
 //! What a gate and a facilitator have in front of them: TLS, its redirect, proxies, connections.
 //!
 //! Used by `selling` and `facilitating`. Certificates are read here, so that files that cannot be
-//! used are refused before anything is listened on.
+//! used are refused before anything is listened on. How they are obtained is for `certificates`.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,8 +10,8 @@ use farebox_core::cidr::Cidr;
 use farebox_server::{FrontDoor, Redirect, Tls, TlsFiles};
 
 use super::selling::invalid;
-use super::service;
-use crate::config::{Config, TlsSection};
+use super::{certificates, service};
+use crate::config::{AcmeSection, Config, DataDir, TlsSection};
 use crate::failure::Failure;
 
 /// How references to files begin.
@@ -58,7 +58,7 @@ impl Entrance {
     ///
     /// # Errors
     /// Exit 2, naming the key or the file.
-    pub(super) fn front(&self) -> Result<FrontDoor, Failure> {
+    pub(super) fn front(&self, data_dir: &DataDir) -> Result<FrontDoor, Failure> {
         let proxies = self.trusted_proxies.iter().map(|text| {
             text.parse::<Cidr>()
                 .map_err(|why| invalid(format!("trusted_proxies: {why}")))
@@ -71,7 +71,11 @@ impl Entrance {
             ));
         }
         Ok(FrontDoor {
-            tls: self.tls.as_ref().map(|tls| self.load(tls)).transpose()?,
+            tls: self
+                .tls
+                .as_ref()
+                .map(|tls| self.load(tls, data_dir))
+                .transpose()?,
             trusted_proxies,
             proxy_protocol: self.proxy_protocol,
         })
@@ -113,21 +117,75 @@ impl Entrance {
         Ok(())
     }
 
-    fn load(&self, tls: &TlsSection) -> Result<Tls, Failure> {
-        let also = tls.also.iter().map(|other| (&other.cert, &other.key));
-        let all = std::iter::once((&tls.cert, &tls.key)).chain(also);
-        let files = all.map(|(cert, key)| {
-            Ok(TlsFiles {
-                cert: file("cert", cert, &self.base)?,
-                key: file("key", key, &self.base)?,
-            })
-        });
-        Tls::load(files.collect::<Result<_, Failure>>()?)
-            .map_err(|why| Failure::config("tls_unusable", format!("tls: {why}")))
+    fn load(&self, tls: &TlsSection, data_dir: &DataDir) -> Result<Tls, Failure> {
+        let refused = |why| Failure::config("tls_unusable", format!("tls: {why}"));
+        let own = self.own_files(tls)?;
+        let also = tls
+            .also
+            .iter()
+            .map(|other| self.files(&other.cert, &other.key));
+        let also: Vec<TlsFiles> = also.collect::<Result<_, _>>()?;
+        match &tls.acme {
+            None => Tls::load(own.into_iter().chain(also).collect()).map_err(refused),
+            Some(acme) => {
+                let obtained = certificates::obtained(self.order(tls, acme), data_dir)?;
+                Tls::obtaining(obtained, also).map_err(refused)
+            }
+        }
+    }
+
+    /// The certificate that is not obtained.
+    fn own_files(&self, tls: &TlsSection) -> Result<Option<TlsFiles>, Failure> {
+        // Both or none, as the file was read.
+        match (&tls.cert, &tls.key) {
+            (Some(cert), Some(key)) => self.files(cert, key).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn files(&self, cert: &str, key: &str) -> Result<TlsFiles, Failure> {
+        Ok(TlsFiles {
+            cert: file("cert", cert, &self.base)?,
+            key: file("key", key, &self.base)?,
+        })
+    }
+
+    fn order<'a>(&'a self, tls: &TlsSection, acme: &'a AcmeSection) -> Order<'a> {
+        Order {
+            acme,
+            base: &self.base,
+            has_redirect: tls.redirect_from.is_some(),
+        }
+    }
+
+    /// The certificate that is obtained, if there is one.
+    pub(super) fn ordered(&self) -> Option<Order<'_>> {
+        let tls = self.tls.as_ref()?;
+        tls.acme.as_ref().map(|acme| self.order(tls, acme))
+    }
+
+    /// Files with certificates that are not obtained.
+    pub(super) fn certificate_files(&self) -> Vec<PathBuf> {
+        let Some(tls) = &self.tls else {
+            return Vec::new();
+        };
+        let also = tls.also.iter().map(|other| &other.cert);
+        let all = tls.cert.iter().chain(also);
+        // What is no reference is refused where it is loaded.
+        all.filter_map(|cert| file("cert", cert, &self.base).ok())
+            .collect()
     }
 }
 
-fn file(key: &str, reference: &str, base: &Path) -> Result<PathBuf, Failure> {
+/// A certificate that is to be obtained, as the file says it.
+pub(super) struct Order<'a> {
+    pub(super) acme: &'a AcmeSection,
+    /// What relative paths are relative to.
+    pub(super) base: &'a Path,
+    pub(super) has_redirect: bool,
+}
+
+pub(super) fn file(key: &str, reference: &str, base: &Path) -> Result<PathBuf, Failure> {
     match reference.strip_prefix(FILE) {
         Some(path) if !path.is_empty() => Ok(base.join(path)),
         // What it says may be the key itself, and is not shown.

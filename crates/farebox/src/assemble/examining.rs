@@ -18,8 +18,9 @@ use farebox_wire::evm::EvmAddress;
 use tokio::task::JoinSet;
 
 use super::collecting::{GasKeys, rail_failure};
+use super::entrance::Entrance;
 use super::remote::Facilitators;
-use super::{keys, networks};
+use super::{certificates, keys, networks};
 use crate::config::{Config, DataDir, NetworkSection};
 use crate::failure::Failure;
 
@@ -61,6 +62,67 @@ pub(crate) async fn facilitator_facts(
     }
     facts.sort_by(|a, b| a.host.cmp(&b.host));
     Ok(facts)
+}
+
+/// From when until when a certificate is good, in seconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) from_s: u64,
+    pub(crate) until_s: u64,
+}
+
+/// A certificate in a file of the owner's.
+pub(crate) struct CertificateFacts {
+    pub(crate) file: PathBuf,
+    pub(crate) span: Span,
+}
+
+/// A certificate that is obtained.
+pub(crate) struct OrderFacts {
+    pub(crate) domains: Vec<String>,
+    pub(crate) directory: String,
+    /// Where the authority comes to.
+    pub(crate) port: u16,
+    pub(crate) file: PathBuf,
+    /// `None` before there is one.
+    pub(crate) span: Option<Span>,
+    /// When it is due, in seconds since 1970.
+    pub(crate) renew_s: Option<u64>,
+    /// How often it was tried in vain.
+    pub(crate) failures: u32,
+    /// When it is tried again.
+    pub(crate) next_s: u64,
+    /// Why it failed the last time.
+    pub(crate) why: String,
+    /// Why the authority cannot be asked, if it cannot.
+    pub(crate) unreachable: Option<String>,
+}
+
+/// Every certificate that a server shows, as far as it can be read, and what is known of the one
+/// that is obtained.
+///
+/// # Errors
+/// Exit 2 where it could not be obtained as it is written.
+pub(crate) async fn certificate_facts(
+    entrance: &Entrance,
+    data_dir: &DataDir,
+) -> Result<(Vec<CertificateFacts>, Option<OrderFacts>), Failure> {
+    let files = entrance.certificate_files().into_iter();
+    let read = files.filter_map(|file| {
+        let span = certificates::span(&file)?;
+        Some(CertificateFacts { file, span })
+    });
+    let read = read.collect();
+    match entrance.ordered() {
+        None => Ok((read, None)),
+        Some(order) => Ok((read, Some(certificates::facts(&order, data_dir).await?))),
+    }
+}
+
+/// Files with the keys of a certificate that is obtained.
+pub(crate) fn certificate_secrets(entrance: &Entrance, data_dir: &DataDir) -> Vec<PathBuf> {
+    let order = entrance.ordered();
+    order.map_or_else(Vec::new, |order| certificates::secrets(&order, data_dir))
 }
 
 /// Opens a ledger that is there, to read it.

@@ -88,7 +88,7 @@ pub(crate) async fn facilitator(
     data_dir: &DataDir,
 ) -> Result<OpenFacilitator, Failure> {
     let (access, wanted) = service.permitted()?;
-    let front = service.entrance.front()?;
+    let front = service.entrance.front(data_dir)?;
     descriptors::ask_for_all();
     let signers = service.gas_keys.load()?;
     let books = Books::open(service.ledger.clone()).await?;

@@ -103,7 +103,7 @@ pub(crate) async fn gate(sale: Sale, data_dir: &DataDir) -> Result<Gate, Failure
     sale.refuse_missing()?;
     let routes = routes(&sale.routes)?;
     let upstreams = sale.forwarding.upstreams(&sale.routes, sale.unmatched)?;
-    let front = sale.entrance.front()?;
+    let front = sale.entrance.front(data_dir)?;
     descriptors::ask_for_all();
     let books = Books::open(sale.ledger.clone()).await?;
     let listener = service::bind(sale.listen(), "--listen").await?;

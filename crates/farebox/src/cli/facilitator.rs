@@ -149,7 +149,7 @@ impl Facilitator {
         let config = globals.config()?;
         let (file, ledger) = (config.path.clone(), config.ledger_place(&data_dir)?);
         let service = self.service(config, ledger)?;
-        service.check()?;
+        service.check(&data_dir)?;
         doctor::check(Patient::of_service(service, file, &data_dir), globals).await
     }
 

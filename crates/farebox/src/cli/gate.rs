@@ -155,7 +155,7 @@ impl Gate {
         let config = globals.config()?;
         let (file, ledger) = (config.path.clone(), config.ledger_place(&data_dir)?);
         let sale = self.sale(config, ledger)?;
-        sale.check()?;
+        sale.check(&data_dir)?;
         doctor::check(Patient::of_sale(sale, file, &data_dir), globals).await
     }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::failure::Failure;
 
 /// The data directory, created when it is first needed.
+#[derive(Clone)]
 pub(crate) struct DataDir(PathBuf);
 
 impl DataDir {

@@ -71,16 +71,72 @@ pub(crate) struct File {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TlsSection {
-    /// The server's certificate and those that lead to a root, in PEM: `file:PATH`.
-    pub(crate) cert: String,
-    /// Its private key, in PEM: `file:PATH`.
-    pub(crate) key: String,
+    /// The server's certificate and those that lead to a root, in PEM: `file:PATH`. Needed without `acme`.
+    #[serde(default)]
+    pub(crate) cert: Option<String>,
+    /// Its private key, in PEM: `file:PATH`. Needed without `acme`.
+    #[serde(default)]
+    pub(crate) key: Option<String>,
+    /// A certificate that is obtained and renewed by itself, in place of `cert` and `key`.
+    #[serde(default)]
+    pub(crate) acme: Option<AcmeSection>,
     /// More certificates; the first that is for the name that a client asks for is shown.
     #[serde(default)]
     pub(crate) also: Vec<CertificateSection>,
     /// Where to listen in the clear, for instance `0.0.0.0:80`, to send everybody to TLS.
     #[serde(default)]
     pub(crate) redirect_from: Option<Listen>,
+}
+
+impl TlsSection {
+    /// What is wrong where its certificate is not either in files or obtained.
+    pub(super) const fn fault(&self) -> Option<&'static str> {
+        match (&self.acme, &self.cert, &self.key) {
+            (Some(_), None, None) | (None, Some(_), Some(_)) => None,
+            (Some(_), _, _) => Some(
+                "tls has acme, and cert or key: a certificate is obtained or in files; remove one of them, or write the files into also",
+            ),
+            (None, _, _) => Some(
+                "tls needs cert and key, or acme = { domains = [\"api.example.com\"], accept_terms = true }",
+            ),
+        }
+    }
+}
+
+/// A certificate of an authority that speaks ACME (RFC 8555).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AcmeSection {
+    /// The names that the certificate is for, each of which leads here.
+    pub(crate) domains: Vec<String>,
+    /// Whom the authority may write to, `mailto:ops@example.com`; by default nobody.
+    #[serde(default)]
+    pub(crate) contact: Vec<String>,
+    /// Whether its terms are accepted; nothing is obtained without.
+    #[serde(default)]
+    pub(crate) accept_terms: bool,
+    /// The address of its directory; by default that of Let's Encrypt.
+    #[serde(default)]
+    pub(crate) directory: Option<String>,
+    /// Whom the directory's own certificate has to lead to, in PEM: `file:PATH`; else those whom this machine trusts.
+    #[serde(default)]
+    pub(crate) ca: Option<String>,
+    /// How the names are proven: `tls-alpn-01` (default), on port 443 of each, or `http-01`, on port 80, which has to
+    /// lead to `redirect_from`.
+    #[serde(default)]
+    pub(crate) challenge: AcmeChallenge,
+}
+
+/// How names are proven.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub(crate) enum AcmeChallenge {
+    /// In a handshake.
+    #[default]
+    #[serde(rename = "tls-alpn-01")]
+    TlsAlpn01,
+    /// By a request in the clear.
+    #[serde(rename = "http-01")]
+    Http01,
 }
 
 /// Another certificate.

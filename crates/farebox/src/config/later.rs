@@ -50,6 +50,11 @@ pub(super) fn refuse(text: &str) -> Result<(), ConfigFault> {
     refuse_values(text, table.get_ref())
 }
 
+/// Where a key at the top stands, in bytes, for those who refuse what is said below it.
+pub(super) fn offset_of(text: &str, key: &str) -> Option<usize> {
+    find_in_table(DeTable::parse(text).ok()?.get_ref(), &[key])
+}
+
 /// Known keys with values that are for later.
 fn refuse_values(text: &str, table: &DeTable<'_>) -> Result<(), ConfigFault> {
     for (name, _) in entries(table.get("network").map(toml::Spanned::get_ref)) {

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 pub(crate) use data_dir::{DataDir, create_private};
 pub(crate) use file::{
-    AssetSection, FacilitatorLimits, FacilitatorSection, Final, LogFormat, NetworkSection,
-    RouteSection, Settle, TimeoutsSection, TlsSection, Unmatched,
+    AcmeChallenge, AcmeSection, AssetSection, FacilitatorLimits, FacilitatorSection, Final,
+    LogFormat, NetworkSection, RouteSection, Settle, TimeoutsSection, TlsSection, Unmatched,
 };
 pub(crate) use values::{Listen, Timespan, Usd};
 
@@ -238,12 +238,20 @@ fn fixed_part(text: &str) -> toml::Table {
 /// Reads the text of a configuration file.
 fn parse(text: &str) -> Result<File, ConfigFault> {
     later::refuse(text)?;
-    toml::from_str(text).map_err(|error| ConfigFault {
+    let file: File = toml::from_str(text).map_err(|error| ConfigFault {
         code: "config_invalid",
         line: error.span().map(|span| line_of(text, span.start)),
         // The snippet that the crate would draw needs several lines; its sentence is enough.
         message: error.message().trim().to_owned(),
-    })
+    })?;
+    match file.tls.as_ref().and_then(file::TlsSection::fault) {
+        None => Ok(file),
+        Some(why) => Err(ConfigFault {
+            code: "config_invalid",
+            line: later::offset_of(text, "tls").map(|offset| line_of(text, offset)),
+            message: why.to_owned(),
+        }),
+    }
 }
 
 /// The line, from 1, of a byte offset.

@@ -5,6 +5,7 @@
 //! sends a transaction, makes no file, and shows no secret.
 
 mod books;
+mod certificates;
 mod facilitators;
 mod files;
 mod gas;
@@ -186,9 +187,10 @@ pub(crate) fn is_well(findings: &[Finding]) -> bool {
 async fn look(patient: &Patient) -> Result<(Vec<Finding>, Vec<ChainFacts>), Failure> {
     let mut findings = files::check(patient);
     let accounts = findings_of_keys(patient, &mut findings);
-    let (facts, elsewhere) = tokio::join!(
+    let (facts, elsewhere, certificates) = tokio::join!(
         assemble::chain_facts(&patient.networks, &accounts),
-        facilitators::check(patient)
+        facilitators::check(patient),
+        certificates::check(patient)
     );
     let facts = facts?;
     for chain in &facts {
@@ -198,6 +200,7 @@ async fn look(patient: &Patient) -> Result<(Vec<Finding>, Vec<ChainFacts>), Fail
         findings.extend(gas::uncovered(chain, patient.least));
     }
     findings.extend(elsewhere);
+    findings.extend(certificates);
     Ok((findings, facts))
 }
 

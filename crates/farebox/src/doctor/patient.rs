@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use farebox_wire::caip::ChainId;
 use farebox_wire::money::UsdMicros;
 
-use crate::assemble::{self, Facilitators, GasKeys, Sale, Service};
+use crate::assemble::{self, Entrance, Facilitators, GasKeys, Sale, Service};
 use crate::config::{Config, DataDir, NetworkSection};
 use crate::failure::Failure;
 
@@ -24,6 +24,12 @@ pub(crate) struct Patient {
     pub(super) is_settling: bool,
     /// The least payment that a facilitator settles, and what a coin that pays for gas is worth.
     pub(super) least: Option<(UsdMicros, UsdMicros)>,
+    /// TLS and what else is in front.
+    pub(super) entrance: Entrance,
+    /// The origin that clients see, where it is said.
+    pub(super) public_url: Option<String>,
+    /// Where certificates are kept that are obtained.
+    pub(super) data_dir: DataDir,
     /// The configuration file.
     pub(super) file: Option<PathBuf>,
     /// Files that hold secrets in the open.
@@ -62,6 +68,9 @@ impl Patient {
             file: config.path.clone(),
             secrets: named.collect(),
             keystore: assemble::keystore_place(data_dir),
+            entrance: Entrance::of(config),
+            public_url: file.public_url.clone(),
+            data_dir: data_dir.clone(),
             ledger: config.ledger_place(data_dir)?,
         };
         patient.add_secrets();
@@ -85,6 +94,9 @@ impl Patient {
             file,
             secrets: Vec::new(),
             keystore: assemble::keystore_place(data_dir),
+            entrance: sale.entrance,
+            public_url: sale.public_url,
+            data_dir: data_dir.clone(),
             ledger: sale.ledger,
         };
         patient.add_secrets();
@@ -108,13 +120,16 @@ impl Patient {
             keystore: assemble::keystore_place(data_dir),
             networks: service.networks,
             gas_keys: service.gas_keys,
+            entrance: service.entrance,
+            public_url: service.public_url,
+            data_dir: data_dir.clone(),
             ledger: service.ledger,
         };
         patient.add_secrets();
         patient
     }
 
-    /// Adds the files of gas keys and of headers.
+    /// Adds the files of gas keys, of headers and of certificates that are obtained.
     fn add_secrets(&mut self) {
         let GasKeys { references, base } = &self.gas_keys;
         let keys = references
@@ -122,7 +137,8 @@ impl Patient {
             .filter_map(|reference| assemble::secret_file(reference, base));
         let (headers, base) = self.facilitators.secrets();
         let headers = headers.filter_map(|reference| assemble::secret_file(reference, base));
-        let found: Vec<PathBuf> = keys.chain(headers).collect();
+        let obtained = assemble::certificate_secrets(&self.entrance, &self.data_dir);
+        let found: Vec<PathBuf> = keys.chain(headers).chain(obtained).collect();
         self.secrets.extend(found);
     }
 }

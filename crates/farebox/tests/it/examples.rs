@@ -11,6 +11,8 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
 
+use crate::acme::authority::Authority;
+use crate::acme::{eventually, free_address};
 use crate::market::{Server, Upstream};
 use crate::support::{Running, User};
 use crate::version_1::{Answer, ask};
@@ -257,6 +259,42 @@ fn one_api_is_sold_to_the_buyer_of_the_examples() {
         "one-api.toml",
     ]);
     assert_eq!(answer["payments"][0]["state"], "settled", "{answer}");
+}
+
+#[test]
+fn a_certificate_is_obtained_by_the_example_and_sold_with() {
+    let trial = Trial::new();
+    let authority = Authority::start(&trial.user.path("ca.pem"));
+    let clear = free_address().to_string();
+    let directory = format!("{}\"\nca = \"file:ca.pem", authority.directory());
+    trial.place(
+        "acme.toml",
+        &[
+            (
+                "https://acme-staging-v02.api.letsencrypt.org/directory",
+                &directory,
+            ),
+            ("0.0.0.0:80", &clear),
+            ("\"api.example.com\"", "\"localhost\""),
+            (PUBLIC, "https://localhost"),
+        ],
+    );
+    let gate = trial.start("gate", "acme.toml");
+    let port = origin(&gate).rsplit_once(':').expect("a port").1.to_owned();
+    let address = format!("127.0.0.1:{port}").parse().expect("an address");
+    authority.rules().prover = Some(address);
+    let page = format!("https://localhost:{port}/ok");
+    let fetch = ["fetch", "--new", "--config", "net/buyer.toml", &page];
+    eventually("a payment over the certificate", || {
+        let mut fetch = trial.user.command(&fetch);
+        fetch.env("SSL_CERT_FILE", trial.user.path("ca.pem"));
+        let output = fetch.output().expect("farebox starts");
+        // Before the certificate is there, TLS fails and nothing is paid.
+        let is_early = output.status.code() == Some(1);
+        assert!(is_early || output.status.success(), "{output:?}");
+        output.status.success()
+    });
+    assert_eq!((authority.given(), trial.upstream.calls()), (1, 1));
 }
 
 #[test]

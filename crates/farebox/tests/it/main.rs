@@ -1,5 +1,6 @@
 //! The built binary, used as its users use it: arguments in; stdout, stderr, exit code and files out.
 
+mod acme;
 mod budget;
 mod completions;
 mod config;

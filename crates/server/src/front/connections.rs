@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use super::client::Client;
 use super::redirect::{self, Redirect};
+use super::tls::Tls;
 use super::{FrontDoor, http1, http2, opening};
 
 /// How long accepting pauses when the system has no socket to give.
@@ -129,14 +130,15 @@ async fn serve_redirect(
     front: &FrontDoor,
     stop: &CancellationToken,
 ) {
+    let challenges = front.tls.as_ref().and_then(Tls::challenges).cloned();
     let front = FrontDoor {
         tls: None,
         ..front.clone()
     };
     let to: Arc<str> = redirect.to.into();
     let answer = move |request: Request<Incoming>, _: Client| {
-        let answer = redirect::answer(&to, &request);
-        async move { answer }
+        let (to, challenges) = (Arc::clone(&to), challenges.clone());
+        async move { redirect::answer(&to, challenges.as_ref(), request).await }
     };
     let own = Connections::new(connections_max);
     serve_on(

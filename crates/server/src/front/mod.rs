@@ -4,10 +4,11 @@
 //! `connections` accepts, `opening` finds out who comes and in which protocol (`proxy_protocol`, `tls`), `http1`
 //! and `http2` serve. `framing` watches the bytes below HTTP/1.1, `plain` makes requests of HTTP/2 like
 //! those of HTTP/1.1, `host` finds requests for two hosts, `client` says who asks (`forwarded`), `stall` and `streams` give up on clients
-//! that do not read, `timer` has one timer per connection, `redirect` sends those without TLS to it, `tunnel` is
-//! what goes on after a 101.
+//! that do not read, `timer` has one timer per connection, `redirect` sends those without TLS to it, `challenges`
+//! shows a certificate authority whose a name is, `tunnel` is what goes on after a 101.
 //! Nothing here knows of payments, except that none belongs on a line in the clear.
 
+pub(crate) mod challenges;
 pub(crate) mod client;
 pub(crate) mod connections;
 mod forwarded;

@@ -2,14 +2,17 @@
 //!
 //! Served by [`super::connections`]. The target is our own origin, never what a request calls its
 //! host. Whoever sends a payment in the clear is told so and not sent on: a client that does it once
-//! would do it again, and along the redirect the mistake would go unseen.
+//! would do it again, and along the redirect the mistake would go unseen. A question of a certificate
+//! authority is answered where somebody in here has asked for it ([`super::challenges`]).
 
 use axum::body::Body;
 use farebox_seller::answer::problem;
 use farebox_wire::x402;
-use http::header::LOCATION;
+use http::header::{CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use tokio::net::TcpListener;
+
+use super::challenges::Challenges;
 
 /// Redirects everybody on a listener to an origin.
 #[derive(Debug)]
@@ -21,18 +24,44 @@ pub struct Redirect {
 }
 
 /// The answer to a request in the clear.
-pub(super) fn answer<B>(to: &str, request: &Request<B>) -> Response<Body> {
+pub(super) async fn answer<B>(
+    to: &str,
+    challenges: Option<&Challenges>,
+    request: Request<B>,
+) -> Response<Body> {
+    // What is sent along is not read.
+    let request = request.map(drop);
+    if let Some(refused) = refused(&request) {
+        return refused;
+    }
+    if let Some(challenges) = challenges.filter(|_| request.method() == Method::GET)
+        && let Some(answer) = challenges.answer(request.uri().path()).await
+    {
+        let mut answer = Response::new(Body::from(answer));
+        let kind = HeaderValue::from_static("application/octet-stream");
+        answer.headers_mut().insert(CONTENT_TYPE, kind);
+        return answer;
+    }
+    moved(to, &request)
+}
+
+fn refused(request: &Request<()>) -> Option<Response<Body>> {
     if let Some(refusal) = super::refusal(request) {
-        return refusal;
+        return Some(refusal);
     }
     let headers = request.headers();
-    if headers.contains_key(x402::PAYMENT_SIGNATURE) || headers.contains_key(x402::X_PAYMENT) {
-        return super::and_close(problem(
+    let pays =
+        headers.contains_key(x402::PAYMENT_SIGNATURE) || headers.contains_key(x402::X_PAYMENT);
+    pays.then(|| {
+        super::and_close(problem(
             StatusCode::BAD_REQUEST,
             "payment_in_the_clear",
             "this payment came without TLS, and anybody on the way may have read it; send it over https",
-        ));
-    }
+        ))
+    })
+}
+
+fn moved(to: &str, request: &Request<()>) -> Response<Body> {
     let path = request.uri().path_and_query();
     let target = path.map(|path| format!("{to}{path}"));
     // Only what begins with a slash stays on the origin when it is appended.

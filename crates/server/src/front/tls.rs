@@ -3,11 +3,15 @@
 //! The binary loads a [`Tls`] and hands it to the servers; [`super::connections`] looks at the files
 //! now and then while it serves. Connections that are open keep what they began with. Files that
 //! cannot be used, or that do not belong together yet, leave the old certificates in place. Keys
-//! stay in here and are in no message.
+//! stay in here and are in no message. A certificate that is obtained while the server serves may be
+//! missing at first; then there is no TLS for its names, and a question of its authority
+//! ([`super::challenges`]) ends with the handshake: nothing of HTTP ever follows it.
 
 use std::fmt;
+use std::future::Future;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -19,10 +23,12 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use sha2::{Digest as _, Sha256};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::TlsAcceptor;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio_rustls::server::TlsStream;
+use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 use zeroize::Zeroizing;
+
+use super::challenges::{self, Challenges};
 
 /// The name of HTTP/2 in ALPN (RFC 9113 §3.1).
 pub(super) const ALPN_HTTP_2: &[u8] = b"h2";
@@ -39,6 +45,22 @@ pub struct TlsFiles {
     pub cert: PathBuf,
     /// Its private key.
     pub key: PathBuf,
+}
+
+/// A certificate that somebody obtains and renews while the server serves.
+pub struct Obtained {
+    /// The key and the certificate, in one file. It need not be there yet.
+    pub bundle: PathBuf,
+    /// Where the questions of its authority are answered from.
+    pub challenges: Challenges,
+    /// Who obtains it.
+    pub keeper: Arc<dyn CertificateKeeper>,
+}
+
+/// Obtains certificates and renews them.
+pub trait CertificateKeeper: Send + Sync {
+    /// Does so for as long as it is polled, and has `tls` read the file when there is a new one.
+    fn keep<'a>(&'a self, tls: &'a Tls) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 }
 
 /// Why files are no certificates to serve with.
@@ -76,11 +98,20 @@ pub enum TlsError {
 pub struct Tls {
     acceptor: TlsAcceptor,
     shared: Arc<Shared>,
+    challenges: Option<Challenges>,
+    keeper: Option<Arc<dyn CertificateKeeper>>,
     look_every: Duration,
 }
 
+/// Where a certificate comes from.
+struct Source {
+    files: TlsFiles,
+    /// Whether it may be missing, because it is obtained while the server serves.
+    is_awaited: bool,
+}
+
 struct Shared {
-    files: Vec<TlsFiles>,
+    sources: Vec<Source>,
     shown: Arc<Certificates>,
     /// What the files were when they were last read, usable or not.
     seen: Mutex<[u8; 32]>,
@@ -93,14 +124,52 @@ impl Tls {
     /// # Errors
     /// [`TlsError`]: which file, and what is wrong with it.
     pub fn load(files: Vec<TlsFiles>) -> Result<Self, TlsError> {
+        let sources = files.into_iter().map(|files| Source {
+            files,
+            is_awaited: false,
+        });
+        Self::of(sources.collect())
+    }
+
+    /// The same with a certificate that is obtained while the server serves, before `files`.
+    /// Clients that ask for a name for which there is none are refused.
+    ///
+    /// # Errors
+    /// [`TlsError`]: which of `files`, and what is wrong with it.
+    pub fn obtaining(obtained: Obtained, files: Vec<TlsFiles>) -> Result<Self, TlsError> {
+        let awaited = Source {
+            files: TlsFiles {
+                cert: obtained.bundle.clone(),
+                key: obtained.bundle,
+            },
+            is_awaited: true,
+        };
+        let also = files.into_iter().map(|files| Source {
+            files,
+            is_awaited: false,
+        });
+        Ok(Self {
+            challenges: Some(obtained.challenges),
+            keeper: Some(obtained.keeper),
+            ..Self::of(std::iter::once(awaited).chain(also).collect())?
+        })
+    }
+
+    fn of(sources: Vec<Source>) -> Result<Self, TlsError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let (digest, certificates) = read(&files, &provider)?;
-        let shown = Arc::new(Certificates(RwLock::new(certificates)));
+        let (digest, certificates) = read(&sources, &provider)?;
+        let shown = Arc::new(Certificates {
+            shown: RwLock::new(certificates),
+            is_strict: sources.iter().any(|source| source.is_awaited),
+        });
         let unusable = |why: rustls::Error| TlsError::Unusable {
-            files: files.first().cloned().unwrap_or_else(|| TlsFiles {
-                cert: PathBuf::new(),
-                key: PathBuf::new(),
-            }),
+            files: match sources.first() {
+                Some(source) => source.files.clone(),
+                None => TlsFiles {
+                    cert: PathBuf::new(),
+                    key: PathBuf::new(),
+                },
+            },
             why: why.to_string(),
         };
         let resolver: Arc<dyn ResolvesServerCert> = Arc::<Certificates>::clone(&shown);
@@ -115,10 +184,12 @@ impl Tls {
         Ok(Self {
             acceptor: TlsAcceptor::from(Arc::new(config)),
             shared: Arc::new(Shared {
-                files,
+                sources,
                 shown,
                 seen: Mutex::new(digest),
             }),
+            challenges: None,
+            keeper: None,
             look_every: LOOK_EVERY,
         })
     }
@@ -155,8 +226,22 @@ impl Tls {
         }
     }
 
-    /// Looks at the files now and then, for ever.
+    /// Where the questions of a certificate authority are answered from, if there are any.
+    pub(super) fn challenges(&self) -> Option<&Challenges> {
+        self.challenges.as_ref()
+    }
+
+    /// Looks at the files now and then, and has certificates obtained, for ever.
     pub(super) async fn watch(&self) {
+        let keeping = async {
+            if let Some(keeper) = &self.keeper {
+                keeper.keep(self).await;
+            }
+        };
+        tokio::join!(self.look_now_and_then(), keeping);
+    }
+
+    async fn look_now_and_then(&self) {
         loop {
             tokio::time::sleep(self.look_every).await;
             self.look().await;
@@ -166,18 +251,38 @@ impl Tls {
     /// Shakes hands with a client.
     ///
     /// # Errors
-    /// The client speaks no TLS, or none that is spoken here, or has gone.
+    /// The client speaks no TLS, or none that is spoken here, or has gone, or wanted to see no more
+    /// than who answers to a name.
     pub(super) async fn accept<S>(&self, stream: S) -> io::Result<TlsStream<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        self.acceptor.accept(stream).await
+        let Some(challenges) = &self.challenges else {
+            return self.acceptor.accept(stream).await;
+        };
+        let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await?;
+        let asked = challenges::asked(&hello.client_hello());
+        let answer = match asked {
+            Some(name) => challenges.config(name).await,
+            None => None,
+        };
+        let Some(answer) = answer else {
+            // Which agrees on nothing with a question that has no answer.
+            let usual = Arc::clone(self.acceptor.config());
+            return hello.into_stream(usual).await;
+        };
+        let mut answered = hello.into_stream(answer).await?;
+        answered.shutdown().await?;
+        Err(io::Error::other(
+            "a certificate authority has seen the answer to its question",
+        ))
     }
 }
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Tls").field(&self.shared.files).finish()
+        let files = self.shared.sources.iter().map(|source| &source.files);
+        f.debug_list().entries(files).finish()
     }
 }
 
@@ -185,22 +290,38 @@ impl Shared {
     fn reload(&self) -> Result<bool, TlsError> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let provider = rustls::crypto::ring::default_provider();
-        let contents = contents(&self.files)?;
+        let contents = contents(&self.sources)?;
         let digest = digest(&contents);
         if *seen == digest {
             return Ok(false);
         }
         // Also where they cannot be used: that is said once, and looked at again when they change.
         *seen = digest;
-        let certificates = certified(&self.files, &contents, &provider)?;
-        let mut shown = self.shown.0.write().unwrap_or_else(PoisonError::into_inner);
-        *shown = certificates;
+        let both = self.sources.iter().zip(&contents);
+        let certificates = both.map(|(source, contents)| certified(source, contents, &provider));
+        let certificates: Vec<_> = certificates.collect::<Result<_, _>>()?;
+        let mut shown = self
+            .shown
+            .shown
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        for (old, new) in shown.iter_mut().zip(certificates) {
+            // One whose file has gone is good until it ends.
+            *old = new.or_else(|| old.take());
+        }
         Ok(true)
     }
 }
 
-/// What is shown to clients.
-struct Certificates(RwLock<Vec<Arc<CertifiedKey>>>);
+/// What is shown to clients, in the order of its sources.
+struct Certificates {
+    shown: RwLock<Vec<Shown>>,
+    /// Whether names for which there is none are refused.
+    is_strict: bool,
+}
+
+/// A certificate, where there is one.
+type Shown = Option<Arc<CertifiedKey>>;
 
 impl fmt::Debug for Certificates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -210,12 +331,16 @@ impl fmt::Debug for Certificates {
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let shown = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let shown = self.shown.read().unwrap_or_else(PoisonError::into_inner);
+        let mut shown = shown.iter().flatten();
         let name = hello
             .server_name()
             .and_then(|name| ServerName::try_from(name).ok());
-        let named = name.and_then(|name| shown.iter().find(|key| is_for(key, &name)));
-        named.or_else(|| shown.first()).cloned()
+        let named = name.and_then(|name| shown.clone().find(|key| is_for(key, &name)));
+        match named {
+            None if self.is_strict && hello.server_name().is_some() => None,
+            named => named.or_else(|| shown.next()).cloned(),
+        }
     }
 }
 
@@ -227,20 +352,33 @@ fn is_for(key: &CertifiedKey, name: &ServerName<'_>) -> bool {
 /// A certificate's file and its key's.
 type Contents = (Vec<u8>, Zeroizing<Vec<u8>>);
 
-fn read(
-    files: &[TlsFiles],
-    provider: &CryptoProvider,
-) -> Result<([u8; 32], Vec<Arc<CertifiedKey>>), TlsError> {
-    if files.is_empty() {
+fn read(sources: &[Source], provider: &CryptoProvider) -> Result<([u8; 32], Vec<Shown>), TlsError> {
+    if sources.is_empty() {
         return Err(TlsError::Nothing);
     }
-    let contents = contents(files)?;
-    Ok((digest(&contents), certified(files, &contents, provider)?))
+    let contents = contents(sources)?;
+    let shown = sources.iter().zip(&contents).map(|(source, contents)| {
+        match certified(source, contents, provider) {
+            // Whoever obtains it sees the same, and orders another.
+            Err(_) if source.is_awaited => Ok(None),
+            certified => certified,
+        }
+    });
+    let shown = shown.collect::<Result<_, _>>()?;
+    Ok((digest(&contents), shown))
 }
 
-fn contents(files: &[TlsFiles]) -> Result<Vec<Contents>, TlsError> {
+fn contents(sources: &[Source]) -> Result<Vec<Option<Contents>>, TlsError> {
     let both = |files: &TlsFiles| Ok((bytes(&files.cert)?, Zeroizing::new(bytes(&files.key)?)));
-    files.iter().map(both).collect()
+    let contents = sources.iter().map(|source| match both(&source.files) {
+        Err(TlsError::Unreadable { error, .. })
+            if source.is_awaited && error.kind() == io::ErrorKind::NotFound =>
+        {
+            Ok(None)
+        }
+        contents => contents.map(Some),
+    });
+    contents.collect()
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, TlsError> {
@@ -254,10 +392,13 @@ fn bytes(path: &Path) -> Result<Vec<u8>, TlsError> {
     Ok(bytes)
 }
 
-fn digest(contents: &[Contents]) -> [u8; 32] {
+fn digest(contents: &[Option<Contents>]) -> [u8; 32] {
     let mut all = Sha256::new();
-    for (cert, key) in contents {
+    for contents in contents {
         // Digests of one length, so that nothing runs together.
+        let (cert, key) = contents
+            .as_ref()
+            .map_or((&[][..], &[][..]), |(cert, key)| (cert, key));
         all.update(Sha256::digest(cert));
         all.update(Sha256::digest(key));
     }
@@ -265,25 +406,30 @@ fn digest(contents: &[Contents]) -> [u8; 32] {
 }
 
 fn certified(
-    files: &[TlsFiles],
-    contents: &[Contents],
+    source: &Source,
+    contents: &Option<Contents>,
     provider: &CryptoProvider,
-) -> Result<Vec<Arc<CertifiedKey>>, TlsError> {
-    let all = files.iter().zip(contents);
-    all.map(|(files, (cert, key))| {
-        let chain: Vec<_> = CertificateDer::pem_slice_iter(cert)
-            .collect::<Result<_, _>>()
-            .map_err(|_| TlsError::NoCertificate(files.cert.clone()))?;
-        if chain.is_empty() {
-            return Err(TlsError::NoCertificate(files.cert.clone()));
-        }
-        let key =
-            PrivateKeyDer::from_pem_slice(key).map_err(|_| TlsError::NoKey(files.key.clone()))?;
-        let certified = CertifiedKey::from_der(chain, key, provider);
-        certified.map(Arc::new).map_err(|why| TlsError::Unusable {
-            files: files.clone(),
-            why: why.to_string(),
-        })
+) -> Result<Shown, TlsError> {
+    let Some(contents) = contents else {
+        return Ok(None);
+    };
+    certified_key(&source.files, contents, provider).map(|key| Some(Arc::new(key)))
+}
+
+fn certified_key(
+    files: &TlsFiles,
+    (cert, key): &Contents,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, TlsError> {
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(cert)
+        .collect::<Result<_, _>>()
+        .map_err(|_| TlsError::NoCertificate(files.cert.clone()))?;
+    if chain.is_empty() {
+        return Err(TlsError::NoCertificate(files.cert.clone()));
+    }
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| TlsError::NoKey(files.key.clone()))?;
+    CertifiedKey::from_der(chain, key, provider).map_err(|why| TlsError::Unusable {
+        files: files.clone(),
+        why: why.to_string(),
     })
-    .collect()
 }

@@ -20,6 +20,7 @@ mod goodbyes;
 mod grpc;
 mod heads;
 mod http2;
+mod obtained;
 mod paid;
 mod payments_gone_wrong;
 mod proxies;
