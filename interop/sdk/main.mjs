@@ -1,11 +1,13 @@
 // Pays with software that we did not write, in both directions, on our devnet and on anvil. Called by `interop/run`.
-// usage: node sdk/main.mjs [PATH OF FAREBOX]; without it only the controls run: official buyer, official seller, anvil.
+// usage: node sdk/main.mjs [PATH OF FAREBOX [FOLDER OF PEBBLE]]; without the first only the controls run: official buyer,
+// official seller, anvil.
 
 import assert from "node:assert/strict";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { acme } from "./acme.mjs";
 import { browser } from "./browser.mjs";
 import { account, balanceOf, startAnvil, startDevnet } from "./chains.mjs";
 import { facilitatorControls, officialFacilitator, ourFacilitator } from "./facilitators.mjs";
@@ -210,7 +212,7 @@ async function bothWays(chain, rpc, binary, folder) {
   await part(`${chain}: smart wallets`, () => smartWallets(chain, rpc, factory, binary, folder));
 }
 
-async function main(binary) {
+async function main(binary, pebble) {
   const folders = [];
   const folder = async () => {
     folders.push(await mkdtemp(join(tmpdir(), "farebox-interop-")));
@@ -227,6 +229,7 @@ async function main(binary) {
       await verdict("devnet: alloy works with it", join(dirname(binary), "../alloy/debug/interop-alloy"), [devnetRpc]);
       await bothWays("devnet", devnetRpc, binary, devnetFolder);
       await part("devnet: browser", () => browser("devnet", devnetRpc, binary, devnetFolder));
+      await part("devnet: pebble", () => acme("devnet", devnetRpc, binary, devnetFolder, pebble));
     });
     await part("anvil", async () => {
       const anvilFolder = await folder();
@@ -243,5 +246,5 @@ async function main(binary) {
 }
 
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => stopAll().then(() => process.exit(1)));
-await main(process.argv[2]);
+await main(process.argv[2], process.argv[3]);
 process.exit(finish());
