@@ -36,8 +36,14 @@ use super::silence::{BoxError, Patient};
 const PING: Duration = Duration::from_secs(30);
 /// How long it may take to say so.
 const PONG: Duration = Duration::from_secs(15);
-/// Requests on one trunk, whatever the upstream allows: they share its window.
+/// Requests on one trunk, whatever the upstream allows.
 const STREAMS_MAX: usize = 256;
+/// Bytes of one answer that may come before they are read.
+const STREAM_WINDOW: u32 = 64 * 1024;
+/// Bytes of all answers on a trunk that may: as many as all of them together, so that an answer that
+/// nobody reads, and one whose payment is being settled, leaves the others their room. What h2
+/// bears of small unread frames before it closes a connection grows with it.
+const TRUNK_WINDOW: u32 = 16 * 1024 * 1024;
 /// Bytes of a head that an upstream may send, as in HTTP/1.1.
 const HEAD_BYTES_MAX: u32 = 400 * 1024;
 
@@ -85,7 +91,8 @@ impl Trunks {
             .keep_alive_interval(PING)
             .keep_alive_timeout(PONG)
             .max_header_list_size(HEAD_BYTES_MAX)
-            .adaptive_window(true)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(TRUNK_WINDOW)
             .handshake(TokioIo::new(stream))
             .await?;
         // How many streams there may be stands in its first frame.

@@ -40,4 +40,5 @@ mod trailers;
 mod upstream_connections;
 mod upstream_http2;
 mod upstream_tls;
+mod upstream_windows;
 mod websockets;

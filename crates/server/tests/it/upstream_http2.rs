@@ -13,10 +13,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use crate::support::{PRICE, Plan, Town, Visits, within};
 
 type Served = h2::server::Connection<TcpStream, Bytes>;
-type Asked = (Request<RecvStream>, SendResponse<Bytes>);
+pub(crate) type Asked = (Request<RecvStream>, SendResponse<Bytes>);
 
 /// A town in front of a server with HTTP/2 in the clear, and the connections that it gets.
-async fn town() -> (Town, UnboundedReceiver<TcpStream>) {
+pub(crate) async fn town() -> (Town, UnboundedReceiver<TcpStream>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let (send, accepted) = unbounded_channel();
@@ -32,7 +32,7 @@ async fn town() -> (Town, UnboundedReceiver<TcpStream>) {
 }
 
 /// Serves the next connection, with so many streams at once; gives its requests.
-async fn serve(
+pub(crate) async fn serve(
     accepted: &mut UnboundedReceiver<TcpStream>,
     streams: u32,
 ) -> (UnboundedReceiver<Asked>, UnboundedSender<()>) {
@@ -56,11 +56,11 @@ async fn serve(
     (requests, goodbye)
 }
 
-async fn next(requests: &mut UnboundedReceiver<Asked>) -> Asked {
+pub(crate) async fn next(requests: &mut UnboundedReceiver<Asked>) -> Asked {
     within(requests.recv()).await.expect("a request")
 }
 
-fn answer((request, mut respond): Asked) -> String {
+pub(crate) fn answer((request, mut respond): Asked) -> String {
     let body = format!("{} {}", request.method(), request.uri());
     let mut stream = respond
         .send_response(Response::new(()), false)
