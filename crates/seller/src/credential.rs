@@ -27,6 +27,8 @@ pub(crate) struct Found {
     pub(crate) examined: Examined,
     /// When it is settled, as the offer says.
     pub(crate) settle: SettleWhen,
+    /// Whether the offer is over, so that it may only be a payment that is known.
+    pub(crate) is_over: bool,
 }
 
 /// A credential as it came.
@@ -94,13 +96,14 @@ fn answer_in_version_2(
         ));
     }
     let offered = priced.epochs.offer_for(&payload.accepted, now_ms);
-    let offered = offered.ok_or_else(|| {
-        no_match("`accepted` is not an offer of this resource; copy it from the challenge")
-    })?;
+    let offered = offered.ok_or_else(not_offered)?;
     let MadeOffer { rail, offer } = offered.made;
     match rail.examine(payload, offer, now_ms / 1_000) {
         Ok(examined) => Ok(found(offered, examined)),
-        Err(refusal) => Err(meter.charged(refusal)),
+        Err(refusal) => {
+            let refused = meter.charged(refusal);
+            Err(if offered.is_over { not_offered() } else { refused })
+        }
     }
 }
 
@@ -122,6 +125,8 @@ fn answer_in_version_1(
             Ok(examined) => {
                 undecided.get_or_insert_with(|| found(offered, examined));
             }
+            // What is over refuses nothing that is offered now.
+            Err(_) if offered.is_over => {}
             Err(refusal) => {
                 first_refusal.get_or_insert(refusal);
             }
@@ -151,7 +156,13 @@ fn found(offered: Answerable<'_>, examined: Examined) -> Found {
         rail: Arc::clone(&offered.made.rail),
         examined,
         settle: offered.settle,
+        is_over: offered.is_over,
     }
+}
+
+/// What answers no offer of now.
+pub(crate) fn not_offered() -> Refused {
+    no_match("`accepted` is not an offer of this resource; copy it from the challenge")
 }
 
 fn echoes_this_route(open: &OpenRoute, priced: &Priced, payload: &PaymentPayload) -> bool {

@@ -2,7 +2,7 @@
 //! a moment ago (ARCHITECTURE law 7).
 //!
 //! A buyer who was shown a price may pay it for as long as the offer let its credential live; from
-//! then on only the price of now counts. Asked by `credential` for every credential; it looks at
+//! then on only the price of now counts, and who has paid before is still known. Asked by `credential` for every credential; it looks at
 //! nothing but what was offered.
 
 use std::sync::Arc;
@@ -18,6 +18,8 @@ use crate::quote;
 /// Replaced prices of one route that are remembered: more changes within one lifetime of an offer
 /// are no change of prices but an accident.
 const EARLIER_MAX: usize = 32;
+/// How long a settlement may take beyond the life of what it settles, in seconds.
+const SETTLED_WITHIN_S: u64 = 60;
 
 /// An offer and who collects what is paid for it.
 #[derive(Clone)]
@@ -48,6 +50,8 @@ struct Ended {
     epoch: Epoch,
     /// Unix milliseconds.
     until_ms: u64,
+    /// Until when what was paid in time may come back: undelivered, or still pending.
+    known_until_ms: u64,
 }
 
 /// An offer that a credential may answer.
@@ -55,6 +59,8 @@ struct Ended {
 pub(crate) struct Answerable<'a> {
     pub(crate) made: &'a MadeOffer,
     pub(crate) settle: SettleWhen,
+    /// Whether it is for payments that were made in time, and for nothing new.
+    pub(crate) is_over: bool,
 }
 
 impl Epochs {
@@ -70,13 +76,16 @@ impl Epochs {
         let Some(before) = before else {
             return;
         };
-        let is_alive = |ended: &&Ended| ended.until_ms > now_ms;
-        self.earlier = before.earlier.iter().filter(is_alive).cloned().collect();
+        let is_known = |ended: &&Ended| ended.known_until_ms > now_ms;
+        self.earlier = before.earlier.iter().filter(is_known).cloned().collect();
         if !self.now.is_same(&before.now) {
             let lives_ms = before.now.max_timeout_s.saturating_mul(1_000);
+            let until_ms = now_ms.saturating_add(lives_ms);
+            let settling_ms = lives_ms.saturating_add(SETTLED_WITHIN_S * 1_000);
             let ended = Ended {
                 epoch: before.now.clone(),
-                until_ms: now_ms.saturating_add(lives_ms),
+                until_ms,
+                known_until_ms: until_ms.saturating_add(settling_ms),
             };
             self.earlier.insert(0, ended);
         }
@@ -103,13 +112,15 @@ impl Epochs {
 
     /// Those of now first.
     fn answerable(&self, now_ms: u64) -> impl Iterator<Item = Answerable<'_>> {
-        let is_alive = move |ended: &&Ended| ended.until_ms > now_ms;
-        let earlier = self.earlier.iter().filter(is_alive);
-        let epochs = std::iter::once(&self.now).chain(earlier.map(|ended| &ended.epoch));
-        epochs.flat_map(|epoch| {
-            epoch.offers.iter().map(|made| Answerable {
+        let is_known = move |ended: &&Ended| ended.known_until_ms > now_ms;
+        let earlier = self.earlier.iter().filter(is_known);
+        let earlier = earlier.map(move |ended| (&ended.epoch, ended.until_ms <= now_ms));
+        let epochs = std::iter::once((&self.now, false)).chain(earlier);
+        epochs.flat_map(|(epoch, is_over)| {
+            epoch.offers.iter().map(move |made| Answerable {
                 made,
                 settle: epoch.settle,
+                is_over,
             })
         })
     }

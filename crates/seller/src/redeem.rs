@@ -60,11 +60,14 @@ pub(crate) async fn collect(visit: Visit, inner: Inner) -> Result<Response<Body>
     } = visit;
     request.extensions_mut().insert(Paid);
     let meter = Meter::new(&shop, request.extensions().get().copied());
+    let found = credential::examine(&shop, &open, &credential, &meter)?;
+    refuse_late(&shop, &found).await?;
     let Found {
         rail,
         examined,
         settle,
-    } = credential::examine(&shop, &open, &credential, &meter)?;
+        ..
+    } = found;
     let fingerprint = Fingerprint {
         payload: examined.payload_digest,
         request: request_digest(&shop, &open, &request),
@@ -105,6 +108,19 @@ pub(crate) async fn collect(visit: Visit, inner: Inner) -> Result<Response<Body>
     match case.earlier().await? {
         None => case.serve_first(request, inner).await,
         Some(paid) => case.serve_again(paid, request, inner).await,
+    }
+}
+
+/// An offer that is over is for payments that were made in time: one that is pending gets no new
+/// challenge, and one that was not delivered is let through (ARCHITECTURE law 6).
+async fn refuse_late(shop: &Shop, found: &Found) -> Result<(), Refused> {
+    if !found.is_over {
+        return Ok(());
+    }
+    let known = shop.till.earlier(&found.examined.identity).await;
+    match known.map_err(|error| Refused::by_ledger(&error))? {
+        Some(_) => Ok(()),
+        None => Err(credential::not_offered()),
     }
 }
 

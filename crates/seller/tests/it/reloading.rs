@@ -4,7 +4,8 @@ use farebox_seller::SellerError;
 use farebox_wire::money::UsdMicros;
 use http::StatusCode;
 
-use crate::support::{Seen, World, get, usual, with_credential};
+use crate::support::fake_rail::Plan;
+use crate::support::{NOW_S, Seen, World, get, usual, with_credential};
 
 /// How long the offers of these tests let a credential live.
 const LIFE_S: u64 = 60;
@@ -42,6 +43,26 @@ async fn a_credential_for_the_previous_price_is_taken_for_as_long_as_its_offer_s
     world.clock.advance_s(1);
     let late = world.pay("late", 1_000).await;
     late.assert_challenged("No matching payment requirements");
+}
+
+#[tokio::test]
+async fn what_is_pending_when_its_price_ends_gets_no_new_challenge() {
+    let mut world = World::new();
+    world.reprice(2_000);
+    world.clock.advance_s(LIFE_S - 10);
+    world.rail.plan(Plan::GoSilent);
+    let mut credential = world.credential_over("/weather/x", "in time", 1_000);
+    credential.payload["validBefore"] = (NOW_S + 2 * LIFE_S - 10).into();
+    let paid = with_credential(get("/weather/x"), &credential);
+    let pending = world.send(paid).await;
+    pending.assert_unsettled("settlement_pending");
+    world.clock.advance_s(15);
+    let again = with_credential(get("/weather/x"), &credential);
+    let again = world.send(again).await;
+    again.assert_unsettled("settlement_pending");
+    let late = world.pay("late", 1_000).await;
+    late.assert_challenged("No matching payment requirements");
+    assert_eq!(world.payments().await.len(), 1);
 }
 
 #[tokio::test]
