@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use farebox_server::{RequestLine, RequestLog};
 use serde::Serialize;
@@ -21,7 +22,11 @@ use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use crate::config::{LogFormat, RequestLogPlan};
 use crate::failure::Failure;
 
-/// Lines that may wait for the disk: about 2 MiB.
+/// How long the last lines may take at the end.
+const CLOSED_WITHIN: Duration = Duration::from_secs(2);
+/// Between two looks whether they are written.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// Lines that may wait for the disk: about 2 MiB, 16 MiB where all paths are long.
 const WAITING_MAX: usize = 8_192;
 
 /// See the module.
@@ -70,15 +75,25 @@ impl LogWriter {
         let _ = self.lines.try_send(Job::Reopen);
     }
 
-    /// Writes what waits, and ends. It waits for the disk, so not on a thread of the runtime.
+    /// Writes what waits, and ends; a disk that takes too long is left to itself. It waits, so not
+    /// on a thread of the runtime.
     pub(crate) fn close(&self) {
-        // An error means that the thread has ended already.
-        let _ = self.lines.send(Job::Close);
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(thread) = thread.take() {
-            // What it had to say is on stderr.
-            let _ = thread.join();
+        let Some(thread) = thread.take() else {
+            return;
+        };
+        let began = Instant::now();
+        let mut is_told = false;
+        while !thread.is_finished() {
+            is_told = is_told || self.lines.try_send(Job::Close).is_ok();
+            if began.elapsed() > CLOSED_WITHIN {
+                tracing::warn!("the request log takes too long; its last lines are lost");
+                return;
+            }
+            std::thread::sleep(LOOK_EVERY);
         }
+        // What it had to say is on stderr.
+        let _ = thread.join();
     }
 }
 

@@ -257,12 +257,12 @@ impl Line {
             return None;
         }
         // Queries may hold secrets and stay out of the log.
-        let path = request.uri().path().to_owned();
+        let path = request.uri().path();
         Some(Self {
             began: Instant::now(),
-            route: service.route_of(request.method(), &path),
+            route: service.route_of(request.method(), path),
             method: request.method().clone(),
-            path,
+            path: request_log::path_in_line(path),
             credential: match log {
                 Some(_) => request_log::credential_in(request.headers()),
                 None => None,

@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 pub struct RequestLine<'a> {
     /// Its method.
     pub method: &'a Method,
-    /// Its path, without the query.
+    /// Its path, without the query; of a very long one its beginning.
     pub path: &'a str,
     /// The route that covered it, by its name; the endpoint of a facilitator has none.
     pub route: Option<&'a str>,
@@ -35,8 +35,21 @@ pub trait RequestLog: Send + Sync {
     fn write(&self, line: &RequestLine<'_>);
 }
 
+/// Bytes of a path that a line has: lines that wait for the disk are kept in memory.
+const PATH_BYTES_MAX: usize = 1_024;
+
+/// What a line says of a path.
+pub(crate) fn path_in_line(path: &str) -> String {
+    let end = path.floor_char_boundary(PATH_BYTES_MAX);
+    path.get(..end).unwrap_or_default().to_owned()
+}
+
 /// The digest of the credential in a request's headers, whichever version it speaks.
 pub(crate) fn credential_in(headers: &HeaderMap) -> Option<[u8; 32]> {
     let shown = farebox_seller::layer::payment_header(headers)?;
     Some(Sha256::digest(shown.as_bytes()).into())
 }
+
+#[cfg(test)]
+#[path = "request_log_tests.rs"]
+mod tests;

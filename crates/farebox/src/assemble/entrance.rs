@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use farebox_core::cidr::Cidr;
+use farebox_seller::buckets::BucketLimits;
 use farebox_server::{FrontDoor, Redirect, Tls, TlsFiles};
 
 use super::selling::invalid;
@@ -46,6 +47,12 @@ impl Entrance {
             Some(_) => format!("https://{address}"),
             None => format!("http://{address}"),
         }
+    }
+
+    /// What clients may cause in vain: as configured. Behind a proxy nobody is spared for having an
+    /// address of this machine: whoever confuses the proxy's headers seems to be the proxy.
+    pub(super) fn in_vain(&self, configured: Option<BucketLimits>) -> Option<BucketLimits> {
+        configured.or_else(|| (!self.trusted_proxies.is_empty()).then(BucketLimits::default))
     }
 
     /// Connections at the same time, if that is said.
@@ -194,3 +201,7 @@ pub(super) fn file(key: &str, reference: &str, base: &Path) -> Result<PathBuf, F
         ))),
     }
 }
+
+#[cfg(test)]
+#[path = "entrance_tests.rs"]
+mod tests;

@@ -115,7 +115,7 @@ pub(crate) async fn facilitator(
     let options = FacilitatorOptions {
         front,
         connections_max: connections.unwrap_or(usual.connections_max),
-        in_vain: service.in_vain,
+        in_vain: service.entrance.in_vain(service.in_vain),
         drain_ms: drain_ms(&service.operation, usual.drain_ms),
         log: oversight.files.log.clone().map(|log| log as _),
         ..usual

@@ -39,6 +39,8 @@ pub(super) struct Reloaded {
     pub(super) course: Arc<Course>,
     /// What stood in the file at the start and needs a restart.
     pub(super) fixed: toml::Table,
+    /// Whether anything had a price at the start, so that there are keys and chains.
+    pub(super) is_priced: bool,
     pub(super) files: Files,
 }
 
@@ -67,6 +69,7 @@ impl Reloaded {
 
     /// How many routes are sold now.
     fn take(&mut self, sale: &Sale) -> Result<usize, Failure> {
+        self.refuse_torn(sale)?;
         let routes = selling::routes(&sale.routes)?;
         let upstreams = sale.forwarding.upstreams(&sale.routes, sale.unmatched)?;
         let count = routes.len();
@@ -78,6 +81,24 @@ impl Reloaded {
         self.seller = seller;
         self.warn_of_the_rest(sale);
         Ok(count)
+    }
+
+    /// A file that was cut off while it was written would close the shop, or sell what it no longer
+    /// names at the price of something else.
+    fn refuse_torn(&self, sale: &Sale) -> Result<(), Failure> {
+        if sale.routes.is_empty() || (sale.fixed.is_empty() && !self.fixed.is_empty()) {
+            return Err(selling::invalid(format!(
+                "{} is empty or was cut off; write it anew, or stop the gate to sell nothing",
+                sale.file
+            )));
+        }
+        if sale.is_priced() && !self.is_priced {
+            return Err(selling::invalid(
+                "nothing had a price when the gate was started, so it has opened no gas key and no chain; restart it to charge"
+                    .to_owned(),
+            ));
+        }
+        Ok(())
     }
 
     fn warn_of_the_rest(&self, sale: &Sale) {

@@ -88,6 +88,7 @@ pub(crate) struct Gate {
     books: Books,
     oversight: Oversight,
     fixed: toml::Table,
+    is_priced: bool,
     public_url: String,
     /// Where it listens, as a URL; the port is the real one.
     pub(crate) origin: String,
@@ -141,6 +142,7 @@ pub(crate) async fn gate(sale: Sale, data_dir: &DataDir) -> Result<Gate, Failure
         listener,
         books,
         oversight,
+        is_priced: sale.is_priced(),
         fixed: sale.fixed,
         public_url,
         origin,
@@ -150,14 +152,15 @@ pub(crate) async fn gate(sale: Sale, data_dir: &DataDir) -> Result<Gate, Failure
 
 /// What the seller is told.
 pub(super) fn seller_config(sale: &Sale, public_url: String, routes: Vec<Route>) -> SellerConfig {
+    let in_vain = sale.entrance.in_vain(sale.in_vain);
     SellerConfig {
         unmatched: match sale.unmatched {
             Unmatched::NotFound => UnmatchedPath::NotFound,
             Unmatched::Free => UnmatchedPath::Free,
         },
         client_limits: ClientLimits {
-            buckets: sale.in_vain.unwrap_or_default(),
-            even_loopback: sale.in_vain.is_some(),
+            buckets: in_vain.unwrap_or_default(),
+            even_loopback: in_vain.is_some(),
         },
         cors: sale.cors.clone(),
         ..SellerConfig::new(public_url, routes)
@@ -224,6 +227,7 @@ impl Gate {
                 reloader: gateway.reloader(),
                 course: Arc::clone(&self.oversight.course),
                 fixed: self.fixed,
+                is_priced: self.is_priced,
                 files: self.oversight.files.clone(),
             };
             tokio::spawn(shop.follow(reload))

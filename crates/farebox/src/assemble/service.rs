@@ -158,16 +158,24 @@ where
         let closed = closing.clone();
         tokio::spawn(admin.serve(watched, closed.cancelled_owned()))
     });
+    let fallen = CancellationToken::new();
+    let broken = fallen.clone();
     let signal = tokio::spawn(async move {
-        stop.await;
+        tokio::select! {
+            () = stop => {}
+            () = broken.cancelled() => {
+                tracing::error!("what looks after payments broke off; the server stops, start it again");
+            }
+        }
         // First, so that whoever asks whether to send more requests hears it before any is refused.
         course.drain();
         // Nobody may be left to hear it.
         let _ = stopped.send(true);
     });
     let watched = stopping();
-    let watcher = tokio::spawn(async move { till.watch(watched).await });
-    let pruner = tokio::spawn(prune(ledger, stopping()));
+    let watcher = async move { till.watch(watched).await };
+    let watcher = tokio::spawn(noticed(watcher, fallen.clone()));
+    let pruner = tokio::spawn(noticed(prune(ledger, stopping()), fallen.clone()));
     let served = serve(stopping()).await;
     signal.abort();
     closing.cancel();
@@ -179,6 +187,15 @@ where
             .map_err(|why| Failure::internal("server_failed", why.to_string()))?;
     }
     Ok(served)
+}
+
+/// Cancels `fallen` where the task breaks off: without it payments would be served, and no longer
+/// looked after.
+async fn noticed<T>(task: impl Future<Output = T>, fallen: CancellationToken) -> T {
+    let guard = fallen.drop_guard();
+    let ended = task.await;
+    guard.disarm();
+    ended
 }
 
 async fn prune(ledger: SqliteLedger, mut stop: Stopping) {
@@ -194,3 +211,7 @@ async fn prune(ledger: SqliteLedger, mut stop: Stopping) {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "service_tests.rs"]
+mod tests;

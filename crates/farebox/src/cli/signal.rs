@@ -33,11 +33,16 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Exit 1 where the system gives no signals.
 pub(crate) fn changes(file: Option<&Path>) -> Result<Box<dyn Changes>, Failure> {
     let file = file.map(Path::to_path_buf);
-    let seen = file.as_deref().and_then(stamp);
+    let taken = file.as_deref().and_then(stamp);
     let hangup = hangup().map_err(|error| {
         Failure::internal("signals", format!("cannot listen for signals: {error}"))
     })?;
-    Ok(Box::new(Watch { file, seen, hangup }))
+    Ok(Box::new(Watch {
+        file,
+        taken,
+        seen: taken,
+        hangup,
+    }))
 }
 
 /// What tells one state of a file from another: when it was written, and how long it is.
@@ -50,6 +55,9 @@ fn stamp(path: &Path) -> Option<Stamp> {
 
 struct Watch {
     file: Option<PathBuf>,
+    /// As it was when it was last read.
+    taken: Option<Stamp>,
+    /// As it was at the last look.
     seen: Option<Stamp>,
     hangup: Hangup,
 }
@@ -63,10 +71,12 @@ impl Changes for Watch {
                     () = tokio::time::sleep(LOOK_EVERY) => false,
                 };
                 let now = self.file.as_deref().and_then(stamp);
-                // A file that is being replaced may be away for a moment.
-                let has_changed = now.is_some() && now != self.seen;
-                if is_told || has_changed {
-                    self.seen = now;
+                // A file that is being replaced may be away for a moment, and one that changes from
+                // look to look is still being written.
+                let is_whole = now.is_some() && now == self.seen;
+                self.seen = now;
+                if is_told || (is_whole && now != self.taken) {
+                    self.taken = now;
                     return;
                 }
             }

@@ -29,7 +29,7 @@ use super::settle::{Settling, deadline};
 use super::verify::verify;
 use crate::front;
 use crate::front::client::Client;
-use crate::request_log::RequestLine;
+use crate::request_log::{RequestLine, path_in_line};
 
 /// Names a retry of the same request; characters that a header may hold in the clear.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -82,8 +82,9 @@ pub(super) async fn answer(
     let began = Instant::now();
     let method = request.method().clone();
     // Queries mean nothing here and stay out of the log.
-    let path = request.uri().path().to_owned();
-    let counts = Arc::clone(desk.counts.of(Endpoint::at(&path)));
+    let endpoint = Endpoint::at(request.uri().path());
+    let counts = Arc::clone(desk.counts.of(endpoint));
+    let path = path_in_line(request.uri().path());
     let log = desk.log.clone();
     let answer = match front::refusal(&request) {
         Some(refusal) => refusal,

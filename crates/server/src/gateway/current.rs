@@ -102,12 +102,19 @@ impl Reloader {
     pub fn reload(&self, seller: &Seller, upstreams: Upstreams) -> Result<(), GatewayError> {
         let (by_index, unmatched) = in_order(seller, upstreams)?;
         let shared = &self.0.0;
-        let mut now = shared
-            .selling
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        let proxy = Proxy::new(&by_index, unmatched.as_ref(), shared.patience, Some(&now.1))?;
-        *now = (seller.layer().layer(proxy.clone()), proxy);
+        let before = shared.selling.read();
+        let before = before.unwrap_or_else(PoisonError::into_inner).1.clone();
+        // Without the lock: it may read certificates from the disk.
+        let proxy = Proxy::new(
+            &by_index,
+            unmatched.as_ref(),
+            shared.patience,
+            Some(&before),
+        )?;
+        let next = (seller.layer().layer(proxy.clone()), proxy);
+        let now = shared.selling.write();
+        let mut now = now.unwrap_or_else(PoisonError::into_inner);
+        *now = next;
         // Before anybody else can look, so that nobody takes the one for the other.
         shared.version.fetch_add(1, Ordering::Release);
         Ok(())

@@ -147,6 +147,35 @@ fn a_broken_file_keeps_the_configuration_and_says_where_it_is_broken() {
 }
 
 #[test]
+fn an_empty_file_and_one_that_was_cut_off_close_no_shop_and_give_nothing_away() {
+    let market = Market::with_file(ADMIN, SHOP);
+    let url = market.url("/ok");
+    let head = market.user.read("net/seller.toml");
+    // As a full disk leaves it; with what is above the routes; and with routes alone.
+    let routes = SHOP.replace("{upstream}", &market.upstream.url());
+    let torn = ["", "unmatched = \"free\"\n", &head, &routes];
+    for (n, text) in (1..).zip(torn) {
+        market.user.write("net/shop.toml", text);
+        market.hang_up();
+        payers::eventually(|| (market.reloads("refused") >= n).then_some(()));
+        assert_eq!(ask(&url).0, 402, "{text:?}");
+    }
+    assert_eq!(market.reloads("taken"), 0);
+}
+
+#[test]
+fn a_gate_that_was_started_to_count_alone_says_that_it_needs_a_restart_to_charge() {
+    let shadow = format!("{ADMIN}\nshadow = true");
+    let mut market = Market::with_file(&shadow, SHOP);
+    market.rewrite(ADMIN, SHOP);
+    market.hang_up();
+    payers::eventually(|| (market.reloads("refused") >= 1).then_some(()));
+    assert_eq!(ask(&market.url("/ok")).0, 200);
+    let (_, stderr) = market.gate.take().expect("it runs").interrupt();
+    assert!(stderr.contains("restart it to charge"), "{stderr}");
+}
+
+#[test]
 fn what_needs_a_restart_is_said_and_keeps_its_value() {
     let mut market = Market::with_file(ADMIN, SHOP);
     let keys = format!("{ADMIN}\npublic_url = \"http://127.0.0.1:9\"\nstop_timeout = \"5s\"");
