@@ -102,7 +102,11 @@ fn answer_in_version_2(
         Ok(examined) => Ok(found(offered, examined)),
         Err(refusal) => {
             let refused = meter.charged(refusal);
-            Err(if offered.is_over { not_offered() } else { refused })
+            Err(if offered.is_over {
+                not_offered()
+            } else {
+                refused
+            })
         }
     }
 }

@@ -7,6 +7,7 @@
 //! else ever is.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -188,11 +189,12 @@ impl Pool {
         if lane.is_free() {
             self.keep(lane);
         } else if !lane.has_ended() {
-            // The upstream has answered, and still reads the request.
+            // The upstream has answered, and still reads the request. A client that sends the rest of
+            // it never would keep both connections for ever.
             let pool = Arc::clone(self);
             tokio::spawn(async move {
-                lane.finish().await;
-                if lane.is_free() {
+                let is_whole = tokio::time::timeout(pool.patience.idle, lane.finish()).await;
+                if is_whole.is_ok() && lane.is_free() {
                     pool.keep(lane);
                 }
             });
@@ -234,15 +236,22 @@ impl Pool {
         self.take().map(|lane| Carrier::Lane(lane, true))
     }
 
-    /// A connection: opened, or given back while others are opened.
+    /// A connection: opened, or given back while others are opened. Whoever waits for others to
+    /// open theirs waits no longer than one of them may take: an upstream that is away would keep
+    /// everybody.
     async fn wait_or_open(&self) -> Result<Carrier, Failed> {
+        let mut turn = pin!(self.opening.acquire());
+        let mut late = pin!(tokio::time::sleep(self.patience.connect));
         loop {
             tokio::select! {
                 biased;
-                permit = self.opening.acquire() => {
+                permit = &mut turn => {
                     // Held until it is open; nobody closes the semaphore.
                     let _permit = permit;
                     return self.open().await;
+                }
+                () = &mut late => {
+                    return Err(Failed::Unreachable("others wait for a connection too".into()));
                 }
                 () = self.returned.notified() => {
                     if let Some(carrier) = self.kept() {

@@ -1,13 +1,14 @@
 //! How the gate treats its connections to upstreams.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use http::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::support::{Plan, Town, within};
+use crate::support::{Plan, Town, Visits, within};
 
 /// Where a test's upstream is, and the connections that it gets.
 pub(crate) async fn upstream() -> (SocketAddr, UnboundedReceiver<TcpStream>) {
@@ -115,6 +116,57 @@ async fn an_upload_goes_on_after_its_answer() {
     let mut body = [0; 6];
     within(stream.read_exact(&mut body)).await.expect("a body");
     assert_eq!(&body, b"abcdef");
+}
+
+#[tokio::test]
+async fn an_upload_that_stops_after_its_answer_keeps_no_connection() {
+    let (address, mut accepted) = upstream().await;
+    let mut plan = Plan::in_front_of(address, Visits::default());
+    plan.options.upstream_idle_ms = 200;
+    let town = plan.open().await;
+    let mut client = TcpStream::connect(town.gate).await.expect("connected");
+    say(
+        &mut client,
+        "PUT /free/x HTTP/1.1\r\nhost: a\r\ncontent-length: 6\r\n\r\nabc",
+    )
+    .await;
+    let mut stream = within(accepted.recv()).await.expect("a connection");
+    read_head(&mut stream).await;
+    say(
+        &mut stream,
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
+    )
+    .await;
+    let head = read_head(&mut client).await;
+    assert!(head.starts_with("HTTP/1.1 200 OK"), "{head}");
+    // Neither end has hung up, and the gate does.
+    let mut rest = Vec::new();
+    let _ = within(stream.read_to_end(&mut rest)).await;
+    assert_eq!(rest, b"abc");
+    let _ = within(client.read_to_end(&mut rest)).await;
+    assert_eq!(rest, b"abcok");
+}
+
+#[tokio::test]
+async fn those_who_wait_for_an_upstream_that_is_away_give_up_together() {
+    // It accepts, and says nothing: no connection of HTTP/2 ever opens.
+    let (address, mut accepted) = upstream().await;
+    let mut plan = Plan::behind(&format!("h2c://{address}"), Visits::default());
+    plan.options.upstream_connect_ms = 200;
+    let town = Arc::new(plan.open().await);
+    let asking = (0..50).map(|_| {
+        let town = Arc::clone(&town);
+        tokio::spawn(async move { town.get("/free/x", &[]).await })
+    });
+    for asked in asking.collect::<Vec<_>>() {
+        let seen = within(asked).await.expect("no panic");
+        assert_eq!(seen.status, StatusCode::BAD_GATEWAY);
+    }
+    let mut dialled = 0;
+    while accepted.try_recv().is_ok() {
+        dialled += 1;
+    }
+    assert!(dialled < 25, "each of 50 waited for its own: {dialled}");
 }
 
 #[tokio::test]

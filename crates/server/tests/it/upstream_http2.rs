@@ -177,6 +177,9 @@ async fn after_a_goodbye_requests_go_to_another_connection() {
             // While it is being answered.
             goodbye.send(()).expect("open");
             answer(asked);
+            // Until both ends know.
+            let more = within(requests.recv()).await;
+            assert!(more.is_none(), "on a connection that is closing");
             accepted
         });
         let seen = town.get("/free/x", &[]).await;
