@@ -24,3 +24,4 @@ pub mod payment;
 pub mod policy;
 pub mod purse;
 pub mod rail;
+pub mod trace;

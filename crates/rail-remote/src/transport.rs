@@ -7,9 +7,13 @@
 use std::time::Duration;
 
 use farebox_core::rail::RailError;
+use farebox_core::span;
+use farebox_core::trace::{self, TRACEPARENT, TRACESTATE};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, Response, StatusCode, Url};
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use crate::options::is_loopback;
 
@@ -112,13 +116,27 @@ impl Transport {
 
     /// Asks once.
     pub(crate) async fn ask(&self, ask: &Ask<'_>) -> Result<Answer, NoAnswer> {
-        let exchange = tokio::time::timeout(ask.within, self.exchange(ask));
-        exchange.await.unwrap_or_else(|_| {
+        let span = span!(
+            "facilitator",
+            otel.name = format_args!("facilitator {}", ask.path),
+            otel.kind = "client",
+            otel.status_code = Empty,
+            server.address = self.host(),
+            http.response.status_code = Empty,
+        );
+        let exchange = self.exchange(ask).instrument(span.clone());
+        let answer = tokio::time::timeout(ask.within, exchange).await;
+        let answer = answer.unwrap_or_else(|_| {
             Err(NoAnswer::MaybeSent(format!(
                 "no answer within {} ms",
                 ask.within.as_millis()
             )))
-        })
+        });
+        match &answer {
+            Ok(answer) => span.record("http.response.status_code", answer.status.as_u16()),
+            Err(_) => span.record("otel.status_code", "ERROR"),
+        };
+        answer
     }
 
     async fn exchange(&self, ask: &Ask<'_>) -> Result<Answer, NoAnswer> {
@@ -152,6 +170,12 @@ impl Transport {
         }
         if let Some(key) = ask.key {
             request = request.header(IDEMPOTENCY_KEY, key);
+        }
+        if let Some(carried) = trace::tracer().and_then(|tracer| tracer.carry()) {
+            request = request.header(TRACEPARENT, carried.parent);
+            if let Some(state) = carried.state {
+                request = request.header(TRACESTATE, state);
+            }
         }
         request.send().await.map_err(|error| {
             let is_connect = error.is_connect();

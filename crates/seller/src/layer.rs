@@ -19,6 +19,7 @@ use http::header::{HeaderName, ORIGIN};
 use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use tower_layer::Layer;
 use tower_service::Service;
+use tracing::{Instrument as _, Span};
 
 use crate::answer::{UpstreamFailed, problem};
 use crate::body::HandedOver;
@@ -324,7 +325,8 @@ async fn sell(visit: Visit, inner: Inner) -> Response<Body> {
     let path = visit.request.uri().path().to_owned();
     let page = visit.request.headers().get(ORIGIN).cloned();
     // A task of its own: if the buyer hangs up, this future is dropped, and that one is not.
-    let collecting = shop.till.tasks().spawn(redeem::collect(visit, inner));
+    let collecting = redeem::collect(visit, inner).instrument(Span::current());
+    let collecting = shop.till.tasks().spawn(collecting);
     let mut answer = match (collecting.await, &open.price) {
         (Ok(Ok(answer)), _) => answer,
         (Ok(Err(refused)), Some(priced)) => {

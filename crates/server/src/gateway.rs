@@ -25,12 +25,13 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use farebox_seller::answer::problem;
-use farebox_seller::layer::PaidBy;
+use farebox_seller::layer::{PaidBy, payment_header};
 use farebox_seller::{ClientAddress, Seller};
 use futures_util::future::{Either, ready};
 use http::{Extensions, Method, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
 use tokio::net::TcpListener;
+use tracing::Instrument as _;
 
 use self::current::Current;
 pub use self::current::Reloader;
@@ -41,6 +42,7 @@ use crate::front::connections::{self, Connections, Entrance, Limits};
 use crate::front::redirect::Redirect;
 use crate::front::{self, FrontDoor};
 use crate::request_log::{self, RequestLine, RequestLog};
+use crate::traced::{Origin, Traced};
 
 /// What a gateway may be told besides; the defaults suit most.
 #[derive(Clone, Debug)]
@@ -198,8 +200,33 @@ impl Gateway {
     }
 }
 
-/// Answers one request and writes its line in the log.
+/// Answers one request, as a span where it is traced.
 fn answer(
+    service: &mut current::Selling,
+    log: Option<Arc<dyn RequestLog>>,
+    request: Request<Incoming>,
+    client: Client,
+) -> impl Future<Output = Response<Body>> + Send + use<> {
+    let from = Origin {
+        is_trusted: || client.is_peer_trusted,
+        is_paying: || payment_header(request.headers()).is_some(),
+    };
+    let route = || service.route_of(request.method(), request.uri().path());
+    let Some(traced) = Traced::begin(&request, route, from) else {
+        return Either::Left(answer_it(service, log, request, client));
+    };
+    let span = traced.span().clone();
+    let answering = span.in_scope(|| answer_it(service, log, request, client));
+    // Apart from the rest: most requests need no room for it.
+    Either::Right(Box::pin(async move {
+        let answer = answering.instrument(span).await;
+        traced.end(&answer);
+        answer
+    }))
+}
+
+/// Answers one request and writes its line in the log.
+fn answer_it(
     service: &mut current::Selling,
     log: Option<Arc<dyn RequestLog>>,
     request: Request<Incoming>,

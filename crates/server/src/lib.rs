@@ -20,6 +20,7 @@ pub mod facilitator;
 mod front;
 pub mod gateway;
 mod request_log;
+mod traced;
 
 pub use admin::{Admin, AdminError, Course, Watched};
 pub use facilitator::access::{Access, AccessToken};

@@ -4,6 +4,7 @@
 //! may have been, the node said no, or the node talks nonsense. It never panics on an answer, and
 //! never shows a URL's path, which often holds an access key.
 
+mod span;
 mod types;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,6 +16,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use tracing::Instrument as _;
 
 pub(crate) use types::{Block, Call, Data, Log, Quantity, Receipt, block_number};
 
@@ -278,7 +280,17 @@ impl Rpc {
         self.post(endpoint, calls).await
     }
 
+    /// Posts once, as a span where somebody's payment is what it is for.
     async fn post(&self, endpoint: &Endpoint, calls: &[Call]) -> Result<Vec<Found>, RpcError> {
+        let span = span::of(&endpoint.node, calls);
+        let answer = self.ask(endpoint, calls).instrument(span.clone()).await;
+        if answer.is_err() {
+            span.record("otel.status_code", "ERROR");
+        }
+        answer
+    }
+
+    async fn ask(&self, endpoint: &Endpoint, calls: &[Call]) -> Result<Vec<Found>, RpcError> {
         let node = || endpoint.node.clone();
         let answer = self
             .http

@@ -11,6 +11,7 @@ use farebox_core::rail::{Journal, Outcome, SentTransaction};
 use farebox_wire::evm::EvmAddress;
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument as _;
 
 use super::payment::{Claim, Payment, Ticket};
 use super::refusal::is_out_of_gas;
@@ -62,7 +63,8 @@ impl Settler {
                     continue;
                 };
                 let has_begun = AtomicBool::new(false);
-                match settler.prepare(&handle, &*journal, &has_begun).await {
+                let preparing = settler.prepare(&handle, &*journal, &has_begun);
+                match preparing.instrument(ticket.span().clone()).await {
                     Ok(action) => {
                         settler.launch(vec![ticket], Way::Alone(action), None).await;
                     }

@@ -25,6 +25,7 @@ mod payment;
 pub(crate) mod refusal;
 mod seats;
 mod send;
+mod sending;
 mod suspects;
 mod trip;
 mod tx;
@@ -44,6 +45,7 @@ use serde_json::json;
 use tokio::sync::mpsc::Receiver;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
+use tracing::Span;
 
 use crate::handle::EvmHandle;
 use crate::network::Chain;
@@ -146,9 +148,21 @@ impl Settler {
     }
 
     /// Settles, or joins the settlement of the same authorization that is under way.
-    #[tracing::instrument(name = "settle", skip_all, fields(identity = %handle.identity()))]
     pub(crate) async fn settle(
         self: &Arc<Self>,
+        handle: Arc<EvmHandle>,
+        journal: Arc<dyn Journal>,
+        wait: Duration,
+    ) -> Outcome {
+        // Before the log's own span begins.
+        let span = Span::current();
+        self.settle_as(span, handle, journal, wait).await
+    }
+
+    #[tracing::instrument(name = "settle", skip_all, fields(identity = %handle.identity()))]
+    async fn settle_as(
+        self: &Arc<Self>,
+        span: Span,
         handle: Arc<EvmHandle>,
         journal: Arc<dyn Journal>,
         wait: Duration,
@@ -158,7 +172,9 @@ impl Settler {
         let identity = handle.identity();
         loop {
             match self.seats.take(&identity) {
-                Place::Mine(seat) => return self.drive(handle, seat, journal, deadline).await,
+                Place::Mine(seat) => {
+                    return self.drive(span, handle, seat, journal, deadline).await;
+                }
                 Place::Taken(ending) => {
                     // Without an outcome the driver has given up before anything was sent.
                     if let Some(outcome) = wait_for(ending, deadline).await {
@@ -171,6 +187,7 @@ impl Settler {
 
     async fn drive(
         self: &Arc<Self>,
+        span: Span,
         handle: Arc<EvmHandle>,
         seat: Seat,
         journal: Arc<dyn Journal>,
@@ -190,6 +207,7 @@ impl Settler {
             seat,
             payers: Arc::clone(&self.chain.payers),
             has_left: false,
+            span,
         };
         if goes_alone {
             return Box::pin(self.drive_alone(payment, ending, deadline)).await;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use farebox_core::rail::{Journal, Outcome, Refusal};
 use farebox_wire::evm::EvmAddress;
+use tracing::Span;
 
 use super::batch::Record;
 use super::pending;
@@ -19,6 +20,8 @@ pub(super) struct Payment {
     pub(super) payers: Arc<Payers>,
     /// Whether a transaction with it may have left.
     pub(super) has_left: bool,
+    /// The work that it is a part of, for whoever traces it.
+    pub(super) span: Span,
 }
 
 impl Payment {
@@ -64,6 +67,7 @@ impl Payment {
 /// takes it first has it.
 pub(super) struct Ticket {
     token: EvmAddress,
+    span: Span,
     payment: Mutex<Option<Payment>>,
 }
 
@@ -71,12 +75,17 @@ impl Ticket {
     pub(super) fn new(payment: Payment) -> Arc<Self> {
         Arc::new(Self {
             token: payment.handle.token,
+            span: payment.span.clone(),
             payment: Mutex::new(Some(payment)),
         })
     }
 
     pub(super) const fn token(&self) -> EvmAddress {
         self.token
+    }
+
+    pub(super) const fn span(&self) -> &Span {
+        &self.span
     }
 
     pub(super) fn take(&self) -> Option<Payment> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use farebox_core::rail::{Outcome, RailError, Refusal, SentTransaction};
+use tracing::{Instrument as _, Span};
 
 use super::batch::Underway;
 use super::fees::Fee;
@@ -14,7 +15,7 @@ use super::payment::{Payment, Ticket};
 use super::refusal::{NotTaken, not_taken};
 use super::trip::{Trip, Way, party};
 use super::tx::{SignedTx, sign};
-use super::{Settler, Working, journals, ours};
+use super::{Settler, Working, journals, ours, sending};
 use crate::rpc::{Quantity, SendError};
 
 /// Tries to hand payments over; each costs a new signature and a line in each journal.
@@ -36,7 +37,8 @@ impl Settler {
         underway: Option<Arc<Underway>>,
     ) -> Working {
         let settler = Arc::clone(self);
-        Box::pin(async move {
+        let span = sending::span(&tickets);
+        let sending = async move {
             for _ in 0..SEND_TRIES {
                 tickets = settler.try_launch(tickets, &way, underway.clone()).await;
                 if tickets.is_empty() {
@@ -45,7 +47,8 @@ impl Settler {
             }
             let why = "the node refused every nonce; another program seems to use the gas key";
             refuse(&tickets, &ours(&why));
-        })
+        };
+        Box::pin(sending.instrument(span))
     }
 
     /// Returns what has to be tried again with another nonce or fee.
@@ -152,6 +155,7 @@ impl Settler {
 
     /// Gives the transaction to the chain and has it followed, or returns the trip.
     pub(super) async fn give(self: &Arc<Self>, mut trip: Trip, tx: SignedTx) -> Option<Untaken> {
+        Span::current().record("farebox.transaction", tracing::field::display(&tx.hash));
         let expires_s = trip.expires_s();
         let (id, news) = self.watcher.register(&tx, trip.payments.len(), expires_s);
         if let Err((why, message)) = self.broadcast(&tx).await {

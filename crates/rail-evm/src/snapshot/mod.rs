@@ -32,6 +32,7 @@ use farebox_wire::money::Amount;
 use farebox_wire::x402::exact_evm::Eip3009Authorization;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
+use tracing::{Instrument as _, Span};
 
 pub(crate) use self::book::Seen;
 use self::book::{Book, Fetch, Key, Why};
@@ -131,7 +132,7 @@ impl Payers {
     fn enter(self: &Arc<Self>, rpc: &Arc<Rpc>, question: Question) -> Result<(), RpcError> {
         let next = self.window().enter(question);
         match next {
-            Next::Leave(questions) => self.send(rpc, questions),
+            Next::Leave(questions) => self.send(rpc, questions, Span::current()),
             Next::Wait => {}
             Next::StartTimer => {
                 let (payers, rpc) = (Arc::clone(self), Arc::clone(rpc));
@@ -156,19 +157,25 @@ impl Payers {
             let Some(questions) = self.window().leave() else {
                 return;
             };
-            self.send(rpc, questions);
+            self.send(rpc, questions, Span::none());
         }
     }
 
-    /// One call for all of these, in a task of its own: whoever asked may go away.
-    fn send(self: &Arc<Self>, rpc: &Arc<Rpc>, questions: Vec<Question>) {
+    /// One call for all of these, in a task of its own: whoever asked may go away. It is a part of
+    /// `asking`, if that is alone with its question.
+    fn send(self: &Arc<Self>, rpc: &Arc<Rpc>, questions: Vec<Question>, asking: Span) {
         let call = UnderWay {
             payers: Arc::clone(self),
             rpc: Arc::clone(rpc),
         };
-        tokio::spawn(async move {
+        let asking = match questions.len() {
+            1 => asking,
+            _ => Span::none(),
+        };
+        let answering = async move {
             call.answer(questions).await;
-        });
+        };
+        tokio::spawn(answering.instrument(asking));
     }
 
     /// Fetches of these payers begin now, before the node is asked.

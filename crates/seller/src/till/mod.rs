@@ -25,9 +25,11 @@ use farebox_core::ledger::{
 };
 use farebox_core::payment::{Event, Role};
 use farebox_core::rail::{CollectRail, Examined, Funds, Refusal, Terms};
+use farebox_core::span;
 use farebox_wire::identity::Identity;
 use farebox_wire::money::Amount;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use self::claimed::Claims;
 use self::marks::Marks;
@@ -288,6 +290,7 @@ impl Till {
                 },
                 now_ms: self.clock.now_ms(),
             })
+            .instrument(span!("claim"))
             .await
             .map_err(NotClaimed::Ledger)?;
         match claimed {

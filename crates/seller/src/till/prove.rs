@@ -17,6 +17,8 @@
 use farebox_core::ledger::{LedgerError, PayerMark};
 use farebox_core::payment::Phase;
 use farebox_core::rail::{CollectRail, Examined, Funds, Refusal, SignatureCheck};
+use farebox_core::span;
+use tracing::Instrument as _;
 
 use super::Till;
 
@@ -98,7 +100,8 @@ impl Till {
         examined: &Examined,
         mark: Option<PayerMark>,
     ) -> Result<Proven, NotProven<E>> {
-        let funds = rail.verify(examined).await.map_err(NotProven::Refused)?;
+        let verifying = rail.verify(examined).instrument(span!("verify"));
+        let funds = verifying.await.map_err(NotProven::Refused)?;
         Ok(Proven {
             mark,
             funds,

@@ -15,9 +15,12 @@ use farebox_core::payment::{Effect, Event, Phase};
 use farebox_core::rail::{
     CollectRail, Handle, Journal, Outcome, Page, Proof, RailError, Refusal, SentTransaction, Terms,
 };
+use farebox_core::span;
 use farebox_wire::x402::reason::Reason;
 use farebox_wire::x402::types::SettleResponse;
 use serde_json::{Map, Value};
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 use super::Till;
 use crate::body::BodyDigest;
@@ -83,12 +86,44 @@ pub enum Settlement {
 impl Till {
     /// Settles a claim.
     pub async fn settle(&self, attempt: Attempt<'_>) -> Settlement {
-        Settling {
+        let Payment { id, terms, .. } = attempt.payment;
+        let span = span!(
+            "settle",
+            farebox.payment = %id,
+            farebox.rail = terms.rail,
+            farebox.network = terms.network.as_str(),
+            farebox.outcome = Empty,
+            farebox.transaction = Empty,
+        );
+        let settling = Settling {
             till: self,
             attempt,
+        };
+        let settlement = settling.run().instrument(span.clone()).await;
+        settlement.tell(&span);
+        settlement
+    }
+}
+
+impl Settlement {
+    /// Says in its span how it has ended. A payment among others in one transaction is found again
+    /// by the hash of that.
+    fn tell(&self, span: &Span) {
+        if span.is_disabled() {
+            return;
         }
-        .run()
-        .await
+        let (outcome, transaction) = match self {
+            Self::Settled { transaction, .. } => ("settled", Some(transaction)),
+            Self::Delivered { .. } => ("delivered", None),
+            Self::Rejected { transaction, .. } => ("rejected", transaction.as_ref()),
+            Self::Pending { transaction } => ("pending", transaction.as_ref()),
+            Self::Unsent { .. } => ("unsent", None),
+            Self::LedgerFailed(_) => ("ledger_failed", None),
+        };
+        span.record("farebox.outcome", outcome);
+        if let Some(transaction) = transaction {
+            span.record("farebox.transaction", transaction.as_str());
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! keys. docs/configuration.md lists the families; a change here is a change there.
 
 use farebox_core::rail::NetworkHealth;
+use farebox_core::trace;
 use farebox_seller::counts::{Counts, MoneyCounts, States};
 
 use super::Watched;
@@ -56,6 +57,13 @@ fn process(page: &mut Page, watched: &Watched, seen: &Seen) {
         "Payments whose outcome nobody knows yet, as the watch has last seen them.",
         watched.till.counts().undecided(),
     );
+    if let Some(tracer) = trace::tracer() {
+        let name = "farebox_spans_total";
+        page.family(name, Kind::Counter, "Spans of traces that have ended.");
+        let spans = tracer.counts();
+        page.sample(name, &[("outcome", "exported")], spans.exported);
+        page.sample(name, &[("outcome", "dropped")], spans.dropped);
+    }
     let name = "farebox_config_reloads_total";
     page.family(name, Kind::Counter, "Changes of the configuration file.");
     let course = &watched.course;

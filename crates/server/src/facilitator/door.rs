@@ -19,6 +19,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
 use sha2::{Digest, Sha256};
+use tracing::{Instrument as _, Span};
 
 use super::access::AccessToken;
 use super::answers::{Settled, Verified, malformed};
@@ -30,6 +31,7 @@ use super::verify::verify;
 use crate::front;
 use crate::front::client::Client;
 use crate::request_log::{RequestLine, path_in_line};
+use crate::traced::{Origin, Traced};
 
 /// Names a retry of the same request; characters that a header may hold in the clear.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -56,6 +58,15 @@ impl Endpoint {
         }
     }
 
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Verify => "/verify",
+            Self::Settle => "/settle",
+            Self::Supported => "/supported",
+            Self::Health => "/health",
+        }
+    }
+
     const fn methods(self) -> &'static str {
         match self {
             Self::Verify | Self::Settle => "POST",
@@ -71,8 +82,32 @@ impl Endpoint {
     }
 }
 
-/// Answers one request and writes its line in the log.
+/// Answers one request, as a span where it is traced.
 pub(super) async fn answer(
+    desk: Arc<Desk>,
+    request: Request<Incoming>,
+    client: Client,
+    patience: Duration,
+) -> Response<Body> {
+    let headers = request.headers();
+    let endpoint = Endpoint::at(request.uri().path());
+    let from = Origin {
+        // Whoever has a token is known here.
+        is_trusted: || client.is_peer_trusted || matches!(desk.access.caller(headers), Ok(Some(_))),
+        is_paying: || matches!(endpoint, Some(Endpoint::Verify | Endpoint::Settle)),
+    };
+    let Some(traced) = Traced::begin(&request, || endpoint.map(|it| it.path().into()), from) else {
+        return answer_it(desk, request, client, patience).await;
+    };
+    let answering = answer_it(desk, request, client, patience);
+    // Apart from the rest: most requests need no room for it.
+    let answer = Box::pin(answering.instrument(traced.span().clone())).await;
+    traced.end(&answer);
+    answer
+}
+
+/// Answers one request and writes its line in the log.
+async fn answer_it(
     desk: Arc<Desk>,
     request: Request<Incoming>,
     client: Client,
@@ -236,6 +271,8 @@ async fn settle(
         (settled.into_response(&speech, payer), seat)
     };
     let settled = AssertUnwindSafe(settled).catch_unwind();
+    // Also where it goes on in a task of its own.
+    let settled = settled.instrument(Span::current());
     match GoesOn::new(settled, desk.till().tasks()).await {
         Ok((answer, seat)) => {
             drop(seat);

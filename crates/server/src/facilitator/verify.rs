@@ -14,8 +14,10 @@
 use farebox_core::claim::{self, Presented, Repeat};
 use farebox_core::ledger::Payment;
 use farebox_core::rail::Refusal;
+use farebox_core::span;
 use farebox_seller::buckets::RetryAfterS;
 use farebox_wire::x402::reason::Reason;
+use tracing::Instrument as _;
 
 use super::answers::Verified;
 use super::desk::{Case, Desk};
@@ -58,7 +60,8 @@ async fn ask_chain(case: &Case, allowance: &Allowance) -> Verified {
         return Verified::TooMuch(after);
     }
     let payer = case.examined.terms.payer.clone();
-    match case.rail.verify(&case.examined).await {
+    let verifying = case.rail.verify(&case.examined).instrument(span!("verify"));
+    match verifying.await {
         Ok(_) => Verified::Valid { payer },
         Err(refusal) => {
             allowance.charge_for(&refusal);

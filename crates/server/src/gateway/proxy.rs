@@ -12,12 +12,15 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
+use farebox_core::span;
 use farebox_seller::answer::problem;
 use farebox_seller::layer::MatchedRoute;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
 use tokio::time::Instant;
 use tower_service::Service;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 use super::headers;
 use super::pool::{self, Failed, Pool};
@@ -25,6 +28,7 @@ use super::switch;
 use super::upstream::{Upstream, UpstreamError};
 use crate::front::client::Client;
 use crate::front::tunnel::Tunnel;
+use crate::traced;
 
 /// How long an upstream may take.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +73,18 @@ struct Shared {
 struct Target {
     host: HeaderValue,
     pool: Arc<Pool>,
+}
+
+impl Target {
+    /// What asking it belongs to; none where nobody traces that.
+    fn span(&self) -> Span {
+        span!(
+            "upstream",
+            otel.kind = "client",
+            server.address = self.host.to_str().unwrap_or_default(),
+            http.response.status_code = Empty,
+        )
+    }
 }
 
 impl Proxy {
@@ -152,6 +168,8 @@ impl Shared {
         }
         let client = request.extensions().get::<Client>().copied();
         headers::for_upstream(request.headers_mut(), client.as_ref(), &target.host);
+        let span = target.span();
+        traced::carry_on(&span, request.headers_mut());
         let now = Instant::now();
         let patience = target.pool.patience();
         let deadline = now.checked_add(patience.head).unwrap_or(now);
@@ -160,7 +178,11 @@ impl Shared {
                 if wants_trailers {
                     headers::say_trailers(request.headers_mut());
                 }
-                target.pool.send(request, deadline).await
+                let sending = target.pool.send(request, deadline);
+                match span.is_disabled() {
+                    true => sending.await,
+                    false => Box::pin(sending.instrument(span.clone())).await,
+                }
             }
             Some(client) => {
                 // Apart from the rest: few requests need its room.
@@ -168,6 +190,9 @@ impl Shared {
                 Box::pin(sending).await
             }
         };
+        if let Ok(answer) = &answer {
+            span.record("http.response.status_code", answer.status().as_u16());
+        }
         match answer {
             Ok(answer) => passed_on(answer, takes_trailers),
             Err(failed) => refusal_for(&failed),
