@@ -25,6 +25,7 @@ const VALUES: &[(&str, &str)] = &[
     ("Final", "`\"finalized\"` or number"),
     ("LogFormat", "`\"text\"` or `\"json\"`"),
     ("Listen", "address, `\"127.0.0.1:8402\"`"),
+    ("Part", "number from `0.0` to `1.0`"),
     ("References", "reference, or a list of them"),
     ("String", "text"),
     ("Timespan", "time, `\"60s\"`"),

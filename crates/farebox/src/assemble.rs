@@ -45,7 +45,7 @@ pub(crate) use forwarding::Forwarding;
 pub(crate) use gas_cover::least_payment;
 pub(crate) use keys::{
     PassphraseSource, address_of, checksummed, importable_key, keystore_dir, keystore_place,
-    paying_address,
+    load_secret, paying_address,
 };
 pub(crate) use reloading::{Changes, Reload};
 pub(crate) use remote::Facilitators;

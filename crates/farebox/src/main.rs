@@ -2,7 +2,7 @@
 //!
 //! `cli/` has a file per command, `config/` reads the file, `assemble.rs` alone names rails, stores
 //! and listeners, `demo/` is the main job in one command, `doctor/` judges
-//! what is found, `request_log.rs` writes a line for each request. Nothing here decides about money: that is
+//! what is found, `request_log.rs` writes a line for each request, `telemetry/` sends traces. Nothing here decides about money: that is
 //! done in the rooms below.
 
 mod assemble;
@@ -13,6 +13,7 @@ mod doctor;
 mod failure;
 mod output;
 mod request_log;
+mod telemetry;
 
 use std::process::ExitCode;
 

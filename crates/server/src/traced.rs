@@ -16,8 +16,6 @@ use tracing::field::Empty;
 
 use crate::request_log;
 
-/// Bytes of a path that go into a span; longer ones are told apart in the log.
-const PATH_BYTES_MAX: usize = 1024;
 /// Bytes of a `traceparent`; version 0 has 55, and later ones may append to it.
 const PARENT_BYTES_MAX: usize = 256;
 /// Bytes of a `tracestate` that everybody has to pass on.
@@ -85,8 +83,7 @@ fn span_of<B>(request: &Request<B>, route: Option<&str>) -> Span {
         Some(route) => format!("{method} {route}"),
         None => method.to_owned(),
     };
-    let path = request.uri().path();
-    let path = path.get(..path.floor_char_boundary(PATH_BYTES_MAX));
+    let path = request_log::path_in_line(request.uri().path());
     let credential = request_log::credential_in(request.headers());
     tracing::info_span!(
         target: TARGET,

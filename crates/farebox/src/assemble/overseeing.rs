@@ -13,11 +13,16 @@ use crate::config::Operation;
 use crate::failure::Failure;
 use crate::request_log::LogWriter;
 
+/// How long what was begun may go on after the stop, where nobody says: as the servers have it.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// What is open beside a server for the one who looks after it.
 pub(super) struct Oversight {
     pub(super) admin: Option<Admin>,
     pub(super) course: Arc<Course>,
     pub(super) files: Files,
+    /// How long what was begun may go on after the stop.
+    pub(super) stop_timeout: Duration,
 }
 
 /// What SIGHUP reads or opens anew, beside the configuration.
@@ -71,6 +76,7 @@ impl Oversight {
             admin,
             course: Arc::default(),
             files: Files { log, tls },
+            stop_timeout: operation.stop_timeout.unwrap_or(STOP_TIMEOUT),
         })
     }
 }

@@ -6,8 +6,8 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use farebox_core::clock::{Clock as _, SystemClock};
 use farebox_ledger::{SellerLock, SqliteLedger};
@@ -22,6 +22,7 @@ use super::keys;
 use super::overseeing::Oversight;
 use crate::config::{DataDir, create_private};
 use crate::failure::Failure;
+use crate::telemetry;
 
 /// How often what is closed and expired is erased from the ledger.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
@@ -132,11 +133,13 @@ where
 {
     let Beside {
         ledger,
-        oversight: Oversight {
-            admin,
-            course,
-            files,
-        },
+        oversight:
+            Oversight {
+                admin,
+                course,
+                files,
+                stop_timeout,
+            },
         till,
         connections,
     } = beside;
@@ -158,6 +161,8 @@ where
         let closed = closing.clone();
         tokio::spawn(admin.serve(watched, closed.cancelled_owned()))
     });
+    let stopped_at = Arc::new(OnceLock::new());
+    let noted = Arc::clone(&stopped_at);
     let fallen = CancellationToken::new();
     let broken = fallen.clone();
     let signal = tokio::spawn(async move {
@@ -167,6 +172,7 @@ where
                 tracing::error!("what looks after payments broke off; the server stops, start it again");
             }
         }
+        let _ = noted.set(Instant::now());
         // First, so that whoever asks whether to send more requests hears it before any is refused.
         course.drain();
         // Nobody may be left to hear it.
@@ -186,6 +192,9 @@ where
         task.await
             .map_err(|why| Failure::internal("server_failed", why.to_string()))?;
     }
+    // Last, with what is left of the time: the spans of the drain are among them.
+    let gone = stopped_at.get().map_or(Duration::ZERO, Instant::elapsed);
+    telemetry::flush(stop_timeout.saturating_sub(gone)).await;
     Ok(served)
 }
 

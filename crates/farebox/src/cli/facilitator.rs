@@ -15,6 +15,7 @@ use crate::config::{Config, Listen};
 use crate::doctor::Patient;
 use crate::failure::Failure;
 use crate::output;
+use crate::telemetry::Plan;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,6 +30,9 @@ Examples:
   farebox facilitator deploy-settler --config seller.toml
   farebox facilitator deploy-settler --gas-key env:GAS_KEY \\
     --network eip155:84532 --rpc eip155:84532=https://sepolia.base.org";
+
+/// How collectors of traces call a facilitator.
+const SERVICE: &str = "farebox-facilitator";
 
 /// Verify and settle x402 payments for sellers
 #[derive(Args)]
@@ -63,6 +67,9 @@ pub(super) struct Facilitator {
         hide_env_values = true
     )]
     admin: Option<Listen>,
+    /// Collector that takes traces by OTLP over HTTP, for instance http://127.0.0.1:4318
+    #[arg(long, value_name = "URL", env = "FAREBOX_OTLP", hide_env_values = true)]
+    otlp: Option<String>,
     /// Look whether the facilitator could start and settle, and start nothing
     #[arg(long)]
     check: bool,
@@ -109,6 +116,14 @@ impl Facilitator {
         self.check
     }
 
+    /// Where traces go.
+    pub(super) fn traces(&self, globals: &Globals) -> Result<Option<Plan>, Failure> {
+        match self.other {
+            Some(_) => Ok(None),
+            None => Plan::of(&globals.config()?, self.otlp.as_deref(), SERVICE),
+        }
+    }
+
     pub(super) async fn run(mut self, globals: &Globals) -> Result<u8, Failure> {
         match self.other.take() {
             Some(Other::DeploySettler(deploy)) => {
@@ -148,8 +163,10 @@ impl Facilitator {
         let data_dir = globals.data_dir()?;
         let config = globals.config()?;
         let (file, ledger) = (config.path.clone(), config.ledger_place(&data_dir)?);
+        let traces = self.traces(globals);
         let service = self.service(config, ledger)?;
         service.check(&data_dir)?;
+        traces?;
         doctor::check(Patient::of_service(service, file, &data_dir), globals).await
     }
 

@@ -14,6 +14,7 @@ use crate::config::{Config, Listen, RouteSection, Settle, TimeoutsSection, Usd};
 use crate::doctor::Patient;
 use crate::failure::Failure;
 use crate::output;
+use crate::telemetry::Plan;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,6 +31,8 @@ Examples:
     --network eip155:84532 --facilitator https://x402.org/facilitator \\
     --pay-to 0xa0Ee7A142d267C1f36714E4a8F75612F20a79720";
 
+/// How collectors of traces call a gate.
+const SERVICE: &str = "farebox-gate";
 /// The path of the route that --upstream and --price append.
 const EVERYTHING: &str = "/*";
 
@@ -99,6 +102,9 @@ pub(super) struct Gate {
         hide_env_values = true
     )]
     admin: Option<Listen>,
+    /// Collector that takes traces by OTLP over HTTP, for instance http://127.0.0.1:4318
+    #[arg(long, value_name = "URL", env = "FAREBOX_OTLP", hide_env_values = true)]
+    otlp: Option<String>,
     /// Look whether the gate could open and be paid, and open nothing
     #[arg(long)]
     check: bool,
@@ -108,6 +114,11 @@ impl Gate {
     /// Whether nothing is to be opened.
     pub(super) const fn is_checking(&self) -> bool {
         self.check
+    }
+
+    /// Where traces go.
+    pub(super) fn traces(&self, globals: &Globals) -> Result<Option<Plan>, Failure> {
+        Plan::of(&globals.config()?, self.otlp.as_deref(), SERVICE)
     }
 
     pub(super) async fn run(self, globals: &Globals) -> Result<u8, Failure> {
@@ -154,8 +165,10 @@ impl Gate {
         let data_dir = globals.data_dir()?;
         let config = globals.config()?;
         let (file, ledger) = (config.path.clone(), config.ledger_place(&data_dir)?);
+        let traces = self.traces(globals);
         let sale = self.sale(config, ledger)?;
         sale.check(&data_dir)?;
+        traces?;
         doctor::check(Patient::of_sale(sale, file, &data_dir), globals).await
     }
 

@@ -32,6 +32,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{Config, DataDir};
 use crate::failure::Failure;
 use crate::output;
+use crate::telemetry::{self, Plan, Traces};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -126,6 +127,16 @@ impl Command {
             _ => false,
         }
     }
+
+    /// Where its traces go. A configuration that cannot be read is for the command to refuse.
+    fn traces(&self, globals: &Globals) -> Result<Option<Plan>, Failure> {
+        match self {
+            _ if self.is_examining() || globals.config().is_err() => Ok(None),
+            Self::Gate(gate) => gate.traces(globals),
+            Self::Facilitator(facilitator) => facilitator.traces(globals),
+            _ => Ok(None),
+        }
+    }
 }
 
 /// Runs the command that the arguments of this process name.
@@ -135,7 +146,12 @@ pub(crate) fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error, &arguments),
     };
-    start_log(&cli.globals, cli.command.is_examining());
+    let traces = cli.command.traces(&cli.globals);
+    let (traces, refused) = match traces.and_then(|plan| plan.map(Traces::new).transpose()) {
+        Ok(traces) => (traces, None),
+        Err(refused) => (None, Some(refused)),
+    };
+    start_log(&cli.globals, cli.command.is_examining(), traces);
     let json = cli.globals.json;
     let (fetched, silent) = match &cli.command {
         Command::Fetch(fetch) => {
@@ -144,7 +160,7 @@ pub(crate) fn main() -> ExitCode {
         }
         _ => (None, false),
     };
-    match run(cli) {
+    match refused.map_or_else(|| run(cli), Err) {
         Ok(exit) => ExitCode::from(exit),
         Err(failure) => {
             if let Some(fault) = failure.fault.as_ref().filter(|_| !silent) {
@@ -163,6 +179,7 @@ fn run(cli: Cli) -> Result<u8, Failure> {
         .map_err(|error| Failure::internal("threads", format!("cannot start threads: {error}")))?;
     let globals = cli.globals;
     let exit = runtime.block_on(async {
+        telemetry::start();
         match cli.command {
             Command::Demo(demo) => Box::pin(demo.run(&globals)).await,
             Command::Fetch(fetch) => Box::pin(fetch.run(&globals)).await,
@@ -273,7 +290,7 @@ fn usage(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
 
 /// Logs go to stderr: warnings by default, more with -v, none but errors with -q, or as
 /// `FAREBOX_LOG` says. Who examines says by itself what a warning would.
-fn start_log(globals: &Globals, is_examining: bool) {
+fn start_log(globals: &Globals, is_examining: bool, traces: Option<Traces>) {
     let level = match (globals.quiet, globals.verbose) {
         (true, _) => "error",
         (false, 0) if is_examining => "error",
@@ -285,10 +302,14 @@ fn start_log(globals: &Globals, is_examining: bool) {
         .ok()
         .and_then(|text| EnvFilter::try_new(text).ok())
         .unwrap_or_else(|| EnvFilter::new(level));
+    let is_coloured = output::is_coloured(&std::io::stderr());
+    if let Some(traces) = traces {
+        return traces.install(filter, is_coloured);
+    }
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(output::is_coloured(&std::io::stderr()))
+        .with_ansi(is_coloured)
         .with_target(false)
         .init();
 }

@@ -9,7 +9,7 @@ use farebox_wire::caip::ChainId;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::values::{Listen, References, Timespan, Usd, Wei};
+use super::values::{Listen, Part, References, Timespan, Usd, Wei};
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -58,6 +58,8 @@ pub(crate) struct File {
     pub(crate) budget: Option<BudgetSection>,
     /// Where a line for each request goes, if anywhere.
     pub(crate) log: Option<LogSection>,
+    /// Where traces of requests go, if anywhere.
+    pub(crate) telemetry: Option<TelemetrySection>,
     /// What agents may reach.
     pub(crate) policy: PolicySection,
     /// What a caller may make a server do in vain each second; 429 over it. The usual is for callers from other
@@ -157,6 +159,33 @@ pub(crate) struct LogSection {
     pub(crate) format: LogFormat,
     /// The file that lines are added to; without it they go to stderr.
     pub(crate) file: Option<String>,
+}
+
+/// Traces.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TelemetrySection {
+    /// Where a collector takes OTLP over HTTP, for instance `http://127.0.0.1:4318`; `/v1/traces` is appended.
+    pub(crate) otlp: Option<String>,
+    /// Headers for it; each value is a reference to a secret, `env:NAME` or `file:PATH`.
+    pub(crate) headers: BTreeMap<String, String>,
+    /// How the collector calls this process; by default `farebox-gate` or `farebox-facilitator`.
+    pub(crate) service_name: Option<String>,
+    /// Which part of the requests is traced, from `0.0` to `1.0` (default).
+    pub(crate) sample: Option<Part>,
+    /// Which requests: those about a payment (`paying`, default), or `all`.
+    pub(crate) requests: TracedRequests,
+}
+
+/// Which requests are traced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum TracedRequests {
+    /// Those with a credential.
+    #[default]
+    Paying,
+    /// Challenges and free ones too.
+    All,
 }
 
 /// How a line of the request log is written.

@@ -15,7 +15,8 @@ use std::time::Duration;
 pub(crate) use data_dir::{DataDir, create_private};
 pub(crate) use file::{
     AcmeChallenge, AcmeSection, AssetSection, FacilitatorLimits, FacilitatorSection, Final,
-    LogFormat, NetworkSection, RouteSection, Settle, TimeoutsSection, TlsSection, Unmatched,
+    LogFormat, NetworkSection, RouteSection, Settle, TelemetrySection, TimeoutsSection, TlsSection,
+    TracedRequests, Unmatched,
 };
 pub(crate) use values::{Listen, Timespan, Usd};
 

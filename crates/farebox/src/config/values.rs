@@ -80,6 +80,24 @@ impl<'de> Deserialize<'de> for Timespan {
     }
 }
 
+/// A part of a whole, from 0 to 1. Nothing that is counted or paid rests on it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Part(pub(crate) f64);
+
+impl<'de> Deserialize<'de> for Part {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let part = match toml::Value::deserialize(deserializer)? {
+            toml::Value::Float(part) => Some(part),
+            toml::Value::Integer(0) => Some(0.0),
+            toml::Value::Integer(1) => Some(1.0),
+            _ => None,
+        };
+        part.filter(|part| (0.0..=1.0).contains(part))
+            .map(Self)
+            .ok_or_else(|| D::Error::custom("a part is a number from 0.0 to 1.0"))
+    }
+}
+
 /// A sum of dollars as a person writes it: `0.05 USD`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Usd(pub(crate) UsdMicros);

@@ -2,12 +2,16 @@
 //! that nothing of it tells a secret.
 
 #[cfg(unix)]
+mod collector;
+#[cfg(unix)]
 mod drain;
 mod payers;
 #[cfg(unix)]
 mod reload;
 #[cfg(unix)]
 mod secrets;
+#[cfg(unix)]
+mod traces;
 
 use serde_json::Value;
 

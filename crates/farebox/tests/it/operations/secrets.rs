@@ -1,5 +1,6 @@
 //! No output of anybody holds a secret: every planted one is looked for in all that gate, facilitator
-//! and fetch say at their most talkative, in the request logs, and in the metrics.
+//! and fetch say at their most talkative, in the request logs, in the metrics, and in what a collector
+//! of traces gets.
 
 use axum::Router;
 use axum::body::Bytes;
@@ -10,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+use super::collector::Collector;
 use super::payers::{self, client};
 use super::{SHOP, ask};
 use crate::market::{Server, Upstream};
@@ -19,6 +21,8 @@ use crate::support::{Running, User};
 const RPC_KEY: &str = "rpc-access-key-5d1f0a";
 const TOKEN: &str = "bearer-token-77c3e9";
 const QUERY: &str = "query-secret-0b44d2";
+/// What the collector of traces wants to see.
+const COLLECTOR_KEY: &str = "collector-key-a19c42";
 
 /// Passes calls on from a path with a key in it.
 async fn pass_on(State(rpc): State<String>, body: Bytes) -> (StatusCode, Bytes) {
@@ -35,6 +39,7 @@ fn talkative(user: &User, arguments: &[&str]) -> Running {
     let mut command = user.command(&[arguments, &["-vv", "--json"]].concat());
     command.env("TOKEN", TOKEN);
     command.env("HEADER", format!("Bearer {TOKEN}"));
+    command.env("COLLECTOR_KEY", COLLECTOR_KEY);
     Running::of(command)
 }
 
@@ -70,6 +75,7 @@ struct Scene {
     _upstream: Upstream,
     settler: Running,
     gate: Running,
+    collector: Collector,
 }
 
 impl Scene {
@@ -84,7 +90,13 @@ impl Scene {
             .read("net/seller.toml")
             .replace(&net.text("/evm/rpc"), &rpc);
         assert!(head.contains(RPC_KEY), "{head}");
-        let log = |name: &str| format!("[log]\nformat = \"json\"\nfile = \"{name}.log\"\n");
+        let collector = Collector::start();
+        let telemetry = format!(
+            "[telemetry]\notlp = \"{}\"\nrequests = \"all\"\nheaders = {{ x-key = \"env:COLLECTOR_KEY\" }}\n",
+            collector.url()
+        );
+        let log =
+            |name: &str| format!("[log]\nformat = \"json\"\nfile = \"{name}.log\"\n{telemetry}");
         let file = head.replace("seller.db", "settler.db");
         user.write("net/settler.toml", &format!("{file}\n{}", log("settler")));
         let listen = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
@@ -116,6 +128,7 @@ impl Scene {
             _upstream: upstream,
             settler,
             gate,
+            collector,
         }
     }
 
@@ -158,6 +171,13 @@ impl Scene {
             assert!(stderr.lines().count() > 3, "talkative: {stderr}");
             said.push(stderr);
         }
+        let traces = self.collector.bodies();
+        assert!(self.collector.spans().len() > 10, "talkative as well");
+        for (headers, body) in traces {
+            assert_eq!(headers["x-key"], COLLECTOR_KEY);
+            // Texts stand in protobuf as they are.
+            said.push(String::from_utf8_lossy(&body).into_owned());
+        }
         for log in ["net/gate.log", "net/settler.log"] {
             let log = self.user.read(log);
             assert!(log.contains("\"credential\":\""), "{log}");
@@ -185,7 +205,7 @@ fn no_output_holds_a_planted_secret() {
     said.extend(more);
     let key = |name: &str| user.read(name).trim().trim_start_matches("0x").to_owned();
     let mut secrets = vec![key("net/gas.key"), key("net/buyer.key"), junk];
-    secrets.extend([RPC_KEY, TOKEN, QUERY].map(str::to_owned));
+    secrets.extend([RPC_KEY, TOKEN, QUERY, COLLECTOR_KEY].map(str::to_owned));
     let signed = credentials(&user);
     assert!(signed.len() >= 2, "something was signed");
     secrets.extend(signed);
