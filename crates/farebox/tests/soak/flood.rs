@@ -159,6 +159,18 @@ impl Town {
         all
     }
 
+    /// The books when none of their payments waits for its finality any more.
+    async fn final_books(&self) -> Vec<(Vec<(PaymentId, State)>, Vec<AccountBalance>)> {
+        loop {
+            let books = self.books().await;
+            let mut payments = books.iter().flat_map(|(payments, _)| payments);
+            if payments.all(|(_, state)| state.is_final) {
+                return books;
+            }
+            tokio::time::sleep(QUIET).await;
+        }
+    }
+
     fn calls(&self) -> BTreeMap<&'static str, u64> {
         METHODS
             .into_iter()
@@ -280,7 +292,8 @@ fn forged_signatures_are_answered_and_leave_nothing_behind() {
         neighbours(&town).await;
         let mut answers = flood(&town, count / 10, 100).await;
         town.quiet().await;
-        let (books, calls, memory) = (town.books().await, town.calls(), town.memory_kib());
+        let books = town.final_books().await;
+        let (calls, memory) = (town.calls(), town.memory_kib());
         let block = town.net.block_number();
         for (answer, times) in flood(&town, count - count / 10, 200).await {
             *answers.entry(answer).or_default() += times;

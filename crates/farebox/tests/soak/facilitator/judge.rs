@@ -220,9 +220,13 @@ fn books_are_the_chain(books: &Books, chain: &Chain) {
                 assert_eq!(paid_by, None, "{} was paid: {state:?}", payment.id);
                 assert!(
                     state.delivery != Delivery::Delivered || chain.excuses(payment),
-                    "{} was told: {state:?}, payer {:?}",
+                    "{} was told: {state:?}, payer {:?}, valid before {:?} s, made at {} ms, changed at {} ms, sent {:?}",
                     payment.id,
-                    payment.terms.payer
+                    payment.terms.payer,
+                    payment.valid_before_s,
+                    payment.created_ms,
+                    payment.updated_ms,
+                    payment.sent
                 );
             }
             Phase::Reserved | Phase::Sent | Phase::Unknown => {
