@@ -46,46 +46,69 @@ impl Till {
         looking.await;
     }
 
-    /// Looks again and again until `stop`.
+    /// Looks again and again until `stop`: at what is undecided and at what is settled side by side.
+    /// Settling again may take long, and what a chain has undone has to be found while it can still be
+    /// sent.
     async fn look_until(&self, stop: &CancellationToken) {
+        tokio::join!(self.decide_until(stop), self.see_through_until(stop));
+    }
+
+    async fn decide_until(&self, stop: &CancellationToken) {
+        let mut round = Round::default();
+        let mut ticks = self.ticks();
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            log_failure(self.decide_once(&mut round, stop).await);
+        }
+    }
+
+    async fn see_through_until(&self, stop: &CancellationToken) {
         let mut rounds = Rounds::default();
-        let mut ticks = tokio::time::interval(self.watch_every);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut ticks = self.ticks();
         let mut count: u32 = 0;
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             // What was denied for the first time is asked about again at once: if it is undone, it
             // should be sent again while it lives.
-            let with_settled = rounds.has_new_suspects || count.is_multiple_of(FINALITY_TICKS);
-            count = count.wrapping_add(1);
-            if let Err(error) = self.watch_once(&mut rounds, with_settled, stop).await {
-                tracing::error!(%error, "the watch cannot use the ledger");
+            if rounds.has_new_suspects || count.is_multiple_of(FINALITY_TICKS) {
+                log_failure(self.see_through_once(&mut rounds, stop).await);
             }
+            count = count.wrapping_add(1);
         }
     }
 
-    /// One look at what is open, going on where the last one ended.
-    async fn watch_once(
+    fn ticks(&self) -> tokio::time::Interval {
+        let mut ticks = tokio::time::interval(self.watch_every);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        ticks
+    }
+
+    /// One look at what is undecided, going on where the last one ended.
+    async fn decide_once(
         &self,
-        rounds: &mut Rounds,
-        with_settled: bool,
+        round: &mut Round,
         stop: &CancellationToken,
     ) -> Result<(), LedgerError> {
         for _ in 0..UNDECIDED_PAGES {
-            let page = listed(self, Stage::Undecided, Some(PAGE), rounds.undecided.take()).await?;
-            rounds.undecided_seen = rounds.undecided_seen.saturating_add(page.payments.len());
+            let page = listed(self, Stage::Undecided, Some(PAGE), round.next.take()).await?;
+            round.seen = round.seen.saturating_add(page.payments.len());
             if self.resolve_page(&page.payments, stop).await.is_none() {
                 return Ok(());
             }
-            rounds.undecided = page.next;
-            if rounds.undecided.is_none() {
-                self.counts.set_undecided(rounds.undecided_seen);
-                rounds.undecided_seen = 0;
+            round.next = page.next;
+            if round.next.is_none() {
+                self.counts.set_undecided(round.seen);
+                round.seen = 0;
                 break;
             }
         }
-        if !with_settled {
-            return Ok(());
-        }
+        Ok(())
+    }
+
+    /// One look at what is settled and not final, going on where the last one ended.
+    async fn see_through_once(
+        &self,
+        rounds: &mut Rounds,
+        stop: &CancellationToken,
+    ) -> Result<(), LedgerError> {
         rounds.has_new_suspects = false;
         for _ in 0..SETTLED_PAGES {
             let page = listed(self, Stage::NotFinal, Some(PAGE), rounds.not_final.take()).await?;
@@ -139,12 +162,17 @@ impl Till {
     }
 }
 
-/// Where the watch goes on, and what it suspects.
+/// Where the watch goes on with what is undecided.
+#[derive(Default)]
+struct Round {
+    next: Option<PaymentId>,
+    /// How many this round of looks has seen.
+    seen: usize,
+}
+
+/// Where it goes on with what is settled, and what it suspects.
 #[derive(Default)]
 struct Rounds {
-    undecided: Option<PaymentId>,
-    /// How many this round of looks has seen.
-    undecided_seen: usize,
     not_final: Option<PaymentId>,
     /// Settled payments that a chain has denied once.
     suspects: HashSet<PaymentId>,
