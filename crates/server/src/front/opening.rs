@@ -47,11 +47,11 @@ pub(super) async fn open(
         Some(tls) => {
             let stream = tls.accept(plain).await?;
             let is_http_2 = stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP_2);
-            (Stream::Tls(Box::new(stream)), is_http_2)
+            (Stream::Right(Box::new(stream)), is_http_2)
         }
         None => {
             let is_http_2 = has_preface(&mut plain).await?;
-            (Stream::Plain(plain), is_http_2)
+            (Stream::Left(plain), is_http_2)
         }
     };
     Ok(Opened {

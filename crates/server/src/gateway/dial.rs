@@ -3,10 +3,8 @@
 //! Called by the pool. Whom an upstream's certificate has to convince is decided once, at the start:
 //! the roots of this machine, or those in `upstream_ca`. There is no way to switch that off.
 
-use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::io;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
@@ -15,10 +13,10 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CertificateError, ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 use tower_service::Service;
 
 use super::pool::{Failed, chain};
@@ -27,11 +25,8 @@ use super::upstream::{Speech, Upstream, UpstreamError};
 const HTTP_1: &[u8] = b"http/1.1";
 const HTTP_2: &[u8] = b"h2";
 
-/// A connection to an upstream.
-pub(super) enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
+/// A connection to an upstream, in the clear or over TLS.
+pub(super) type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 /// Opens connections to one upstream.
 pub(super) struct Dialer {
@@ -82,7 +77,7 @@ impl Dialer {
         let stream = stream.map_err(|error| Failed::Unreachable(chain(error).into()))?;
         let stream = stream.into_inner();
         let Some(tls) = &self.tls else {
-            return Ok((Stream::Plain(stream), false));
+            return Ok((Stream::Left(stream), false));
         };
         let connector = match offer {
             Offer::Either => &tls.either,
@@ -94,7 +89,7 @@ impl Dialer {
             .map_err(|_| Failed::Unreachable("the TLS handshake took too long".into()))?
             .map_err(|error| failed(&error))?;
         let is_http_2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
-        Ok((Stream::Tls(Box::new(stream)), is_http_2))
+        Ok((Stream::Right(Box::new(stream)), is_http_2))
     }
 }
 
@@ -176,63 +171,5 @@ fn advice(why: &CertificateError) -> String {
             format!("its certificate is not valid yet, or the clock here is wrong ({why})")
         }
         other => format!("its certificate is not good: {other}"),
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(stream) => stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
     }
 }

@@ -93,10 +93,11 @@ async fn a_kept_connection_that_was_closed_costs_no_request() {
     }
 }
 
-#[tokio::test]
-async fn an_upload_goes_on_after_its_answer() {
-    let (address, mut accepted) = upstream().await;
-    let town = town_in_front_of(address).await;
+/// A client that has sent half of its body, and the connection that it leads to.
+async fn half_an_upload(
+    town: &Town,
+    accepted: &mut UnboundedReceiver<TcpStream>,
+) -> (TcpStream, TcpStream) {
     let mut client = TcpStream::connect(town.gate).await.expect("connected");
     say(
         &mut client,
@@ -105,6 +106,14 @@ async fn an_upload_goes_on_after_its_answer() {
     .await;
     let mut stream = within(accepted.recv()).await.expect("a connection");
     read_head(&mut stream).await;
+    (client, stream)
+}
+
+#[tokio::test]
+async fn an_upload_goes_on_after_its_answer() {
+    let (address, mut accepted) = upstream().await;
+    let town = town_in_front_of(address).await;
+    let (mut client, mut stream) = half_an_upload(&town, &mut accepted).await;
     say(
         &mut stream,
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
@@ -124,14 +133,7 @@ async fn an_upload_that_stops_after_its_answer_keeps_no_connection() {
     let mut plan = Plan::in_front_of(address, Visits::default());
     plan.options.upstream_idle_ms = 200;
     let town = plan.open().await;
-    let mut client = TcpStream::connect(town.gate).await.expect("connected");
-    say(
-        &mut client,
-        "PUT /free/x HTTP/1.1\r\nhost: a\r\ncontent-length: 6\r\n\r\nabc",
-    )
-    .await;
-    let mut stream = within(accepted.recv()).await.expect("a connection");
-    read_head(&mut stream).await;
+    let (mut client, mut stream) = half_an_upload(&town, &mut accepted).await;
     say(
         &mut stream,
         "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",

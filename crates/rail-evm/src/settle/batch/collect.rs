@@ -19,10 +19,10 @@ use crate::settle::payment::Ticket;
 /// takes, and long enough that most of what arrives during one transaction fits into the next.
 const WINDOW: Duration = Duration::from_millis(10);
 /// The callers of a transaction that has just ended come back together, so that the first of them
-/// waits for the others, or until as many are there: at least so long, and
+/// waits for the others, or until as many are there: at least so long.
 const LINGER_MIN: Duration = Duration::from_millis(2);
-/// this part of what that transaction took, because where each costs the node much, an early one
-/// with few payments holds up the many behind it; never longer than [`WINDOW`].
+/// It waits this part of what that transaction took, because where each costs the node much, an early
+/// one with few payments holds up the many behind it; never longer than [`WINDOW`].
 const LINGER_PART: u32 = 4;
 /// Payments that wait to be collected: several full blocks. Beyond it callers are refused.
 const WAITING_MAX: usize = 10_000;
