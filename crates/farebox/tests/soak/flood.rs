@@ -36,6 +36,9 @@ const QUIET: Duration = Duration::from_secs(4);
 /// Questions in each block: each of the two processes looks at the payer in whose name forgeries come and at those
 /// whom it keeps fresh, and once more where a block comes in between.
 const LOOKS_PER_BLOCK: u64 = 6;
+/// Where an answer comes late, on a busy machine, everybody who is there in that moment asks, each once and most in
+/// company: of so many forgeries, one may.
+const FORGERIES_PER_LOOK: u64 = 50;
 /// Methods that verifying and settling need of a node.
 const METHODS: [&str; 7] = [
     "eth_call",
@@ -250,15 +253,16 @@ async fn flood(town: &Arc<Town>, count: usize, part: u64) -> BTreeMap<(Door, u16
 
 impl Town {
     /// Whether an account has become a wallet is asked once per block, however many forgeries
-    /// come in its name; nothing else is asked.
-    fn assert_hardly_asked(&self, before: &BTreeMap<&'static str, u64>, blocks: u64) {
-        let looks = LOOKS_PER_BLOCK * (blocks + 1);
+    /// come in its name, and anew where that answer was late; nothing else is asked.
+    fn assert_hardly_asked(&self, before: &BTreeMap<&'static str, u64>, blocks: u64, count: usize) {
+        let forgeries = u64::try_from(count).expect("a small number");
+        let looks = LOOKS_PER_BLOCK * (blocks + 1) + forgeries / FORGERIES_PER_LOOK;
         for (method, after) in self.calls() {
             let more = after - before[method];
             let most = if method == "eth_call" { looks } else { 0 };
             assert!(
                 more <= most,
-                "{more} of {method} for forgeries in {blocks} blocks"
+                "{more} of {method} for {forgeries} forgeries in {blocks} blocks"
             );
         }
     }
@@ -295,10 +299,11 @@ fn forged_signatures_are_answered_and_leave_nothing_behind() {
         let books = town.final_books().await;
         let (calls, memory) = (town.calls(), town.memory_kib());
         let block = town.net.block_number();
-        for (answer, times) in flood(&town, count - count / 10, 200).await {
+        let rest = count - count / 10;
+        for (answer, times) in flood(&town, rest, 200).await {
             *answers.entry(answer).or_default() += times;
         }
-        town.assert_hardly_asked(&calls, town.net.block_number() - block);
+        town.assert_hardly_asked(&calls, town.net.block_number() - block, rest);
         assert_eq!(
             town.books().await,
             books,
