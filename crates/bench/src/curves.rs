@@ -188,6 +188,7 @@ async fn write(ledger: &dyn Ledger, number: usize) -> Fallible<()> {
         symbol: "USDC".to_owned(),
         decimals: 6,
         amount: Amount::from_atomic(u128::from(VALUE)),
+        fee_max: Amount::ZERO,
         cost: UsdMicros(u128::from(VALUE)),
         payee: EvmAddress(PAYEE.0.0).to_string(),
         payer: Some(payer.to_string()),

@@ -1,8 +1,10 @@
 //! How money moves: the traits that every rail fills in, for paying and for collecting.
 //!
-//! `PayRail` quotes offers and signs; `CollectRail` makes offers, examines credentials and
-//! settles. Both can `check`: ask the chain or node what became of a payment, which is the only
-//! way out of Unknown (ARCHITECTURE laws 3 and 4). A rail never decides about budgets or delivery.
+//! `PayRail` quotes offers and signs, or pays first where the credential is the proof of payment;
+//! `CollectRail` makes offers, examines credentials and settles ([`crate::invoice`] is for rails
+//! where money moves first). All can `check`: ask the chain or node what became of a payment, which is
+//! the only way out of Unknown (ARCHITECTURE laws 3 and 4). A rail never decides about budgets or
+//! delivery.
 
 use std::sync::Arc;
 
@@ -39,12 +41,22 @@ pub struct Terms {
     pub decimals: u8,
     /// Atomic units.
     pub amount: Amount,
-    /// What that is worth, rounded up.
+    /// The most that carrying it may cost the payer besides, in the same units: routing fees. It
+    /// is held with the amount; what was not needed is given back when the payment settles.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub fee_max: Amount,
+    /// What amount and fee are worth, rounded up.
     pub cost: UsdMicros,
     /// Who is paid, normalised.
     pub payee: String,
     /// Who pays, normalised; unknown to a Lightning seller.
     pub payer: Option<String>,
+}
+
+// The shape that serde asks for.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(amount: &Amount) -> bool {
+    amount.is_zero()
 }
 
 /// What a rail learned about a payment.
@@ -107,16 +119,44 @@ pub struct Credential {
     pub value: String,
 }
 
-/// What signing gives.
+/// What signing gives, or, where the money has to move first, what names the payment.
 pub struct Authorised {
-    /// To be stored, then sent.
-    pub credential: Credential,
+    /// To be stored, then sent; `None` where [`PayRail::pay`] comes first and gives it.
+    pub credential: Option<Credential>,
     /// The name of the payment.
     pub identity: Identity,
     /// For [`PayRail::check`].
     pub handle: Handle,
-    /// When the credential dies by itself, in Unix seconds.
+    /// When the credential dies by itself, in Unix seconds; of a payment that comes first, until
+    /// when it can be begun.
     pub valid_before_s: u64,
+}
+
+/// How a payment ended that comes before its credential.
+pub enum Paid {
+    /// The money has moved, and this proves it.
+    Settled {
+        /// Shown to the seller.
+        credential: Credential,
+        /// Names the payment on the rail: on Lightning the payment hash.
+        transaction: String,
+        /// What carrying it has cost, in the terms' atomic units; at most the terms' `fee_max`.
+        fee: Amount,
+        /// What amount and fee were worth, rounded up.
+        cost: UsdMicros,
+    },
+    /// The rail says that it has not moved and, by this attempt, will not.
+    Failed {
+        /// Machine code.
+        reason: String,
+        /// One sentence.
+        message: String,
+    },
+    /// Nobody knows yet: ask by [`PayRail::check`], or call again.
+    Unknown {
+        /// Machine code.
+        reason: String,
+    },
 }
 
 /// Why a rail could not do what it was asked.
@@ -146,6 +186,20 @@ pub trait PayRail: Send + Sync {
         challenge: &Challenge,
         valid_for_s: u64,
     ) -> Result<Authorised, RailError>;
+
+    /// Pays what was authorised without a credential, and gives the credential that proves it. It
+    /// moves money once for one handle, however often and by however many processes it is called:
+    /// what is on its way is waited for, and what has been paid gives its proof again. Returns
+    /// after `wait_ms` at the latest, then with [`Paid::Unknown`]; the payment goes on.
+    ///
+    /// The caller has written [`crate::payment::Event::Sending`] before.
+    async fn pay(&self, handle: &Handle, wait_ms: u64) -> Paid {
+        let _ = (handle, wait_ms);
+        Paid::Failed {
+            reason: "not_prepaid".to_owned(),
+            message: "on this rail a credential comes first".to_owned(),
+        }
+    }
 
     /// Asks what became of a payment.
     async fn check(&self, handle: &Handle) -> Finding;

@@ -99,7 +99,14 @@ impl Bench {
         let payer = self.payers.get(number % PAYERS).ok_or("no payer")?;
         let quote = payer.quote(&read).await.map_err(|e| e.why)?;
         let signed = payer.authorise(&quote, &Challenge::default(), 600).await?;
-        let payload = header::decode(signed.credential.value.as_bytes())?;
+        let payload = header::decode(
+            signed
+                .credential
+                .as_ref()
+                .expect("a signature")
+                .value
+                .as_bytes(),
+        )?;
         let examined = self
             .collector
             .examine(&payload, &offer, SystemClock.now_s())?;

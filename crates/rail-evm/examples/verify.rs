@@ -59,8 +59,15 @@ async fn bodies(payer: &EvmPayer, collector: &EvmCollector) -> Vec<Vec<u8>> {
             .authorise(&quote, &Challenge::default(), 3_600)
             .await
             .unwrap();
-        let payment_payload: PaymentPayload =
-            header::decode(signed.credential.value.as_bytes()).unwrap();
+        let payment_payload: PaymentPayload = header::decode(
+            signed
+                .credential
+                .as_ref()
+                .expect("a signature")
+                .value
+                .as_bytes(),
+        )
+        .unwrap();
         let request = FacilitatorRequest {
             x402_version: 2,
             payment_payload,

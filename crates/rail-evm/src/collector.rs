@@ -270,6 +270,7 @@ pub(crate) fn terms(
         symbol: token.asset.symbol.clone(),
         decimals: token.asset.decimals,
         amount,
+        fee_max: Amount::ZERO,
         cost,
         payee: payee.to_string(),
         payer: None,

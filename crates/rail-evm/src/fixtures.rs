@@ -110,7 +110,15 @@ pub(crate) async fn paid() -> PaymentPayload {
     let payer = payer();
     let quote = payer.quote(&offered(|_| ())).await.unwrap();
     let signed = payer.authorise(&quote, &challenge(), 60).await.unwrap();
-    farebox_wire::x402::header::decode(signed.credential.value.as_bytes()).unwrap()
+    farebox_wire::x402::header::decode(
+        signed
+            .credential
+            .as_ref()
+            .expect("a signature")
+            .value
+            .as_bytes(),
+    )
+    .unwrap()
 }
 
 /// The transaction by which the payer cancels, signed twice: as EIP-712 and as a transaction.

@@ -129,10 +129,10 @@ impl PayRail for EvmPayer {
         })
         .map_err(|e| unwritable(&e))?;
         Ok(Authorised {
-            credential: Credential {
+            credential: Some(Credential {
                 header: offer.version.credential_header().into(),
                 value: encoded(offer, challenge, payload).map_err(|e| unwritable(&e))?,
-            },
+            }),
             identity: handle.identity(),
             handle: handle.write()?,
             valid_before_s,

@@ -16,8 +16,19 @@ async fn a_credential_echoes_the_offer_verbatim_and_the_challenge() {
     let payer = payer();
     let quote = payer.quote(&offer).await.unwrap();
     let signed = payer.authorise(&quote, &challenge(), 30).await.unwrap();
-    assert_eq!(signed.credential.header, "payment-signature");
-    let body: PaymentPayload = x402::header::decode(signed.credential.value.as_bytes()).unwrap();
+    assert_eq!(
+        signed.credential.as_ref().unwrap().header,
+        "payment-signature"
+    );
+    let body: PaymentPayload = x402::header::decode(
+        signed
+            .credential
+            .as_ref()
+            .expect("a signature")
+            .value
+            .as_bytes(),
+    )
+    .unwrap();
     assert_eq!(body.x402_version, 2);
     assert_eq!(body.accepted, x402.raw);
     assert_eq!(body.resource, challenge().resource);
@@ -74,8 +85,16 @@ async fn an_offer_of_version_1_is_answered_in_version_1() {
     let payer = payer();
     let quote = payer.quote(&offered_in_version_1(|_| ())).await.unwrap();
     let signed = payer.authorise(&quote, &challenge(), 30).await.unwrap();
-    assert_eq!(signed.credential.header, "x-payment");
-    let body = PaymentPayloadV1::decode(signed.credential.value.as_bytes()).unwrap();
+    assert_eq!(signed.credential.as_ref().unwrap().header, "x-payment");
+    let body = PaymentPayloadV1::decode(
+        signed
+            .credential
+            .as_ref()
+            .expect("a signature")
+            .value
+            .as_bytes(),
+    )
+    .unwrap();
     assert_eq!((body.x402_version, body.scheme.as_str()), (1, "exact"));
     assert_eq!(body.network, "base-sepolia");
     let handle = EvmHandle::read(&signed.handle).unwrap();

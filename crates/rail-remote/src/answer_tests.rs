@@ -20,6 +20,7 @@ fn terms() -> Terms {
         symbol: "USDC".into(),
         decimals: 6,
         amount: Amount::from_atomic(1_000),
+        fee_max: Amount::ZERO,
         cost: UsdMicros(1_000),
         payee: "0xa0ee7a142d267c1f36714e4a8f75612f20a79720".into(),
         payer: Some(PAYER.into()),

@@ -38,6 +38,7 @@ fn terms() -> Terms {
         symbol: "USDC".into(),
         decimals: 6,
         amount: offer().amount,
+        fee_max: Amount::ZERO,
         cost: UsdMicros(1_000),
         payee: offer().pay_to.to_ascii_lowercase(),
         payer: Some(PAYER.into()),

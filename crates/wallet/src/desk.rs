@@ -142,9 +142,18 @@ impl Desk {
 
     /// Writes that a credential is about to leave; only then gives it out.
     async fn arm(&self, id: &PaymentId, signed: Authorised) -> Result<Box<Ticket>, Fault> {
+        let Some(credential) = signed.credential.clone() else {
+            self.abandon(id, "prepaid_unknown").await?;
+            return Err(Fault::harmless(
+                "prepaid_unknown",
+                Kind::Internal,
+                Blame::Us,
+                "this wallet cannot pay before it has a credential yet; nothing was sent",
+            ));
+        };
         let now_ms = self.clock.now_ms();
         let attach = Attach {
-            credential: Some(signed.credential.clone()),
+            credential: signed.credential.clone(),
             identity: Some(signed.identity),
             handle: Some(signed.handle),
             valid_before_s: Some(signed.valid_before_s),
@@ -155,7 +164,7 @@ impl Desk {
         match self.ledger.apply(id, sending, attach, now_ms).await {
             Ok(Applied { payment, .. }) => Ok(Box::new(Ticket {
                 payment,
-                credential: signed.credential,
+                credential,
             })),
             // Signing took longer than the lease, and somebody gave the money back. What was
             // signed is dropped here and has never left.

@@ -17,7 +17,7 @@ use farebox_ledger::SqliteLedger;
 use farebox_wallet::{Desk, DeskOptions};
 use farebox_wire::challenge::{Challenge, Offer};
 use farebox_wire::identity::Identity;
-use farebox_wire::money::UsdMicros;
+use farebox_wire::money::{Amount, UsdMicros};
 use http::Method;
 
 use crate::sellers::PRICE;
@@ -79,6 +79,7 @@ impl PayRail for FakeRail {
                 symbol: "USDC".into(),
                 decimals: 6,
                 amount: requirements.amount,
+                fee_max: Amount::ZERO,
                 cost: UsdMicros(requirements.amount.atomic()),
                 payee: requirements.pay_to.clone(),
                 payer: Some(PAYER.into()),
@@ -98,10 +99,10 @@ impl PayRail for FakeRail {
         let number = self.signed.fetch_add(1, Ordering::SeqCst);
         let Offer::X402(offer) = &quote.offer;
         Ok(Authorised {
-            credential: Credential {
+            credential: Some(Credential {
                 header: offer.version.credential_header().into(),
                 value: format!("credential-{number}"),
-            },
+            }),
             identity: Identity::from_stored(&format!("fake:{number}")),
             handle: Handle::new(number.to_string()),
             valid_before_s: self.clock.now_s() + valid_for_s,

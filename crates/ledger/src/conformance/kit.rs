@@ -50,6 +50,7 @@ pub fn terms(amount: u128) -> Terms {
         symbol: "USDC".to_owned(),
         decimals: 6,
         amount: Amount::from_atomic(amount),
+        fee_max: Amount::ZERO,
         cost: UsdMicros(amount),
         payee: PAYEE.to_owned(),
         payer: Some(PAYER.to_owned()),

@@ -57,7 +57,7 @@ impl House {
     async fn verified(&self) -> Handle {
         let quote = self.payer.quote(&offered(|_| ())).await.unwrap();
         let signed = self.payer.authorise(&quote, &challenge(), 60).await;
-        let payload = header::decode(signed.unwrap().credential.value.as_bytes()).unwrap();
+        let payload = header::decode(signed.unwrap().credential.unwrap().value.as_bytes()).unwrap();
         let examined = self
             .collector
             .examine(&payload, &self.offer, NOW_S)

@@ -112,7 +112,15 @@ pub(crate) async fn signed_for(
         .authorise(&quote, &Challenge::default(), valid_for_s)
         .await
         .unwrap();
-    let payload: PaymentPayload = header::decode(signed.credential.value.as_bytes()).unwrap();
+    let payload: PaymentPayload = header::decode(
+        signed
+            .credential
+            .as_ref()
+            .expect("a signature")
+            .value
+            .as_bytes(),
+    )
+    .unwrap();
     let now_s = SystemClock.now_s();
     let examined = collector.examine(&payload, &offer, now_s).unwrap();
     assert_eq!(examined.identity, signed.identity);

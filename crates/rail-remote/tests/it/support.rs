@@ -425,7 +425,11 @@ impl Town {
             .payer
             .authorise(&quote, &Challenge::default(), 60)
             .await;
-        let credential = signed.expect("signed").credential.value;
+        let credential = signed
+            .expect("signed")
+            .credential
+            .expect("a signature")
+            .value;
         let payload = header::decode(credential.as_bytes()).expect("a payload");
         (payload, offer)
     }

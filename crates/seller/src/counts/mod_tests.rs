@@ -28,6 +28,7 @@ fn payment(route: &str, state: State) -> Payment {
             symbol: "USDC".to_owned(),
             decimals: 6,
             amount: Amount::from_atomic(1_000),
+            fee_max: Amount::ZERO,
             cost: UsdMicros(999),
             payee: "payee".to_owned(),
             payer: None,

@@ -19,6 +19,7 @@ fn terms(payer: &str, token: u64) -> Terms {
         symbol: "USDC".to_owned(),
         decimals: 6,
         amount: Amount::from_atomic(1),
+        fee_max: Amount::ZERO,
         cost: UsdMicros(1),
         payee: "payee".to_owned(),
         payer: (!payer.is_empty()).then(|| payer.to_owned()),

@@ -20,6 +20,7 @@ fn of(payer: Option<&str>) -> Terms {
         symbol: "USDC".into(),
         decimals: 6,
         amount: Amount::from_atomic(1),
+        fee_max: Amount::ZERO,
         cost: UsdMicros(1),
         payee: "0x01".into(),
         payer: payer.map(str::to_owned),

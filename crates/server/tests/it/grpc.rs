@@ -271,7 +271,11 @@ async fn sign(town: &Town, refused: &Status) -> String {
     let payer = town.payer();
     let quote = payer.quote(&challenge.offers[0]).await.expect("payable");
     let authorised = payer.authorise(&quote, &challenge, 60).await;
-    authorised.expect("signed").credential.value
+    authorised
+        .expect("signed")
+        .credential
+        .expect("a signature")
+        .value
 }
 
 /// What a call without payment is told, and the credential for it.

@@ -270,7 +270,11 @@ impl Town {
         let challenge = farebox_wire::challenge::read(header, &asked.body).expect("a challenge");
         let quote = payer.quote(&challenge.offers[0]).await.expect("payable");
         let authorised = payer.authorise(&quote, &challenge, 60).await;
-        authorised.expect("signed").credential.value
+        authorised
+            .expect("signed")
+            .credential
+            .expect("a signature")
+            .value
     }
 
     /// Asks, signs and pays.

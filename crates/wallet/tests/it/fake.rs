@@ -93,6 +93,7 @@ impl PayRail for FakeRail {
                 symbol: "USDC".into(),
                 decimals: 6,
                 amount: requirements.amount,
+                fee_max: Amount::ZERO,
                 cost: UsdMicros(requirements.amount.atomic()),
                 payee: requirements.pay_to.clone(),
                 payer: Some("0xbuyer".into()),
@@ -118,10 +119,10 @@ impl PayRail for FakeRail {
         }
         let number = self.signed.fetch_add(1, Ordering::SeqCst);
         Ok(Authorised {
-            credential: Credential {
+            credential: Some(Credential {
                 header: "payment-signature".into(),
                 value: format!("credential-{number}"),
-            },
+            }),
             identity: Identity::from_stored(&format!("fake:{number}")),
             handle: Handle::new(number.to_string()),
             valid_before_s: self.clock.now_s() + valid_for_s,

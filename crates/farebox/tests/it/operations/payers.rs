@@ -96,7 +96,11 @@ impl Payer {
         let amount = quote.terms.amount.atomic();
         let authorised = self.rail.authorise(&quote, &challenge, 60).await;
         Signed {
-            value: authorised.expect("signed").credential.value,
+            value: authorised
+                .expect("signed")
+                .credential
+                .expect("a signature")
+                .value,
             amount,
         }
     }

@@ -94,8 +94,15 @@ impl Payers {
             .authorise(&quote, &Challenge::default(), valid_for_s)
             .await
             .expect("a signature");
-        let payload: PaymentPayload =
-            header::decode(signed.credential.value.as_bytes()).expect("our own credential");
+        let payload: PaymentPayload = header::decode(
+            signed
+                .credential
+                .as_ref()
+                .expect("a signature")
+                .value
+                .as_bytes(),
+        )
+        .expect("our own credential");
         let name: Vec<&str> = signed.identity.as_str().rsplitn(3, ':').collect();
         let payload_v1 = json!({
             "x402Version": 1, "scheme": "exact", "network": NETWORK_V1, "payload": payload.payload,

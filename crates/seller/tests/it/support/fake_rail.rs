@@ -192,6 +192,7 @@ impl CollectRail for FakeRail {
                 symbol: "USDC".to_owned(),
                 decimals: 6,
                 amount,
+                fee_max: Amount::ZERO,
                 cost: price.usd,
                 payee: requirements.pay_to.clone(),
                 payer: None,
