@@ -19,6 +19,7 @@ pub mod clock;
 pub mod diagnosis;
 pub mod fault;
 mod handle;
+mod health;
 pub mod invoice;
 pub mod ledger;
 pub mod payment;

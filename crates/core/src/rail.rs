@@ -19,6 +19,7 @@ use farebox_wire::x402::types::{PaymentPayload, PaymentRequirements, SupportedKi
 use serde::{Deserialize, Serialize};
 
 pub use crate::handle::Handle;
+pub use crate::health::{NetworkHealth, SignerHealth};
 use crate::ledger::{Ledger, LedgerError, Taker};
 use crate::payment::Effect;
 
@@ -469,34 +470,4 @@ pub struct Asked<'a> {
     pub transaction: Option<&'a str>,
     /// Whether the books have counted it as settled; where not, they are about to.
     pub is_counted: bool,
-}
-
-/// How a network does, for `/health` and for the log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct NetworkHealth {
-    /// The chain.
-    pub network: ChainId,
-    /// Whether it answered just now, with the right identity.
-    pub is_reachable: bool,
-    /// The newest block.
-    pub head: Option<u64>,
-    /// Who pays for the settlements.
-    pub signers: Vec<SignerHealth>,
-    /// What a person should look at, one sentence each; empty is healthy.
-    pub complaints: Vec<String>,
-}
-
-/// How a key that pays for settlements does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct SignerHealth {
-    /// Its address.
-    pub address: String,
-    /// What it has, in the smallest units of the chain's own coin; `None` where it is not known.
-    pub gas_money: Option<Amount>,
-    /// About how many settlements that pays for at today's fees.
-    pub settlements_left: Option<u64>,
-    /// Its transactions that are in no block yet.
-    pub in_flight: u64,
-    /// What its transactions cost today (UTC), in the same units.
-    pub gas_spent_today: Amount,
 }
