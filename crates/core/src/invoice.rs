@@ -65,6 +65,10 @@ pub trait InvoiceRail: Send + Sync {
     /// Where there is no rate that can be used, or the amount does not fit.
     fn terms(&self, price: &Price) -> Result<Terms, RailError>;
 
+    /// The same for a price in this rail's own atomic units, which needs no rate: where there is
+    /// none, the cost is zero.
+    fn terms_over(&self, amount: Amount) -> Terms;
+
     /// Makes an invoice over `terms.amount`. `description` is for people, without secrets.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::payment::{Effect, Event, IllegalEvent, Role, State};
 use crate::policy::{Denial, Level, Limits};
 use crate::rail::{Credential, Handle, SentTransaction, Terms};
+use crate::uses::{Allowance, NewPaid, Told, Used};
 
 /// The name of one payment in our own books.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -430,6 +431,24 @@ pub trait Ledger: Send + Sync {
 
     /// Sets the owner's limits if nobody ever has. Returns whether it did.
     async fn seed_budget(&self, limits: Limits) -> Result<bool, LedgerError>;
+
+    /// Takes one use of what was paid by invoice, if one is left, and books the payment if nobody
+    /// has: one transaction, on disk when this returns.
+    async fn take_use(&self, paid: NewPaid, allowed: Allowance) -> Result<Used, LedgerError>;
+
+    /// Gives a use back for which nothing was delivered. What is not counted stays so.
+    async fn give_back_use(&self, identity: &Identity) -> Result<(), LedgerError>;
+
+    /// Withdraws what was or will be paid for under this name: no use is taken from now on, and
+    /// money that comes in is booked all the same. Returns whether it was not withdrawn before.
+    async fn revoke(&self, identity: &Identity, now_ms: u64) -> Result<bool, LedgerError>;
+
+    /// Books what a rail tells of, unless it is booked, and how far it has told: one transaction.
+    /// Gives the names of those that are booked now.
+    async fn book_told(&self, told: Told) -> Result<Vec<PaymentId>, LedgerError>;
+
+    /// How far a source has told, see [`Told`]; 0 at first.
+    async fn told_to(&self, source: &str) -> Result<u64, LedgerError>;
 
     /// Every limit of every budget with what is used of it: one consistent snapshot.
     async fn budgets(&self, now_ms: u64) -> Result<Vec<BudgetLine>, LedgerError>;

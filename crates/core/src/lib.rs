@@ -28,3 +28,4 @@ pub mod purse;
 pub mod rail;
 pub mod rates;
 pub mod trace;
+pub mod uses;

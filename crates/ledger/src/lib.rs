@@ -18,6 +18,8 @@
 //! | budget, ever | `budget/total/free` | `budget/total/reserved` | `budget/total/spent` |
 //! | budget, per day | `budget/day/<n>/free` | `budget/day/<n>/reserved` | `budget/day/<n>/spent` |
 //!
+//! What a seller is paid by invoice moves from away to spent at once: it was never held.
+//!
 //! `<n>` is the day of the reserve, counted from 1970-01-01 UTC; an agent's accounts end in
 //! `/<agent>`. The memo pair `seller/settled/<payer>` against `seller/settled` counts what was
 //! ever settled from a payer and is never turned back.
@@ -60,6 +62,7 @@ mod row;
 mod schema;
 mod seller;
 mod store;
+mod uses;
 mod verify;
 mod writer;
 

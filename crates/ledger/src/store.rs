@@ -9,6 +9,7 @@ use farebox_core::ledger::{
 };
 use farebox_core::payment::{Effect, Event, Role};
 use farebox_core::policy::Limits;
+use farebox_core::uses::{Allowance, NewPaid, Told, Used};
 use farebox_wire::caip::AssetId;
 use farebox_wire::identity::Identity;
 use rusqlite::Connection;
@@ -18,7 +19,7 @@ use crate::prune::Pruned;
 use crate::queue::Queue;
 use crate::readers::{self, Pool};
 use crate::{
-    accounts, apply, budget, buyer, error, prune, read, row, schema, seller, verify, writer,
+    accounts, apply, budget, buyer, error, prune, read, row, schema, seller, uses, verify, writer,
 };
 
 /// The ledger in one SQLite file on a local disk. Several processes may have it open.
@@ -231,6 +232,34 @@ impl Ledger for SqliteLedger {
     async fn budgets(&self, now_ms: u64) -> Result<Vec<BudgetLine>, LedgerError> {
         let day = accounts::day_of(now_ms);
         self.read(move |connection| budget::lines(connection, day))
+            .await
+    }
+
+    async fn take_use(&self, paid: NewPaid, allowed: Allowance) -> Result<Used, LedgerError> {
+        self.write(move |books| uses::take(books, paid, allowed))
+            .await
+    }
+
+    async fn give_back_use(&self, identity: &Identity) -> Result<(), LedgerError> {
+        let identity = identity.clone();
+        self.write(move |books| uses::give_back(books, &identity))
+            .await
+    }
+
+    async fn revoke(&self, identity: &Identity, now_ms: u64) -> Result<bool, LedgerError> {
+        let identity = identity.clone();
+        self.write(move |books| uses::revoke(books, &identity, now_ms))
+            .await
+    }
+
+    async fn book_told(&self, told: Told) -> Result<Vec<PaymentId>, LedgerError> {
+        self.write_guarded(move |books| uses::book_told(books, told))
+            .await
+    }
+
+    async fn told_to(&self, source: &str) -> Result<u64, LedgerError> {
+        let source = source.to_owned();
+        self.find(move |connection| uses::told_to(connection, &source))
             .await
     }
 

@@ -12,7 +12,7 @@ use farebox_core::ledger::LedgerError;
 use rusqlite::Connection;
 use rusqlite::types::FromSql;
 
-use crate::{blob, error};
+use crate::{blob, error, uses};
 use walk::Walk;
 
 /// Postings in the tail: what a crash could have touched, many times over.
@@ -36,7 +36,8 @@ pub(crate) fn full(connection: &Connection) -> Result<(), LedgerError> {
     walk.follow()?;
     walk.compare_balances()?;
     accounts(connection, &walk)?;
-    payments::check(connection)
+    payments::check(connection)?;
+    uses::check(connection)
 }
 
 /// The accounts of each asset sum to zero, and none has a balance out of nothing.

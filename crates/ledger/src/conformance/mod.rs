@@ -9,6 +9,7 @@ mod claims;
 mod events;
 pub mod kit;
 mod reading;
+mod uses;
 mod walks;
 
 pub use budgets::*;
@@ -17,6 +18,7 @@ pub use claims::*;
 pub use events::*;
 pub use kit::Store;
 pub use reading::*;
+pub use uses::*;
 pub use walks::*;
 
 /// Expands the suite into one Tokio test for each rule.
@@ -37,6 +39,16 @@ macro_rules! ledger_conformance {
             without_a_balance_one_claim_at_a_time
             a_buyer_cannot_claim
             an_amount_beyond_the_books_is_refused_and_leaves_nothing
+            // What was paid by invoice.
+            a_hundred_parallel_uses_of_seven_give_seven
+            a_use_that_was_given_back_is_taken_again
+            copies_with_fewer_uses_share_the_counter
+            a_use_and_the_rails_word_book_one_payment
+            what_is_booked_is_final_and_undelivered_until_it_is_delivered
+            what_is_revoked_gives_no_use
+            uses_without_a_limit_are_not_counted
+            uses_and_what_was_told_are_kept
+            a_word_that_does_not_fit_leaves_nothing
             // Budgets.
             without_a_budget_nothing_is_spent
             every_limit_allows_itself_and_not_a_millionth_more

@@ -9,6 +9,7 @@ use farebox_core::ledger::{
 };
 use farebox_core::payment::{Event, Role};
 use farebox_core::policy::Limits;
+use farebox_core::uses::{Allowance, NewPaid, Told, Used};
 use farebox_ledger::SqliteLedger;
 use farebox_wire::caip::AssetId;
 use farebox_wire::identity::Identity;
@@ -17,6 +18,7 @@ use farebox_wire::identity::Identity;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     LookUp,
+    Use,
     Mark,
     Claim,
     Sending,
@@ -153,6 +155,27 @@ impl Ledger for FrailLedger {
 
     async fn seed_budget(&self, limits: Limits) -> Result<bool, LedgerError> {
         self.real.seed_budget(limits).await
+    }
+
+    async fn take_use(&self, paid: NewPaid, allowed: Allowance) -> Result<Used, LedgerError> {
+        self.reach(Step::Use)?;
+        self.real.take_use(paid, allowed).await
+    }
+
+    async fn give_back_use(&self, identity: &Identity) -> Result<(), LedgerError> {
+        self.real.give_back_use(identity).await
+    }
+
+    async fn revoke(&self, identity: &Identity, now_ms: u64) -> Result<bool, LedgerError> {
+        self.real.revoke(identity, now_ms).await
+    }
+
+    async fn book_told(&self, told: Told) -> Result<Vec<PaymentId>, LedgerError> {
+        self.real.book_told(told).await
+    }
+
+    async fn told_to(&self, source: &str) -> Result<u64, LedgerError> {
+        self.real.told_to(source).await
     }
 
     async fn budgets(&self, now_ms: u64) -> Result<Vec<BudgetLine>, LedgerError> {
