@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::caip::ChainId;
 use crate::evm::{EvmAddress, Word};
+use crate::l402::preimage::PaymentHash;
 
 /// The name under which a payment is claimed, for instance
 /// `eip3009:eip155:84532:<token>:<from>:<nonce>`.
@@ -23,6 +24,12 @@ impl Identity {
         let (token, from, nonce) = (token.to_string(), from.to_string(), nonce.to_string());
         let parts = ["eip3009", chain.as_str(), &token, &from, &nonce];
         Self(parts.join(":").into())
+    }
+
+    /// A Lightning payment: one name for every token that it pays for, however narrowed or copied.
+    #[must_use]
+    pub fn l402(payment_hash: &PaymentHash) -> Self {
+        Self(format!("l402:{payment_hash}").into())
     }
 
     /// Takes a name that was stored before.

@@ -34,3 +34,10 @@ fn two_authorizations_have_two_identities() {
     assert_ne!(one, identity(FROM, FROM, 1));
     assert_ne!(one, identity(TOKEN, TOKEN, 1));
 }
+
+#[test]
+fn a_lightning_payment_is_named_by_its_hash() {
+    let identity = Identity::l402(&PaymentHash([0xab; 32]));
+    assert_eq!(identity.as_str(), format!("l402:{}", "ab".repeat(32)));
+    assert_ne!(identity, Identity::l402(&PaymentHash([0xac; 32])));
+}

@@ -1,4 +1,4 @@
-//! Bytes to types and back for HTTP 402 payments: money, identifiers, and the x402 dialect.
+//! Bytes to types and back for HTTP 402 payments: money, identifiers, the x402 and the L402 dialect.
 //!
 //! Every crate of the house reads and writes the wire through this one. It does no I/O, knows no
 //! clock and never decides anything: a value that it returns is well formed, not yet trusted.
@@ -12,11 +12,13 @@
     )
 )]
 
+pub mod auth;
 pub mod caip;
 pub mod challenge;
 pub mod evm;
 pub mod identity;
 mod json;
+pub mod l402;
 pub mod money;
 pub mod text;
 pub mod x402;

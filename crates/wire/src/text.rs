@@ -23,6 +23,20 @@ where
     deserializer.deserialize_str(Text(parse))
 }
 
+/// The start of a stranger's text, for an error or a log: at most `chars_max` characters, and no
+/// control characters.
+pub(crate) fn brief(text: &str, chars_max: usize) -> String {
+    let mut kept: String = text
+        .chars()
+        .take(chars_max)
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect();
+    if text.chars().nth(chars_max).is_some() {
+        kept.push('…');
+    }
+    kept
+}
+
 struct Text<F>(F);
 
 impl<T, E, F> Visitor<'_> for Text<F>

@@ -3,6 +3,9 @@
 mod bodies;
 mod damage;
 mod golden;
+mod l402;
+mod l402_properties;
+mod l402_readers;
 mod mutation;
 mod properties;
 mod vectors;

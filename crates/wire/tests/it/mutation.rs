@@ -21,7 +21,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::damage::{Dice, damage};
-use crate::vectors::{cases, load, texts};
+use crate::l402_readers;
+use crate::vectors::{cases, list, load, texts};
 
 /// Damaged copies of each vector.
 const COPIES: u64 = 100;
@@ -208,6 +209,80 @@ fn damaged_texts_never_panic_and_are_read_one_way() {
         for _ in 0..COPIES * 10 {
             let damaged = damage(&mut dice, input.as_bytes());
             reads_text(&String::from_utf8_lossy(&damaged));
+        }
+    }
+}
+
+/// The texts of a field, or of a list that a field is.
+fn field(case: &Value, name: &str) -> Vec<u8> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    match &case[name] {
+        Value::Array(entries) => {
+            let lines: Vec<String> = entries.iter().map(text).collect();
+            lines.join("\n").into_bytes()
+        }
+        one => text(one).into_bytes(),
+    }
+}
+
+#[test]
+fn damaged_challenges_and_credentials_of_l402_never_panic_and_are_read_one_way() {
+    let mut dice = Dice::new(402_402);
+    let challenges = ["l402/challenges.json", "l402/auth.json"]
+        .map(load)
+        .map(|file| file.get("read").or(file.get("cases")).cloned());
+    for case in challenges
+        .iter()
+        .flatten()
+        .flat_map(|list| list.as_array())
+        .flatten()
+    {
+        let values = field(case, "values");
+        l402_readers::www_authenticate(&values);
+        for _ in 0..COPIES {
+            l402_readers::www_authenticate(&damage(&mut dice, &values));
+        }
+    }
+    for case in list("l402/credentials.json", "read") {
+        let mut inputs = vec![field(&case, "authorization")];
+        let metadata = case["metadata"].as_object().into_iter().flatten();
+        inputs.extend(metadata.map(|(name, _)| field(&case["metadata"], name)));
+        for input in inputs {
+            l402_readers::l402_credential(&input);
+            for _ in 0..COPIES {
+                l402_readers::l402_credential(&damage(&mut dice, &input));
+            }
+        }
+    }
+}
+
+#[test]
+fn damaged_macaroons_never_panic_and_are_never_believed() {
+    use base64::Engine;
+    let mut dice = Dice::new(66);
+    for name in ["read", "refused"] {
+        for case in list("l402/macaroons.json", name) {
+            let text = field(&case, "text");
+            let copies = if text.len() > 5000 { 5 } else { COPIES };
+            let bytes = base64::engine::general_purpose::STANDARD.decode(&text);
+            for input in [Some(text), bytes.ok()].into_iter().flatten() {
+                l402_readers::macaroon(&input);
+                for _ in 0..copies {
+                    l402_readers::macaroon(&damage(&mut dice, &input));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn damaged_caveats_never_widen_a_token() {
+    let mut dice = Dice::new(8);
+    for case in list("l402/conditions.json", "cases") {
+        let input = field(&case, "caveats");
+        l402_readers::caveats(&input);
+        for _ in 0..COPIES {
+            l402_readers::caveats(&damage(&mut dice, &input));
         }
     }
 }
