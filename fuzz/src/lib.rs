@@ -8,6 +8,29 @@ use farebox_wire::x402::header::{self, HEADER_BYTES_MAX};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+#[path = "../../crates/wire/tests/it/l402_readers.rs"]
+mod l402_readers;
+
+/// Lines of `WWW-Authenticate`.
+pub fn www_authenticate(data: &[u8]) {
+    l402_readers::www_authenticate(data);
+}
+
+/// Lines of `Authorization`, and of gRPC metadata.
+pub fn l402_credential(data: &[u8]) {
+    l402_readers::l402_credential(data);
+}
+
+/// A macaroon in any form.
+pub fn macaroon(data: &[u8]) {
+    l402_readers::macaroon(data);
+}
+
+/// Lines as the caveats of a token.
+pub fn caveats(data: &[u8]) {
+    l402_readers::caveats(data);
+}
+
 /// Characters of an error about a peer's body: a line for a log, whatever the peer sent.
 const ERROR_CHARS_MAX: usize = 400;
 
