@@ -23,7 +23,7 @@ fn answer(name: &str, data: &[u8]) {
         return;
     };
     assert!(challenge.offers.len() + challenge.unreadable.len() <= OFFERS_MAX);
-    for Offer::X402(offer) in &challenge.offers {
+    for offer in challenge.offers.iter().filter_map(Offer::as_x402) {
         if offer.version == Version::V1 {
             continue;
         }

@@ -215,7 +215,10 @@ fn nothing_payable(refusals: Vec<Fault>) -> Fault {
 }
 
 fn view_of(offer: &Offer) -> OfferView {
-    let Offer::X402(offer) = offer;
+    let offer = match offer {
+        Offer::X402(offer) => offer,
+        Offer::L402(_) => return view_of_l402(),
+    };
     let requirements = &offer.requirements;
     let rail = match requirements.network.namespace() {
         "eip155" => "evm",
@@ -231,6 +234,16 @@ fn view_of(offer: &Offer) -> OfferView {
         cost: None,
         payable: false,
         reason: None,
+    }
+}
+
+/// What is asked is in the invoice, which a rail reads.
+fn view_of_l402() -> OfferView {
+    OfferView {
+        protocol: Some("l402"),
+        rail: Some("lightning".to_owned()),
+        reason: None,
+        ..unreadable("")
     }
 }
 

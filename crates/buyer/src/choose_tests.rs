@@ -1,7 +1,8 @@
 //! Which offer is taken, and what is said about the others.
 
 use farebox_core::rail::NotPayable;
-use farebox_wire::challenge::X402Offer;
+use farebox_wire::challenge::{L402Offer, X402Offer};
+use farebox_wire::l402::Scheme;
 use farebox_wire::money::UsdMicros;
 use farebox_wire::x402::Version;
 use http::Method;
@@ -170,4 +171,25 @@ fn a_decision_is_one_verdict_and_its_rule() {
         json(Decision::Ask("over_ask")),
         json!({"ask": true, "rule": "over_ask"})
     );
+}
+
+#[test]
+fn an_offer_of_lightning_that_no_rail_pays_is_explained() {
+    let mut refused = refused("other_rail", "paid over Lightning");
+    refused.offer = Offer::L402(L402Offer {
+        scheme: Scheme::L402,
+        token: "x".to_owned(),
+        invoice: "lnbc1".to_owned(),
+        is_versioned: false,
+    });
+    let choice = choose(vec![refused], &challenge(Vec::new()), &call());
+    let [view] = choice.offers.as_slice() else {
+        panic!("one offer");
+    };
+    assert_eq!(view.protocol, Some("l402"));
+    assert_eq!(view.rail.as_deref(), Some("lightning"));
+    assert_eq!(view.reason.as_deref(), Some("paid over Lightning"));
+    assert!(!view.payable);
+    let why = choice.best.expect_err("nothing to pay");
+    assert!(why.message.contains("paid over Lightning"), "{why:?}");
 }

@@ -11,7 +11,6 @@ use farebox_core::fault::{Blame, Fault, Kind};
 use farebox_core::ledger::{CallKey, Payment};
 use farebox_core::purse::{Purse, Spend, SpendRequest, Standing, Ticket};
 use farebox_wire::challenge::{self, BODY_BYTES_MAX, Challenge};
-use farebox_wire::x402::PAYMENT_REQUIRED;
 use http::{HeaderMap, Method, StatusCode};
 use reqwest::Response;
 use tokio::time::Instant;
@@ -293,13 +292,8 @@ async fn read_challenge(call: &Call, hop: Hop, mut response: Response) -> Asked 
     let status = response.status();
     let headers = response.headers().clone();
     let (start, is_whole) = beginning(&mut response, call).await;
-    let lookup = |name: &str| headers.get(name).map(http::HeaderValue::as_bytes);
-    let challenge = match headers.get_all(PAYMENT_REQUIRED).iter().nth(1) {
-        Some(_) => Err(unreadable(
-            "the server sends two payment challenges at once",
-        )),
-        None => challenge::read(lookup, &start).map_err(|why| unreadable(&why.to_string())),
-    };
+    let challenge = challenge::read(all_of(&headers), &start);
+    let challenge = challenge.map_err(|why| unreadable(&why.to_string()));
     let rest = (!is_whole).then_some(response);
     Asked {
         hop,
@@ -342,6 +336,14 @@ fn free(call: &Call, hop: &Hop, response: Response) -> Fetched {
         decision: Decision::Allow("free"),
     });
     fetched
+}
+
+/// All values of a header.
+pub(crate) fn all_of<'a>(headers: &'a HeaderMap) -> impl Fn(&str) -> Vec<&'a [u8]> {
+    |name| {
+        let values = headers.get_all(name).iter();
+        values.map(http::HeaderValue::as_bytes).collect()
+    }
 }
 
 fn unreadable(why: &str) -> Fault {

@@ -13,6 +13,7 @@ use farebox_wire::x402::{Version, reason::Reason, v1};
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
+use crate::client::all_of;
 use crate::options::{REASON_CHARS_MAX, TRANSACTION_BYTES_MAX};
 
 /// What an answer says about the payment for it.
@@ -149,8 +150,7 @@ fn is_ours(receipt: &SettleResponse, terms: &Terms) -> bool {
 
 /// The seller's reason in a new challenge.
 fn challenge_error(headers: &HeaderMap) -> Option<String> {
-    let lookup = |name: &str| headers.get(name).map(http::HeaderValue::as_bytes);
-    let error = challenge::read(lookup, b"").ok()?.error?;
+    let error = challenge::read(all_of(headers), b"").ok()?.error?;
     cleaned(&error)
 }
 

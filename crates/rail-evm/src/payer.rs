@@ -25,7 +25,7 @@ use crate::digest::transfer_digest;
 use crate::handle::EvmHandle;
 use crate::key::EvmKey;
 use crate::network::{self, Chain, Network};
-use crate::quote::quote;
+use crate::quote::{quote, x402_of};
 
 /// How far in the past an authorization of x402 version 1 begins: what its own clients sign, so
 /// what its facilitators are used to. Version 2 signs zero.
@@ -74,7 +74,7 @@ impl EvmPayer {
             message: format!("the quote's payee: {e}"),
         })?;
         let valid_for_s = valid_for_s.min(quote.max_timeout_s);
-        let Offer::X402(offer) = &quote.offer;
+        let offer = offer_of(quote)?;
         let now_s = self.clock.now_s();
         Ok(Eip3009Authorization {
             from: self.key.address(),
@@ -106,7 +106,7 @@ impl PayRail for EvmPayer {
         challenge: &Challenge,
         valid_for_s: u64,
     ) -> Result<Authorised, RailError> {
-        let Offer::X402(offer) = &quote.offer;
+        let offer = offer_of(quote)?;
         let token = network::token_of(&self.chains, &quote.terms.asset)?;
         let transfer = self.transfer(quote, valid_for_s)?;
         let signature = self.key.sign(&transfer_digest(&token.domain, &transfer));
@@ -146,6 +146,14 @@ impl PayRail for EvmPayer {
     async fn balances(&self) -> Vec<Result<Holding, RailError>> {
         check::holdings(&self.chains, self.key.address()).await
     }
+}
+
+/// The offer of a quote, which was ours to make.
+fn offer_of(quote: &Quote) -> Result<&X402Offer, RailError> {
+    x402_of(&quote.offer).map_err(|refused| RailError {
+        code: refused.code,
+        message: refused.why,
+    })
 }
 
 /// The credential in the version of its offer.

@@ -12,7 +12,7 @@ use crate::fixtures::{
 #[tokio::test]
 async fn a_credential_echoes_the_offer_verbatim_and_the_challenge() {
     let offer = offered(|o| o["extra"]["somethingElse"] = json!({"kept": [1, 2.0, "3"]}));
-    let Offer::X402(x402) = &offer;
+    let x402 = offer.as_x402().unwrap();
     let payer = payer();
     let quote = payer.quote(&offer).await.unwrap();
     let signed = payer.authorise(&quote, &challenge(), 30).await.unwrap();
@@ -122,4 +122,21 @@ async fn an_offer_of_version_1_is_believed_no_more_than_one_of_version_2() {
         let refused = payer().quote(&offer).await.unwrap_err();
         assert_eq!(refused.code, code, "{field}");
     }
+}
+
+#[tokio::test]
+async fn an_offer_of_lightning_is_refused_in_a_sentence() {
+    let offer = Offer::L402(farebox_wire::challenge::L402Offer {
+        scheme: farebox_wire::l402::Scheme::L402,
+        token: "x".to_owned(),
+        invoice: "lnbc1".to_owned(),
+        is_versioned: false,
+    });
+    let refused = payer().quote(&offer).await.unwrap_err();
+    assert_eq!(refused.code, "other_rail");
+    assert!(refused.why.contains("Lightning"), "{refused}");
+    let mut quote = payer().quote(&offered(|_| ())).await.unwrap();
+    quote.offer = offer;
+    let refused = payer().authorise(&quote, &challenge(), 60).await;
+    assert_eq!(refused.err().map(|why| why.code), Some("other_rail"));
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use farebox_core::rail::{NotPayable, Quote, Terms};
-use farebox_wire::challenge::Offer;
+use farebox_wire::challenge::{Offer, X402Offer};
 use farebox_wire::evm::EvmAddress;
 use farebox_wire::x402::types::PaymentRequirements;
 use serde_json::Value;
@@ -23,7 +23,7 @@ pub(crate) fn quote(
     payer: EvmAddress,
     offer: &Offer,
 ) -> Result<Quote, NotPayable> {
-    let Offer::X402(x402) = offer;
+    let x402 = x402_of(offer)?;
     let requirements = &x402.requirements;
     let (chain, token) = known(chains, requirements)?;
     let payee = payee(token, Some(payer), requirements)?;
@@ -52,6 +52,14 @@ pub(crate) fn quote(
         offer: offer.clone(),
         max_timeout_s: requirements.max_timeout_seconds,
         is_mainnet: chain.network.is_mainnet,
+    })
+}
+
+/// The offer, where it is one that an EVM chain can settle.
+pub(crate) fn x402_of(offer: &Offer) -> Result<&X402Offer, NotPayable> {
+    offer.as_x402().ok_or_else(|| NotPayable {
+        code: "other_rail",
+        why: "the offer is paid over Lightning (L402), not on an EVM chain".into(),
     })
 }
 

@@ -7,12 +7,14 @@ use serde::de::Error;
 use serde_json::{Map, Value};
 
 use crate::json::Strict;
+pub use crate::l402::challenge::L402Challenge as L402Offer;
+use crate::l402::challenge::{self as l402, L402Challenges};
 use crate::x402::header::{self, HeaderError};
 use crate::x402::types::{PaymentRequirements, ResourceInfo};
 use crate::x402::v1::{self, PaymentRequirementsV1};
 use crate::x402::{self, Version};
 
-/// Offers that one challenge may hold. Real ones have a handful; ten thousand are an attack.
+/// Offers that one challenge may hold, in all dialects together. Real ones have a handful; ten thousand are an attack.
 pub const OFFERS_MAX: usize = 64;
 /// Bytes of a body that is read as a challenge of a dialect that has no header: room for many
 /// offers with the schemas that sellers of x402 version 1 put into them.
@@ -38,6 +40,19 @@ pub struct Challenge {
 pub enum Offer {
     /// x402, of either version.
     X402(X402Offer),
+    /// L402, under either name: an invoice of Lightning.
+    L402(L402Offer),
+}
+
+impl Offer {
+    /// The offer, where it is one of x402: for rails that pay nothing else.
+    #[must_use]
+    pub const fn as_x402(&self) -> Option<&X402Offer> {
+        match self {
+            Self::X402(offer) => Some(offer),
+            Self::L402(_) => None,
+        }
+    }
 }
 
 /// An entry of `accepts`.
@@ -60,6 +75,9 @@ pub enum ChallengeError {
     /// A dialect that is known, but not spoken yet.
     #[error("the server asks for payment in {0}, which is not spoken yet")]
     Unsupported(&'static str),
+    /// Two of one dialect: nobody can know which one counts.
+    #[error("the server sends two payment challenges at once")]
+    TwoChallenges,
     /// The challenge is damaged.
     #[error("the payment challenge cannot be read: {0}")]
     Header(#[from] HeaderError),
@@ -74,27 +92,62 @@ pub enum ChallengeError {
     TooManyOffers(usize),
 }
 
-/// Reads a challenge from a 402 answer.
+/// Reads a challenge from a 402 answer, or from a 401 that has one.
 ///
-/// `header` looks up a header by its lower-case name. `body` is the start of the body; it is read
-/// where no header has the challenge. Where a seller speaks both versions of x402, the newer wins.
+/// `header` gives all values of a header by its lower-case name. `body` is the start of the body; it
+/// is read where no header has a challenge of x402. Where a seller speaks both versions of x402, the
+/// newer wins; what it offers by L402 stands beside it. A dialect that cannot be read hides no
+/// other.
 ///
 /// # Errors
 /// See [`ChallengeError`].
-pub fn read<'a>(
-    header: impl Fn(&str) -> Option<&'a [u8]>,
+pub fn read<'a, I>(header: impl Fn(&str) -> I, body: &[u8]) -> Result<Challenge, ChallengeError>
+where
+    I: IntoIterator<Item = &'a [u8]>,
+{
+    let l402 = l402::read(header("www-authenticate"));
+    let challenge = match of_x402(header(x402::PAYMENT_REQUIRED), body) {
+        Some(Ok(challenge)) => challenge,
+        Some(Err(why)) if l402.challenges.is_empty() => return Err(why),
+        Some(Err(why)) => Challenge {
+            unreadable: vec![(0, why.to_string())],
+            ..Challenge::default()
+        },
+        None if !l402.challenges.is_empty() || !l402.unreadable.is_empty() => Challenge::default(),
+        None if l402.has_mpp => return Err(ChallengeError::Unsupported("MPP")),
+        None => return Err(ChallengeError::Unknown),
+    };
+    beside(challenge, l402)
+}
+
+/// What is said in x402; `None` where nothing is.
+fn of_x402<'a>(
+    headers: impl IntoIterator<Item = &'a [u8]>,
     body: &[u8],
-) -> Result<Challenge, ChallengeError> {
-    if let Some(text) = header(x402::PAYMENT_REQUIRED) {
-        return read_x402(text);
+) -> Option<Result<Challenge, ChallengeError>> {
+    let mut headers = headers.into_iter();
+    match (headers.next(), headers.next()) {
+        (Some(text), None) => Some(read_x402(text)),
+        (Some(_), Some(_)) => Some(Err(ChallengeError::TwoChallenges)),
+        (None, _) => version_1(body).map(read_x402_v1),
     }
-    if let Some(body) = version_1(body) {
-        return read_x402_v1(body);
+}
+
+/// Adds the offers of L402 behind the others.
+fn beside(mut challenge: Challenge, l402: L402Challenges) -> Result<Challenge, ChallengeError> {
+    let lists = [challenge.offers.len(), challenge.unreadable.len()];
+    let known = lists.into_iter().fold(0, usize::saturating_add);
+    let added = [l402.challenges.len(), l402.unreadable.len()];
+    let count = added.into_iter().fold(known, usize::saturating_add);
+    if count > OFFERS_MAX {
+        return Err(ChallengeError::TooManyOffers(count));
     }
-    match header("www-authenticate").and_then(foreign_dialect) {
-        Some(dialect) => Err(ChallengeError::Unsupported(dialect)),
-        None => Err(ChallengeError::Unknown),
-    }
+    challenge
+        .offers
+        .extend(l402.challenges.into_iter().map(Offer::L402));
+    let whys = l402.unreadable.iter().map(ToString::to_string);
+    challenge.unreadable.extend((known..).zip(whys));
+    Ok(challenge)
 }
 
 /// The body, where it is one of x402 version 1.
@@ -195,18 +248,6 @@ fn error_text(error: Value) -> Option<String> {
         Value::String(text) => Some(text),
         other => Some(other.to_string()),
     }
-}
-
-/// A dialect that we know by its authentication scheme, and do not speak yet.
-fn foreign_dialect(value: &[u8]) -> Option<&'static str> {
-    value.split(|b| *b == b',').find_map(|challenge| {
-        let scheme = challenge.trim_ascii().split(|b| *b == b' ').next()?;
-        match scheme.to_ascii_lowercase().as_slice() {
-            b"l402" | b"lsat" => Some("L402"),
-            b"payment" => Some("MPP"),
-            _ => None,
-        }
-    })
 }
 
 impl PaymentRequirements {

@@ -142,19 +142,95 @@ fn accepts_must_be_a_list() {
 
 #[test]
 fn dialects_that_are_not_spoken_yet_are_named() {
-    for (value, dialect) in [
-        ("L402 macaroon=\"x\", invoice=\"lnbc1\"", "L402"),
-        ("l402 token=\"x\"", "L402"),
-        ("LSAT macaroon=\"x\"", "L402"),
-        ("Bearer realm=\"api\", L402 macaroon=\"x\"", "L402"),
-        ("Payment id=\"x\", method=\"tempo\"", "MPP"),
-    ] {
+    for value in ["Payment id=\"x\", method=\"tempo\"", "Bearer, payment x=y"] {
         let read = read_with("www-authenticate", value.as_bytes(), b"");
         assert!(
-            matches!(read, Err(ChallengeError::Unsupported(d)) if d == dialect),
+            matches!(read, Err(ChallengeError::Unsupported("MPP"))),
             "{value}"
         );
     }
+}
+
+const L402: &str = r#"L402 macaroon="x", invoice="lnbc1""#;
+
+fn read_both(x402: &[&str], l402: &[&str], body: &[u8]) -> Result<Challenge, ChallengeError> {
+    let header = |name: &str| {
+        let values = match name {
+            "payment-required" => x402,
+            "www-authenticate" => l402,
+            _ => &[],
+        };
+        values
+            .iter()
+            .map(|value| value.as_bytes())
+            .collect::<Vec<_>>()
+    };
+    read(header, body)
+}
+
+#[test]
+fn offers_of_l402_stand_behind_those_of_x402() {
+    let x402 = header::encode(&challenge(json!([offer("1"), null]))).expect("JSON");
+    let lsat = L402.replace("L402", "LSAT");
+    let lines = [
+        lsat.as_str(),
+        L402,
+        "L402 invoice=\"y\"",
+        "Payment id=\"x\"",
+    ];
+    let both = read_both(&[&x402], &lines, b"").expect("readable");
+    let [Offer::X402(first), Offer::L402(second)] = both.offers.as_slice() else {
+        panic!("two offers, {:?}", both.offers);
+    };
+    assert_eq!(first.requirements.amount.atomic(), 1);
+    assert_eq!(
+        (second.token.as_str(), second.invoice.as_str()),
+        ("x", "lnbc1")
+    );
+    assert_eq!(second.scheme, crate::l402::Scheme::L402);
+    assert_eq!(both.offers[1].as_x402().map(|offer| &offer.raw), None);
+    let places: Vec<_> = both.unreadable.iter().map(|(place, _)| *place).collect();
+    assert_eq!(places, [1, 2]);
+    assert!(both.resource.is_some());
+}
+
+#[test]
+fn offers_of_l402_stand_alone_or_beside_a_body_of_version_1() {
+    let alone = read_both(&[], &[L402], b"<html>").expect("readable");
+    assert!(matches!(alone.offers.as_slice(), [Offer::L402(_)]));
+    let body = br#"{"x402Version":1,"accepts":[],"error":"pay"}"#;
+    let both = read_both(&[], &[L402], body).expect("readable");
+    assert!(matches!(both.offers.as_slice(), [Offer::L402(_)]));
+    assert_eq!(both.error.as_deref(), Some("pay"));
+}
+
+#[test]
+fn a_dialect_that_cannot_be_read_hides_no_other() {
+    for damaged in [["%%%"].as_slice(), &["e30=", "e30="]] {
+        let read = read_both(damaged, &[L402], b"").expect("L402 can be read");
+        assert!(matches!(read.offers.as_slice(), [Offer::L402(_)]));
+        assert_eq!(read.unreadable.len(), 1);
+        assert!(read_both(damaged, &["L402 token=\"x\""], b"").is_err());
+    }
+    let unreadable = read_both(&[], &["L402 token=\"x\""], b"").expect("it is L402");
+    assert!(unreadable.offers.is_empty());
+    assert_eq!(unreadable.unreadable.len(), 1);
+}
+
+#[test]
+fn two_challenges_of_x402_are_none() {
+    let one = header::encode(&challenge(json!([offer("1")]))).expect("JSON");
+    let two = read_both(&[&one, &one], &[], b"");
+    assert!(matches!(two, Err(ChallengeError::TwoChallenges)));
+}
+
+#[test]
+fn offers_of_all_dialects_are_counted_together() {
+    let most = vec![json!({}); OFFERS_MAX];
+    let x402 = header::encode(&challenge(json!(most))).expect("JSON");
+    assert!(read_both(&[&x402], &[], b"").is_ok());
+    let more = read_both(&[&x402], &[L402], b"");
+    assert!(matches!(more, Err(ChallengeError::TooManyOffers(65))));
 }
 
 #[test]

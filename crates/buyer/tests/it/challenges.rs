@@ -57,16 +57,16 @@ async fn a_402_with_too_many_offers_is_not_read() {
 #[tokio::test]
 async fn a_402_in_no_dialect_of_ours_exits_4_and_shows_its_body() {
     let customer = Customer::with_budget_for(1).await;
-    let l402 = Response::builder()
+    let mpp = Response::builder()
         .status(402)
-        .header("www-authenticate", "L402 macaroon=\"x\", invoice=\"y\"");
+        .header("www-authenticate", "Payment id=\"x\", method=\"tempo\"");
     let damaged = Response::builder()
         .status(402)
         .header("payment-required", "%%%");
     let binary = Response::builder()
         .status(402)
         .header("payment-required", b"\xff\xfe".as_slice());
-    for response in [l402, damaged, binary, Response::builder().status(402)] {
+    for response in [mpp, damaged, binary, Response::builder().status(402)] {
         let (head, ()) = response.body(()).unwrap().into_parts();
         let seller = Seller::with(move |_| {
             let response = Response::from_parts(head.clone(), "the body".to_owned().into());
@@ -75,6 +75,23 @@ async fn a_402_in_no_dialect_of_ours_exits_4_and_shows_its_body() {
         .await;
         let result = customer.fetch(get(&seller.url("/x"))).await;
         assert_eq!((exit(&result), code(&result)), (4, "challenge_unreadable"));
+        assert_eq!(result.unwrap().collect().await.unwrap(), "the body");
+    }
+}
+
+#[tokio::test]
+async fn a_402_that_asks_for_lightning_alone_exits_4_and_says_so() {
+    let customer = Customer::with_budget_for(1).await;
+    for value in ["L402 macaroon=\"x\", invoice=\"y\"", "LSAT macaroon=\"x\""] {
+        let seller = Seller::with(move |_| {
+            let response = Response::builder().status(402);
+            let response = response.header("www-authenticate", value);
+            let response = response.body("the body".to_owned().into()).unwrap();
+            async move { response }
+        })
+        .await;
+        let result = customer.fetch(get(&seller.url("/x"))).await;
+        assert_eq!((exit(&result), code(&result)), (4, "no_payable_offer"));
         assert_eq!(result.unwrap().collect().await.unwrap(), "the body");
     }
 }

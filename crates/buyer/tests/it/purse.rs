@@ -55,7 +55,12 @@ impl PayRail for FakeRail {
     }
 
     async fn quote(&self, offer: &Offer) -> Result<Quote, NotPayable> {
-        let Offer::X402(x402) = offer;
+        let Some(x402) = offer.as_x402() else {
+            return Err(NotPayable {
+                code: "other_rail",
+                why: "not an offer of this rail".into(),
+            });
+        };
         let requirements = &x402.requirements;
         let name = requirements
             .extra
@@ -97,7 +102,7 @@ impl PayRail for FakeRail {
         valid_for_s: u64,
     ) -> Result<Authorised, RailError> {
         let number = self.signed.fetch_add(1, Ordering::SeqCst);
-        let Offer::X402(offer) = &quote.offer;
+        let offer = quote.offer.as_x402().expect("an offer of x402");
         Ok(Authorised {
             credential: Some(Credential {
                 header: offer.version.credential_header().into(),

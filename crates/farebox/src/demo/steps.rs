@@ -86,13 +86,17 @@ async fn challenged(stage: &Stage) -> Result<Step, Failure> {
     let status = answer.status().as_u16();
     let headers = answer.headers().clone();
     let body = answer.bytes().await.map_err(http_failed)?;
-    let header = |name: &str| headers.get(name).map(http::HeaderValue::as_bytes);
+    let header = |name: &str| {
+        headers
+            .get_all(name)
+            .iter()
+            .map(http::HeaderValue::as_bytes)
+    };
     let challenge = challenge::read(header, &body)
         .map_err(|why| Failure::internal("demo_failed", why.to_string()))?;
     let mut seen = vec![format!("GET {PRICED}  {status}")];
     let mut offers = Vec::new();
-    for offer in &challenge.offers {
-        let Offer::X402(offer) = offer;
+    for offer in challenge.offers.iter().filter_map(Offer::as_x402) {
         let asked = &offer.requirements;
         seen.push(format!(
             "offer: {} {} of token {} on {} to {}",

@@ -73,7 +73,7 @@ impl PayRail for FakeRail {
     }
 
     async fn quote(&self, offer: &Offer) -> Result<Quote, NotPayable> {
-        let Offer::X402(x402) = offer;
+        let x402 = offer.as_x402().expect("an offer of x402");
         let requirements = &x402.requirements;
         if requirements.asset != TOKEN {
             return Err(NotPayable {

@@ -23,7 +23,7 @@ fn offer() -> Value {
 }
 
 fn read_body(body: &Value) -> Result<Challenge, ChallengeError> {
-    read(|_| None, body.to_string().as_bytes())
+    read(|_| None::<&[u8]>, body.to_string().as_bytes())
 }
 
 #[test]
@@ -250,9 +250,9 @@ fn the_newer_version_wins_where_a_seller_speaks_both() {
 #[test]
 fn a_challenge_in_the_body_wins_over_dialects_that_are_not_spoken() {
     let v1 = json!({"x402Version": 1, "accepts": [offer()]}).to_string();
-    let l402: &[u8] = b"L402 macaroon=\"x\"";
+    let mpp: &[u8] = b"Payment id=\"x\"";
     let challenge = read(
-        |asked| (asked == "www-authenticate").then_some(l402),
+        |asked| (asked == "www-authenticate").then_some(mpp),
         v1.as_bytes(),
     );
     assert_eq!(challenge.expect("readable").offers.len(), 1);
@@ -277,7 +277,7 @@ fn a_challenge_in_the_body_is_bounded_and_strict() {
         offer()
     );
     assert!(matches!(
-        read(|_| None, twice.as_bytes()),
+        read(|_| None::<&[u8]>, twice.as_bytes()),
         Err(ChallengeError::Unknown)
     ));
     let empty = read_body(&json!({"x402Version": 1, "accepts": []}));
