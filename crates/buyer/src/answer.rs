@@ -28,6 +28,9 @@ pub struct Fetched {
     pub ending: Ending,
     /// What a dry run found.
     pub plan: Option<Plan>,
+    /// Whether it came for a token that was bought before: it has cost nothing now, and
+    /// [`Fetched::payment`] is what the token has cost then.
+    pub is_reused: bool,
     body: Body,
 }
 
@@ -98,6 +101,7 @@ impl Fetched {
             payment: None,
             ending,
             plan: None,
+            is_reused: false,
             body,
         }
     }

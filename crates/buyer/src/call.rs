@@ -38,12 +38,16 @@ pub struct Call {
     pub fresh: bool,
     /// Ask and explain, but never pay.
     pub dry_run: bool,
-    /// Only this protocol, for instance `x402`.
+    /// Only this protocol: `x402` or `l402`.
     pub protocol: Option<String>,
-    /// Only this rail, for instance `evm`.
+    /// Only this rail: `evm` or `lightning`.
     pub rail: Option<String>,
-    /// Networks, rails, protocols or asset symbols in order of preference; cost decides the rest.
+    /// Networks, rails, protocols or assets in order of preference; cost decides the rest.
     pub prefer: Vec<String>,
+    /// Only these assets, by symbol or CAIP-19 name; none named allows all that are known.
+    pub assets: Vec<String>,
+    /// Nothing that is real money.
+    pub no_mainnet: bool,
     /// How long to wait for a twin, for each head of an answer, and between two parts of its
     /// body.
     pub max_time: Duration,
@@ -76,6 +80,8 @@ impl Call {
             protocol: None,
             rail: None,
             prefer: Vec::new(),
+            assets: Vec::new(),
+            no_mainnet: false,
             max_time: MAX_TIME_DEFAULT,
             follow_redirects: false,
             private_ok: true,

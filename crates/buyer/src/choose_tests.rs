@@ -10,6 +10,10 @@ use serde_json::{Value, json};
 
 use super::*;
 
+fn choose(quoted: Vec<Quoted>, challenge: &Challenge, call: &Call) -> Choice {
+    judge(quoted, challenge, call, &call.headers).rank(&[], call)
+}
+
 fn offer(network: &str, amount: u128) -> Offer {
     let raw = json!({
         "scheme": "exact", "network": network, "amount": amount.to_string(), "asset": "0xA",
@@ -192,4 +196,78 @@ fn an_offer_of_lightning_that_no_rail_pays_is_explained() {
     assert!(!view.payable);
     let why = choice.best.expect_err("nothing to pay");
     assert!(why.message.contains("paid over Lightning"), "{why:?}");
+}
+
+#[test]
+fn what_is_not_covered_is_left_out_and_what_nobody_knows_comes_last() {
+    let best = |covered: &[Option<bool>]| {
+        let (challenge, call) = (challenge(Vec::new()), call());
+        let judged = judge(three(), &challenge, &call, &call.headers);
+        assert_eq!(judged.payable().len(), 3);
+        let choice = judged.rank(covered, &call);
+        let network = choice.best.map(|quote| quote.terms.network.to_string());
+        (network.map_err(|fault| fault.code), choice.offers)
+    };
+    let name = |network: &str| Ok(network.to_owned());
+    assert_eq!(best(&[None, None, None]).0, name("eip155:84532"));
+    let yes = Some(true);
+    assert_eq!(best(&[yes, None, yes]).0, name("eip155:137"));
+    let (taken, offers) = best(&[yes, Some(false), None]);
+    assert_eq!(taken, name("eip155:8453"));
+    let ranks: Vec<_> = offers.iter().map(|offer| offer.rank).collect();
+    assert_eq!(ranks, [Some(1), None, Some(2)]);
+    assert_eq!(offers[0].reason, None);
+    let reason = |at: usize| offers[at].reason.clone().unwrap();
+    assert!(!offers[1].payable && reason(1).contains("does not have enough USDC"));
+    assert!(offers[2].payable && reason(2).contains("is not known"));
+    let none = best(&[Some(false); 3]).0;
+    assert_eq!(none, Err("no_payable_offer"));
+}
+
+#[test]
+fn a_preference_outranks_what_is_known_of_balances() {
+    let mut call = call();
+    call.prefer = vec!["EURC".into()];
+    let judged = judge(three(), &challenge(Vec::new()), &call, &call.headers);
+    let choice = judged.rank(&[Some(true), Some(true), None], &call);
+    assert_eq!(choice.best.unwrap().terms.symbol, "EURC");
+}
+
+#[test]
+fn assets_and_mainnets_are_ruled_out() {
+    let mut call = call();
+    call.assets = vec!["eurc".into()];
+    assert_eq!(best_of(&call), "eip155:137");
+    call.assets = vec!["eip155:8453/erc20:0x036CBD53842C5426634E7929541EC2318F3DCF7E".into()];
+    assert_eq!(best_of(&call), "eip155:8453");
+    call.assets = vec!["DAI".into()];
+    let choice = choose(three(), &challenge(Vec::new()), &call);
+    let fault = choice.best.err().unwrap();
+    assert!(fault.message.contains("--asset asks for DAI"), "{fault}");
+
+    call.assets.clear();
+    call.no_mainnet = true;
+    let mut quoted = three();
+    for at in [1, 2] {
+        if let Ok(quote) = &mut quoted[at].quote {
+            quote.is_mainnet = true;
+        }
+    }
+    let choice = choose(quoted, &challenge(Vec::new()), &call);
+    assert_eq!(choice.best.unwrap().terms.network.as_str(), "eip155:8453");
+}
+
+#[test]
+fn an_authorization_of_the_callers_own_rules_l402_out_and_nothing_else() {
+    let mut call = call();
+    call.headers
+        .insert(AUTHORIZATION, "Bearer mine".parse().unwrap());
+    let mut quoted = three();
+    if let Ok(quote) = &mut quoted[1].quote {
+        quote.terms.protocol = "l402".into();
+    }
+    let choice = choose(quoted, &challenge(Vec::new()), &call);
+    assert_eq!(choice.best.unwrap().terms.network.as_str(), "eip155:137");
+    let reason = choice.offers[1].reason.clone().unwrap();
+    assert!(reason.contains("Authorization"), "{reason}");
 }

@@ -2,25 +2,32 @@
 //! credential, tell the wallet what came of it (docs/ARCHITECTURE.md, "How a buyer pays").
 //!
 //! Whoever drops a call midway leaves a payment whose lease runs out; the next identical call, or
-//! `payments resume`, goes on from there. So nothing here undoes anything.
+//! `payments resume`, goes on from there. So nothing here undoes anything. A call buys once: what
+//! makes it ask the seller anew has paid nothing.
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use farebox_core::fault::{Blame, Fault, Kind};
+use farebox_core::fault::Fault;
 use farebox_core::ledger::{CallKey, Payment};
-use farebox_core::purse::{Purse, Spend, SpendRequest, Standing, Ticket};
-use farebox_wire::challenge::{self, BODY_BYTES_MAX, Challenge};
-use http::{HeaderMap, Method, StatusCode};
+use farebox_core::purse::{Purse, Quoted, Spend, SpendRequest, Standing, Ticket};
+use farebox_core::rail::Quote;
+use farebox_wire::challenge::Challenge;
+use http::Method;
+use http::header::AUTHORIZATION;
 use reqwest::Response;
 use tokio::time::Instant;
 
 use crate::answer::{Body, FetchError, Fetched};
+use crate::asked::{Asked, asks_for_payment};
 use crate::call::Call;
 use crate::choose::{self, Choice, Decision, Plan};
-use crate::ending::{Ending, Facts, Stop};
-use crate::options::{self, BuyerOptions, TWIN_POLL_MAX, TWIN_POLL_MIN};
+use crate::ending::{Ending, Facts};
+use crate::faults;
+use crate::options::{
+    self, ASK_AGAIN_MAX, ASK_AGAIN_MIN, ASKS_MAX, BuyerOptions, TWIN_POLL_MAX, TWIN_POLL_MIN,
+};
 use crate::origin;
+use crate::passes;
 use crate::transport::{Hop, Transport};
 use crate::walk::{self, Walked};
 
@@ -47,13 +54,20 @@ impl From<Fault> for Halt {
     }
 }
 
-/// A 402 that has been read.
-struct Asked {
-    hop: Hop,
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Body,
-    challenge: Result<Challenge, Fault>,
+/// What one round of asking came to.
+enum Round {
+    /// The end of the call.
+    Done(Box<Fetched>),
+    /// Nothing was paid: what was offered is being paid for another call, or was, or this call was
+    /// paid for by a twin meanwhile. Ask anew; the answer is the end where no time is left.
+    Again(Box<Fetched>),
+}
+
+/// What a wish to spend came to.
+enum Spent {
+    Ticket(Box<Ticket>),
+    Refused(Fault, Option<String>),
+    Again(Fault),
 }
 
 impl Buyer {
@@ -109,21 +123,48 @@ impl Buyer {
         call.check()?;
         let key = call.key();
         let deadline = options::deadline(call.max_time);
+        let mut pause = ASK_AGAIN_MIN;
+        for round in 1.. {
+            let end = match self.round(call, &key, deadline).await? {
+                Round::Done(fetched) => return Ok(*fetched),
+                Round::Again(fetched) => fetched,
+            };
+            let again = Instant::now() + pause;
+            if round >= ASKS_MAX || again >= deadline {
+                return Ok(*end);
+            }
+            drop(end);
+            tokio::time::sleep_until(again).await;
+            pause = (pause * 2).min(ASK_AGAIN_MAX);
+        }
+        Err(faults::unreadable("the seller was asked too often").into())
+    }
+
+    async fn round(&self, call: &Call, key: &CallKey, deadline: Instant) -> Result<Round, Halt> {
         let open = match call.fresh || call.dry_run {
             true => None,
-            false => self.await_twin(&key, deadline).await?,
+            false => self.await_twin(key, deadline).await?,
         };
         if let Some(ticket) = open {
-            return self.go_on(call, ticket).await;
+            return self.go_on(call, ticket).await.map(done);
         }
-        let (hop, response) = walk::to_answer(&self.transport, call).await?;
-        if response.status() != StatusCode::PAYMENT_REQUIRED {
-            return Ok(free(call, &hop, response));
+        let arrived = self.to_answer(call, key, deadline).await?;
+        let status = arrived.response.status();
+        let asks = asks_for_payment(status, arrived.response.headers());
+        if let Some(pass) = &arrived.pass {
+            self.tell_shown(&pass.token.id, passes::news_of(status))
+                .await;
+            if !asks {
+                return Ok(done(passes::reused(call, arrived)));
+            }
         }
-        let asked = read_challenge(call, hop, response).await;
+        if !asks {
+            return Ok(done(free(call, &arrived.hop, arrived.response)));
+        }
+        let asked = Asked::read(call, arrived.hop, arrived.response).await;
         match call.dry_run {
-            true => self.plan(call, asked).await,
-            false => self.buy(call, &key, deadline, asked).await,
+            true => self.plan(call, asked).await.map(done),
+            false => self.buy(call, key, deadline, asked).await,
         }
     }
 
@@ -135,14 +176,16 @@ impl Buyer {
     ) -> Result<Option<Box<Ticket>>, Halt> {
         let mut pause = TWIN_POLL_MIN;
         loop {
-            let twin = match self.purse.standing(key).await? {
+            let wait_ms = options::until_ms(deadline);
+            let twin = match self.purse.standing(key, wait_ms).await? {
                 Standing::Nothing => return Ok(None),
                 Standing::RePresent(ticket) => return Ok(Some(ticket)),
+                Standing::Undecided(payment) => return Err(faults::undecided(payment)),
                 Standing::Busy(twin) => twin,
             };
             let now = Instant::now();
             if now >= deadline {
-                return Err(busy(twin));
+                return Err(faults::busy(twin));
             }
             tokio::time::sleep_until((now + pause).min(deadline)).await;
             pause = (pause * 2).min(TWIN_POLL_MAX);
@@ -151,8 +194,19 @@ impl Buyer {
 
     /// Shows the credential of an open payment again, at the URL for which it was signed.
     async fn go_on(&self, call: &Call, ticket: Box<Ticket>) -> Result<Fetched, Halt> {
+        if call.headers.contains_key(AUTHORIZATION)
+            && ticket.credential.header == AUTHORIZATION.as_str()
+        {
+            let payment = self.not_shown(&ticket).await;
+            return Err(Halt {
+                fault: passes::in_the_way(),
+                payment: Some(Box::new(payment)),
+                credential_sent: false,
+            });
+        }
         let walking = walk::to_door(&self.transport, call, &ticket);
-        let (hop, response) = match self.while_alive(&ticket, walking).await {
+        let alive = self.while_alive(Some(&ticket.payment.id), walking);
+        let (hop, response) = match alive.await {
             Ok(Walked::AtTheDoor(hop)) => return self.show(call, &hop, ticket).await,
             Ok(Walked::Answered(hop, response)) => (hop, response),
             Err(mut fault) => {
@@ -168,7 +222,7 @@ impl Buyer {
         };
         // The redirect that led there is gone, or the idempotency key belongs to another call.
         let payment = self.not_shown(&ticket).await;
-        let fault = open_elsewhere(&payment);
+        let fault = faults::open_elsewhere(&payment);
         let is_error = response.status().as_u16() >= 400;
         let mut fetched = free(call, &hop, response);
         fetched.payment = Some(payment);
@@ -184,57 +238,84 @@ impl Buyer {
         key: &CallKey,
         deadline: Instant,
         mut asked: Asked,
-    ) -> Result<Fetched, Halt> {
+    ) -> Result<Round, Halt> {
         let chosen = self.choose(call, &mut asked).await;
         let (challenge, quote) = match chosen {
             Ok((challenge, choice)) => match choice.best {
                 Ok(quote) => (challenge, quote),
-                Err(fault) => return Ok(asked.refused(fault, None)),
+                Err(fault) => return Ok(done(asked.refused(fault, None))),
             },
-            Err(fault) => return Ok(asked.refused(fault, None)),
+            Err(fault) => return Ok(done(asked.refused(fault, None))),
         };
-        let ticket = loop {
-            let request = SpendRequest {
-                call: key.clone(),
-                agent: call.agent.clone(),
-                url: origin::bare(&asked.hop.url).to_string(),
-                quote: quote.clone(),
-                challenge: challenge.clone(),
-                max_cost: call.max_cost,
-                fresh: call.fresh,
-            };
-            match self.purse.spend(request).await {
-                Ok(Spend::Pay(ticket)) => break ticket,
-                Ok(Spend::Twin(twin)) if Instant::now() >= deadline => return Err(busy(twin)),
-                Ok(Spend::Twin(_)) => match self.await_twin(key, deadline).await? {
-                    None => {}
-                    Some(ticket) => break ticket,
-                },
-                Ok(Spend::Denied(denial)) => {
-                    return Ok(asked.refused(choose::denied(&denial), None));
-                }
-                Ok(Spend::Ask { approval_id }) => {
-                    return Ok(asked.refused(ask(&approval_id), Some(approval_id)));
-                }
-                Err(fault) => return Ok(asked.refused(fault, None)),
-            }
+        let request = || SpendRequest {
+            call: key.clone(),
+            agent: call.agent.clone(),
+            method: asked.hop.method.to_string(),
+            url: origin::bare(&asked.hop.url).to_string(),
+            quote: quote.clone(),
+            challenge: challenge.clone(),
+            max_cost: call.max_cost,
+            wait_ms: options::until_ms(deadline),
+            fresh: call.fresh,
+        };
+        let ticket = match self.spend(key, deadline, &quote, request).await? {
+            Spent::Ticket(ticket) => ticket,
+            Spent::Refused(fault, approval) => return Ok(done(asked.refused(fault, approval))),
+            Spent::Again(fault) => return Ok(Round::Again(Box::new(asked.refused(fault, None)))),
         };
         if !walk::belongs(&ticket, &asked.hop.url) {
             let payment = self.not_shown(&ticket).await;
-            let mut fetched = asked.refused(open_elsewhere(&payment), None);
+            let mut fetched = asked.refused(faults::open_elsewhere(&payment), None);
             fetched.payment = Some(payment);
-            return Ok(fetched);
+            return Ok(done(fetched));
         }
-        self.show(call, &asked.hop, ticket).await
+        self.show(call, &asked.hop, ticket).await.map(done)
+    }
+
+    /// Spends, and waits for a twin that spends at the same time.
+    async fn spend(
+        &self,
+        key: &CallKey,
+        deadline: Instant,
+        quote: &Quote,
+        request: impl Fn() -> SpendRequest,
+    ) -> Result<Spent, Halt> {
+        loop {
+            return Ok(match self.purse.spend(request()).await {
+                Ok(Spend::Pay(ticket)) => Spent::Ticket(ticket),
+                Ok(Spend::Twin(twin)) if Instant::now() >= deadline => {
+                    return Err(faults::busy(twin));
+                }
+                Ok(Spend::Twin(twin)) => match self.await_twin(key, deadline).await? {
+                    Some(ticket) => Spent::Ticket(ticket),
+                    // What it has bought may let this call in, and its invoice may be this one.
+                    None if quote.terms.is_prepaid() => Spent::Again(faults::busy(twin).fault),
+                    None => continue,
+                },
+                Ok(Spend::Taken(other)) => Spent::Again(faults::invoice_taken(&other)),
+                Ok(Spend::Undecided(payment)) => return Err(faults::undecided(payment)),
+                Ok(Spend::Denied(denial)) => Spent::Refused(choose::denied(&denial), None),
+                Ok(Spend::Ask { approval_id }) => {
+                    Spent::Refused(faults::ask(&approval_id), Some(approval_id))
+                }
+                Err(fault) => Spent::Refused(fault, None),
+            });
+        }
     }
 
     /// Reads no minds: what the challenge says, quoted by the rails, ranked.
     async fn choose(&self, call: &Call, asked: &mut Asked) -> Result<(Challenge, Choice), Fault> {
         origin::check_safe_for_credentials(&asked.hop.url)?;
         let challenge = asked.challenge.clone()?;
-        let quoted = self.purse.quote(&challenge).await;
-        let choice = choose::choose(quoted, &challenge, call);
-        Ok((challenge, choice))
+        let quoted: Vec<Quoted> = self.purse.quote(&challenge).await;
+        let judged = choose::judge(quoted, &challenge, call, &asked.hop.headers);
+        // One offer is not ranked, and asking chains and nodes for balances takes its time.
+        let covered = match judged.payable().as_slice() {
+            [] => Vec::new(),
+            [_] if !call.dry_run => vec![None],
+            terms => self.purse.covers(terms).await,
+        };
+        Ok((challenge, judged.rank(&covered, call)))
     }
 
     async fn plan(&self, call: &Call, mut asked: Asked) -> Result<Fetched, Halt> {
@@ -265,61 +346,8 @@ impl Buyer {
     }
 }
 
-impl Asked {
-    fn refused(self, fault: Fault, approval_id: Option<String>) -> Fetched {
-        let facts = Facts {
-            status: Some(self.status.as_u16()),
-            stop: approval_id.is_some().then_some(Stop::Approval),
-            ..Facts::default()
-        };
-        let mut ending = Ending::stopped(facts, fault);
-        ending.approval_id = approval_id;
-        Fetched::with_head(&self.hop.url, self.status, self.headers, self.body, ending)
-    }
-
-    fn planned(self) -> Fetched {
-        let ending = Ending::new(Facts {
-            status: Some(self.status.as_u16()),
-            is_plan: true,
-            ..Facts::default()
-        });
-        Fetched::with_head(&self.hop.url, self.status, self.headers, self.body, ending)
-    }
-}
-
-/// Reads the head of a 402 and no more of its body than a challenge can have.
-async fn read_challenge(call: &Call, hop: Hop, mut response: Response) -> Asked {
-    let status = response.status();
-    let headers = response.headers().clone();
-    let (start, is_whole) = beginning(&mut response, call).await;
-    let challenge = challenge::read(all_of(&headers), &start);
-    let challenge = challenge.map_err(|why| unreadable(&why.to_string()));
-    let rest = (!is_whole).then_some(response);
-    Asked {
-        hop,
-        status,
-        headers,
-        body: Body::after(start, rest, call.max_time),
-        challenge,
-    }
-}
-
-/// At most [`BODY_BYTES_MAX`] and a part; whether that was all. A broken body is found broken
-/// again by whoever reads on.
-async fn beginning(response: &mut Response, call: &Call) -> (Bytes, bool) {
-    let mut start = BytesMut::new();
-    let reading = async {
-        while start.len() <= BODY_BYTES_MAX {
-            match response.chunk().await {
-                Ok(Some(chunk)) => start.extend_from_slice(&chunk),
-                Ok(None) => return true,
-                Err(_) => return false,
-            }
-        }
-        false
-    };
-    let is_whole = tokio::time::timeout(call.max_time, reading).await;
-    (start.freeze(), is_whole.unwrap_or(false))
+fn done(fetched: Fetched) -> Round {
+    Round::Done(Box::new(fetched))
 }
 
 /// An answer for which nothing was paid.
@@ -336,55 +364,4 @@ fn free(call: &Call, hop: &Hop, response: Response) -> Fetched {
         decision: Decision::Allow("free"),
     });
     fetched
-}
-
-/// All values of a header.
-pub(crate) fn all_of<'a>(headers: &'a HeaderMap) -> impl Fn(&str) -> Vec<&'a [u8]> {
-    |name| {
-        let values = headers.get_all(name).iter();
-        values.map(http::HeaderValue::as_bytes).collect()
-    }
-}
-
-fn unreadable(why: &str) -> Fault {
-    Fault::harmless("challenge_unreadable", Kind::Offer, Blame::Peer, why)
-}
-
-fn ask(approval_id: &str) -> Fault {
-    Fault::harmless(
-        "approval_required",
-        Kind::Policy,
-        Blame::User,
-        format!("a person has to approve this payment: `farebox approvals show {approval_id}`"),
-    )
-}
-
-fn busy(twin: Box<Payment>) -> Halt {
-    let fault = Fault::money_at_stake(
-        "twin_busy",
-        Blame::User,
-        format!(
-            "another process is paying for the same call ({}) and has not finished; wait longer with --max-time, or buy a second time with --new",
-            twin.id
-        ),
-    );
-    Halt {
-        fault,
-        payment: Some(twin),
-        credential_sent: false,
-    }
-}
-
-fn open_elsewhere(payment: &Payment) -> Fault {
-    let url = payment.buyer.as_ref().map(|side| side.url.as_str());
-    Fault::money_at_stake(
-        "open_payment_elsewhere",
-        Blame::User,
-        format!(
-            "the same call has an open payment {} for {}; run `farebox payments resume {}`, use another idempotency key, or buy afresh with --new",
-            payment.id,
-            url.unwrap_or("another address"),
-            payment.id
-        ),
-    )
 }

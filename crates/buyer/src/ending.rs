@@ -99,6 +99,8 @@ pub struct Facts {
     pub is_pending: bool,
     /// A receipt, the chain or a preimage proves settlement.
     pub is_settled: bool,
+    /// What was shown is kept, and shown again by the same call before it buys anew.
+    pub keeps_token: bool,
     /// The call signs afresh each time (`--new`).
     pub is_fresh: bool,
     /// The body ended before its end.
@@ -115,7 +117,8 @@ impl Facts {
     /// Whether the same call once more would be a second purchase: this one is closed, or asks for
     /// a new credential each time. Otherwise it shows the credential that it has.
     const fn repeat_pays_again(&self) -> bool {
-        self.credential_sent && (self.is_settled || self.is_fresh)
+        let is_closed = self.is_settled && !self.keeps_token;
+        self.credential_sent && (is_closed || self.is_fresh)
     }
 }
 

@@ -20,13 +20,16 @@
 //! ```
 
 mod answer;
+mod asked;
 mod call;
 mod choose;
 mod client;
 mod ending;
+mod faults;
 mod guard;
 mod options;
 mod origin;
+mod passes;
 mod receipt;
 mod report;
 mod show;
@@ -41,6 +44,6 @@ pub use client::Buyer;
 pub use ending::{Ending, Exit, Facts, Stop, exit_of};
 pub use farebox_core::cidr::{Cidr, ParseCidrError};
 pub use options::BuyerOptions;
-pub use origin::without_userinfo;
+pub use origin::{origin_of, without_userinfo};
 pub use report::{Cost, ErrorView, Report, Shown};
 pub use view::{AmountView, PaymentView};

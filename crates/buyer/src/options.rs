@@ -23,6 +23,13 @@ pub(crate) const RESPONSE_HEADERS_MAX: usize = 128;
 pub(crate) const TWIN_POLL_MIN: Duration = Duration::from_millis(10);
 /// The longest pause while a twin is waited for: what a person does not notice.
 pub(crate) const TWIN_POLL_MAX: Duration = Duration::from_millis(100);
+/// Rounds in which a call asks a seller anew, because its invoice was another call's: a hundred
+/// calls at once, of which the seller lets one pay at a time, want no more.
+pub(crate) const ASKS_MAX: usize = 100;
+/// The first pause between two rounds; doubled up to [`ASK_AGAIN_MAX`].
+pub(crate) const ASK_AGAIN_MIN: Duration = Duration::from_millis(50);
+/// The longest pause between two rounds.
+pub(crate) const ASK_AGAIN_MAX: Duration = Duration::from_secs(1);
 /// Characters of a stranger's reason that are kept.
 pub(crate) const REASON_CHARS_MAX: usize = 120;
 
@@ -34,6 +41,12 @@ const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// When a wait that begins now is over. Adding alone would panic where the sum does not fit.
 pub(crate) fn deadline(wait: Duration) -> Instant {
     Instant::now() + wait.min(FOREVER)
+}
+
+/// What is left until a deadline, in milliseconds.
+pub(crate) fn until_ms(deadline: Instant) -> u64 {
+    let left = deadline.saturating_duration_since(Instant::now());
+    u64::try_from(left.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// How a [`crate::Buyer`] behaves.

@@ -34,6 +34,16 @@ pub fn without_userinfo(text: &str) -> String {
     format!("{scheme}{slashes}{authority}{path}")
 }
 
+/// The origin of a URL as tokens are kept by it: scheme, host and port. `None` for anything but an
+/// absolute `http` or `https` URL.
+#[must_use]
+pub fn origin_of(text: &str) -> Option<String> {
+    let url = Url::parse(text).ok()?;
+    let is_http = matches!(url.scheme(), "http" | "https");
+    let (host, port) = (url.host_str()?, url.port_or_known_default()?);
+    is_http.then(|| format!("{}://{host}:{port}", url.scheme()))
+}
+
 /// Whether two URLs have one scheme, host and port.
 pub(crate) fn is_same(a: &Url, b: &Url) -> bool {
     a.scheme() == b.scheme()

@@ -74,3 +74,19 @@ fn what_is_shown_of_a_url_has_no_password_even_where_it_is_no_url() {
         assert_eq!(without_userinfo(written), shown, "{written}");
     }
 }
+
+#[test]
+fn an_origin_has_its_port_and_nothing_behind_it() {
+    for (text, origin) in [
+        (
+            "https://API.example.com/x?q",
+            Some("https://api.example.com:443"),
+        ),
+        ("http://u:p@127.0.0.1:8402", Some("http://127.0.0.1:8402")),
+        ("http://[::1]/", Some("http://[::1]:80")),
+        ("ftp://h.example/", None),
+        ("h.example", None),
+    ] {
+        assert_eq!(super::origin_of(text).as_deref(), origin, "{text}");
+    }
+}

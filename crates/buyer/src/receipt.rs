@@ -13,7 +13,7 @@ use farebox_wire::x402::{Version, reason::Reason, v1};
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
-use crate::client::all_of;
+use crate::asked::all_of;
 use crate::options::{REASON_CHARS_MAX, TRANSACTION_BYTES_MAX};
 
 /// What an answer says about the payment for it.

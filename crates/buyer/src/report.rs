@@ -105,6 +105,9 @@ impl Report {
         report.status = Some(fetched.status.as_u16());
         report.headers = headers_of(&fetched.headers);
         report.body = BodyView::of(shown);
+        if fetched.is_reused {
+            report.cost = Some(Cost::usd(UsdMicros(0)));
+        }
         if let Some(plan) = &fetched.plan {
             report.offers = Some(plan.offers.clone());
             report.decision = Some(plan.decision.clone());
@@ -152,7 +155,12 @@ impl BodyView {
 /// What a payment costs for all that is known: nothing once its hold was given back.
 fn cost_of(payment: &Payment) -> Option<Cost> {
     match payment.state.hold {
-        Hold::Held | Hold::Spent => Some(Cost::usd(payment.terms.cost)),
+        Hold::Held => Some(Cost::usd(payment.terms.cost)),
+        Hold::Spent => {
+            let actual = payment.buyer.as_ref().and_then(|side| side.actual);
+            let cost = actual.map_or(payment.terms.cost, |actual| actual.cost);
+            Some(Cost::usd(cost))
+        }
         Hold::Returned => None,
     }
 }

@@ -36,12 +36,14 @@ fn payment(phase: Phase, hold: Hold) -> Payment {
         buyer: Some(BuyerSide {
             call: CallKey("c".into()),
             agent: None,
+            method: None,
             url: "https://h.example/".into(),
             credential: None,
             lease: Lease {
                 owner: "o".into(),
                 until_ms: 0,
             },
+            actual: None,
         }),
         seller: None,
     }

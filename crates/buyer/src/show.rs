@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use farebox_core::fault::Fault;
-use farebox_core::ledger::Payment;
+use farebox_core::ledger::{Payment, PaymentId};
 use farebox_core::payment::{Event, Phase};
 use farebox_core::purse::{LEASE_RENEW_MS, Ticket};
 use http::header::RETRY_AFTER;
@@ -21,6 +21,7 @@ use crate::call::Call;
 use crate::client::{Buyer, Halt};
 use crate::ending::{Ending, Facts};
 use crate::options;
+use crate::passes;
 use crate::receipt::{self, Said, Word};
 use crate::transport::Hop;
 use crate::walk;
@@ -39,8 +40,14 @@ impl Buyer {
         ticket: Box<Ticket>,
     ) -> Result<Fetched, Halt> {
         let showing = self.show_until_decided(call, hop, &ticket);
-        match self.while_alive(&ticket, showing).await {
-            Ok((response, said)) => Ok(self.conclude(call, hop, &ticket, response, said).await),
+        match self.while_alive(Some(&ticket.payment.id), showing).await {
+            Ok((response, said)) => {
+                if let Some(token) = &ticket.token {
+                    let news = passes::news_of(response.status());
+                    self.tell_shown(token, news).await;
+                }
+                Ok(self.conclude(call, hop, &ticket, response, said).await)
+            }
             Err(fault) => {
                 let reason = fault.code.to_owned();
                 let payment = self.tell(&ticket, Event::NoReply { reason }, None).await;
@@ -87,10 +94,13 @@ impl Buyer {
         let ending = Ending::new(Facts {
             credential_sent: true,
             status: Some(response.status().as_u16()),
-            is_pending: said.word == Word::Pending,
+            // What was paid first is not in the seller's hands to settle.
+            is_pending: said.word == Word::Pending && ticket.token.is_none(),
             // The seller's receipt, or the chain, which somebody may have asked meanwhile.
             is_settled: payment.state.phase == Phase::Settled
                 || matches!(said.word, Word::Settled { .. }),
+            keeps_token: ticket.token.is_some()
+                && passes::is_kept(passes::news_of(response.status())),
             is_fresh: call.fresh,
             redirect_refused: is_redirect && call.follow_redirects,
             ..Facts::default()
@@ -123,7 +133,14 @@ impl Buyer {
     }
 
     /// Gives signs of life for a payment while `work` goes on.
-    pub(crate) async fn while_alive<T>(&self, ticket: &Ticket, work: impl Future<Output = T>) -> T {
+    pub(crate) async fn while_alive<T>(
+        &self,
+        payment: Option<&PaymentId>,
+        work: impl Future<Output = T>,
+    ) -> T {
+        let Some(id) = payment else {
+            return work.await;
+        };
         let period = Duration::from_millis(LEASE_RENEW_MS);
         let mut beat = tokio::time::interval_at(Instant::now() + period, period);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -134,8 +151,8 @@ impl Buyer {
                 done = &mut work => return done,
                 _ = beat.tick() => {
                     // Without a lease somebody may show the same credential too: harmless.
-                    if let Err(fault) = self.purse.keep_alive(&ticket.payment.id).await {
-                        tracing::warn!(payment = %ticket.payment.id, %fault, "no sign of life could be given");
+                    if let Err(fault) = self.purse.keep_alive(id).await {
+                        tracing::warn!(payment = %id, %fault, "no sign of life could be given");
                     }
                 }
             }

@@ -30,6 +30,10 @@ pub struct PaymentView {
     pub network: String,
     /// How much of what.
     pub amount: AmountView,
+    /// What carrying it has cost besides, of the same asset: routing fees. Left out where nothing was
+    /// held for it, or nobody has said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fee: Option<AmountView>,
     /// Who is paid.
     pub payee: String,
     /// Hash of the transaction that settled it.
@@ -55,6 +59,13 @@ impl From<&Payment> for PaymentView {
     fn from(payment: &Payment) -> Self {
         let state = &payment.state;
         let terms = &payment.terms;
+        let amount_of = |atomic: Amount| AmountView {
+            atomic,
+            asset: terms.asset.to_string(),
+            decimals: terms.decimals,
+            symbol: terms.symbol.clone(),
+        };
+        let actual = payment.buyer.as_ref().and_then(|side| side.actual);
         Self {
             id: payment.id.to_string(),
             state: state.phase,
@@ -64,12 +75,8 @@ impl From<&Payment> for PaymentView {
             protocol: terms.protocol.clone(),
             rail: terms.rail.clone(),
             network: terms.network.to_string(),
-            amount: AmountView {
-                atomic: terms.amount,
-                asset: terms.asset.to_string(),
-                decimals: terms.decimals,
-                symbol: terms.symbol.clone(),
-            },
+            amount: amount_of(terms.amount),
+            fee: actual.map(|actual| amount_of(actual.fee)),
             payee: terms.payee.clone(),
             transaction: state.transaction.clone().filter(|hash| !hash.is_empty()),
             // What is stored was JSON when it was stored.

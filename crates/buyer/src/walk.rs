@@ -25,22 +25,6 @@ pub(crate) enum Walked {
     AtTheDoor(Hop),
 }
 
-/// Asks, and follows redirects where the call wants that.
-pub(crate) async fn to_answer(
-    transport: &Transport,
-    call: &Call,
-) -> Result<(Hop, Response), Fault> {
-    let mut hop = first(call);
-    for _ in 0..=REDIRECTS_MAX {
-        let response = transport.send(&hop, None).await?;
-        match next(call, &hop, response.status(), response.headers()) {
-            Some(next) => hop = next,
-            None => return Ok((hop, response)),
-        }
-    }
-    Err(too_many_redirects())
-}
-
 /// Goes where a ticket belongs; on the way nothing is shown.
 pub(crate) async fn to_door(
     transport: &Transport,
@@ -72,7 +56,8 @@ pub(crate) fn is_redirect(status: StatusCode, headers: &HeaderMap) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) && headers.contains_key(LOCATION)
 }
 
-fn first(call: &Call) -> Hop {
+/// The first request of a call.
+pub(crate) fn first(call: &Call) -> Hop {
     Hop {
         method: call.method.clone(),
         url: origin::without_fragment(&call.url),
@@ -83,7 +68,7 @@ fn first(call: &Call) -> Hop {
     }
 }
 
-fn too_many_redirects() -> Fault {
+pub(crate) fn too_many_redirects() -> Fault {
     Fault::harmless(
         "too_many_redirects",
         Kind::Network,
@@ -92,7 +77,8 @@ fn too_many_redirects() -> Fault {
     )
 }
 
-fn next(call: &Call, hop: &Hop, status: StatusCode, headers: &HeaderMap) -> Option<Hop> {
+/// The request that an answer sends us on with, where the call wants that.
+pub(crate) fn next(call: &Call, hop: &Hop, status: StatusCode, headers: &HeaderMap) -> Option<Hop> {
     if !call.follow_redirects || !is_redirect(status, headers) {
         return None;
     }

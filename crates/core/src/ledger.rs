@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::payment::{Effect, Event, IllegalEvent, Role, State};
 use crate::policy::{Denial, Level, Limits};
 use crate::rail::{Credential, Handle, SentTransaction, Terms};
+use crate::token::{Token, Tokens};
 use crate::uses::{Allowance, NewPaid, Told, Used};
 
 /// The name of one payment in our own books.
@@ -100,12 +101,27 @@ pub struct BuyerSide {
     pub call: CallKey,
     /// Who spends; `None` is the owner.
     pub agent: Option<String>,
+    /// By which method it was asked for; `None` where nobody has said.
+    pub method: Option<String>,
     /// What was asked for, without credentials, query kept.
     pub url: String,
-    /// Signed, once it is; kept for re-presentation.
+    /// Signed, once it is; kept for re-presentation. What is paid before there is a credential
+    /// has a [`Token`] instead.
     pub credential: Option<Credential>,
     /// Who is working on it.
     pub lease: Lease,
+    /// What it has really cost, once a rail has said; until then all that was held counts as spent
+    /// where it is spent.
+    pub actual: Option<Actual>,
+}
+
+/// What a payment has really cost, of what was held for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Actual {
+    /// What carrying it has cost besides the amount, in the terms' atomic units.
+    pub fee: Amount,
+    /// What amount and fee were worth.
+    pub cost: UsdMicros,
 }
 
 /// What a seller's payment knows besides.
@@ -131,9 +147,11 @@ pub struct NewSpend {
     pub call: CallKey,
     /// Who spends; `None` is the owner.
     pub agent: Option<String>,
+    /// By which method.
+    pub method: Option<String>,
     /// What is asked for.
     pub url: String,
-    /// What it costs.
+    /// What it costs; its amount is held together with the most that the fee may be.
     pub terms: Terms,
     /// Who works on it, and until when without a sign of life.
     pub lease: Lease,
@@ -225,7 +243,8 @@ pub struct ClaimedIdentity {
 pub struct Attach {
     /// The signed credential (buyers).
     pub credential: Option<Credential>,
-    /// The name on the rail.
+    /// The name on the rail (buyers). [`LedgerError::Taken`] where another payment has it; one whose
+    /// hold was given back loses it.
     pub identity: Option<Identity>,
     /// For the rail's `check`.
     pub handle: Option<Handle>,
@@ -239,6 +258,12 @@ pub struct Attach {
     pub body_digest: Option<[u8; 32]>,
     /// Who works on it now (buyers).
     pub lease: Option<Lease>,
+    /// What it has really cost (buyers): that becomes spent, and the rest of the hold is given back,
+    /// also where all of it had become spent before. Goes with an event or with none by
+    /// [`Ledger::apply_all`]; [`Ledger::attach`] has no place for it.
+    pub actual: Option<Actual>,
+    /// What it has bought (buyers). Of one payment, the first stays. As with `actual`.
+    pub token: Option<Box<Token>>,
 }
 
 /// What [`Ledger::apply`] did.
@@ -322,6 +347,9 @@ pub enum LedgerError {
     /// The payment's state does not allow it; the loser of a race sees this.
     #[error(transparent)]
     Illegal(#[from] IllegalEvent),
+    /// A payment of the same role, whose money moves or has moved, has this name on the rail.
+    #[error("payment {0} is the same one on its rail; `farebox payments show {0}` shows it")]
+    Taken(PaymentId),
     /// A sum does not fit.
     #[error("the amounts are too large to be added")]
     Overflow,
@@ -338,7 +366,7 @@ pub enum LedgerError {
 
 /// The durable, double-entry record.
 #[async_trait]
-pub trait Ledger: Send + Sync {
+pub trait Ledger: Tokens + Send + Sync {
     /// Holds money for a buyer, if every budget that applies allows it.
     async fn reserve(&self, new: NewSpend) -> Result<Reserved, LedgerError>;
 

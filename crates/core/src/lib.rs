@@ -27,5 +27,6 @@ pub mod policy;
 pub mod purse;
 pub mod rail;
 pub mod rates;
+pub mod token;
 pub mod trace;
 pub mod uses;

@@ -10,7 +10,8 @@ use crate::fault::Fault;
 use crate::ledger::{CallKey, Payment, PaymentId};
 use crate::payment::Event;
 use crate::policy::Denial;
-use crate::rail::{Credential, NotPayable, Quote};
+use crate::rail::{Credential, NotPayable, Quote, Terms};
+use crate::token::{Token, TokenId, TokenNews};
 
 /// What each offer of a challenge would really cost.
 pub struct Quoted {
@@ -26,6 +27,8 @@ pub struct SpendRequest {
     pub call: CallKey,
     /// Who spends; `None` is the owner.
     pub agent: Option<String>,
+    /// By which method.
+    pub method: String,
     /// What is asked for.
     pub url: String,
     /// The chosen offer.
@@ -34,16 +37,52 @@ pub struct SpendRequest {
     pub challenge: Challenge,
     /// The caller's own limit for this call (`--max-cost`).
     pub max_cost: Option<UsdMicros>,
+    /// How long the caller waits for a payment that comes before its credential, in milliseconds.
+    pub wait_ms: u64,
     /// Sign afresh although the call has an open payment (`--new`).
     pub fresh: bool,
 }
 
-/// A credential that may be sent: the amount is held and `Sent` is on disk.
+/// A credential that may be sent: the amount is held and `Sent` is on disk, or the money has moved
+/// already.
 pub struct Ticket {
     /// The payment.
     pub payment: Payment,
     /// What to send, to the same origin only.
     pub credential: Credential,
+    /// Where the money has moved already: what it has bought. Tell what came of it by
+    /// [`Purse::shown`] too.
+    pub token: Option<TokenId>,
+}
+
+/// A wish to be let in by what was bought before.
+pub struct PassRequest {
+    /// The logical call.
+    pub call: CallKey,
+    /// Who asks; `None` is the owner.
+    pub agent: Option<String>,
+    /// The method.
+    pub method: String,
+    /// What is asked for.
+    pub url: String,
+}
+
+/// A token that may be shown, to its origin only.
+pub struct Pass {
+    /// The token.
+    pub token: Token,
+    /// What has paid for it; `None` where it was brought from elsewhere.
+    pub payment: Option<Payment>,
+}
+
+/// What there is for a [`PassRequest`].
+pub enum Passes {
+    /// Nothing that is left.
+    Nothing,
+    /// The same call has just paid for one, elsewhere, and is showing it: wait.
+    Busy(Box<Payment>),
+    /// Show this.
+    Show(Box<Pass>),
 }
 
 /// What the wallet answers to a wish.
@@ -52,6 +91,10 @@ pub enum Spend {
     Pay(Box<Ticket>),
     /// The same call is being paid elsewhere, or ended Unknown.
     Twin(Box<Payment>),
+    /// The invoice of this offer is being paid, or was, for another call: ask for another one.
+    Taken(Box<Payment>),
+    /// It was begun, and nobody knows yet what becomes of it: the amount stays held.
+    Undecided(Box<Payment>),
     /// No.
     Denied(Denial),
     /// A person has to say yes.
@@ -69,6 +112,9 @@ pub enum Standing {
     Busy(Box<Payment>),
     /// It was paid, or may have been, and no answer came: show this again. The lease is ours.
     RePresent(Box<Ticket>),
+    /// It was begun, and the rail does not tell yet what became of it. Nothing else may be bought
+    /// for this call.
+    Undecided(Box<Payment>),
 }
 
 /// Holds the money.
@@ -84,10 +130,22 @@ pub trait Purse: Send + Sync {
         cost: UsdMicros,
     ) -> Result<Result<(), Denial>, Fault>;
 
-    /// What is open for a call. Takes over stale leases.
-    async fn standing(&self, call: &CallKey) -> Result<Standing, Fault>;
+    /// What is open for a call. Takes over stale leases; goes on for `wait_ms` at the most with a
+    /// payment that comes before its credential.
+    async fn standing(&self, call: &CallKey, wait_ms: u64) -> Result<Standing, Fault>;
 
-    /// Holds, signs, writes `Sent`: THE way to spend.
+    /// What was bought before and lets this request in. The lease of a fresh one is ours then.
+    async fn pass(&self, request: &PassRequest) -> Result<Passes, Fault>;
+
+    /// Tells what came of showing a token; `None` where no answer has said anything about it. Lets
+    /// go of the lease of its payment.
+    async fn shown(&self, token: &TokenId, news: Option<TokenNews>) -> Result<(), Fault>;
+
+    /// For each of these terms, whether the wallet has enough to pay them now; `None` where nobody
+    /// says so in time. What was learned is remembered for some seconds.
+    async fn covers(&self, terms: &[&Terms]) -> Vec<Option<bool>>;
+
+    /// Holds, signs, writes `Sent`, and pays where that comes first: THE way to spend.
     async fn spend(&self, request: SpendRequest) -> Result<Spend, Fault>;
 
     /// Shows that this payment is still being worked on; call it every [`LEASE_RENEW_MS`].

@@ -54,6 +54,14 @@ pub struct Terms {
     pub payer: Option<String>,
 }
 
+impl Terms {
+    /// Whether the money moves before there is a credential, see [`PayRail::pay`].
+    #[must_use]
+    pub fn is_prepaid(&self) -> bool {
+        self.rail == "lightning"
+    }
+}
+
 // The shape that serde asks for.
 #[allow(clippy::trivially_copy_pass_by_ref)]
 fn is_zero(amount: &Amount) -> bool {

@@ -68,6 +68,7 @@ impl From<LedgerError> for Failure {
         let (exit, code) = match &error {
             LedgerError::NotFound(_) => (EXIT_USAGE, "payment_not_found"),
             LedgerError::Illegal(_) => (EXIT_FAILED, "payment_state"),
+            LedgerError::Taken(_) => (EXIT_FAILED, "payment_taken"),
             LedgerError::Overflow => (EXIT_FAILED, "amount_overflow"),
             LedgerError::Damaged(_) => (EXIT_FAILED, "ledger_damaged"),
             LedgerError::Busy(_) => (EXIT_FAILED, "ledger_busy"),

@@ -1,13 +1,18 @@
 //! Takes events: steps the state, posts what the step asks for, attaches what came with it.
 
-use farebox_core::ledger::{Applied, Attach, Lease, LedgerError, Payment, PaymentId, Taker};
-use farebox_core::payment::{self, Effect, Event};
+use farebox_core::ledger::{
+    Actual, Applied, Attach, BuyerSide, Lease, LedgerError, Payment, PaymentId, Taker,
+};
+use farebox_core::payment::{self, Effect, Event, Hold};
 use rusqlite::params;
 
 use crate::books::Books;
 use crate::postings::{self, Draft, Entry};
 use crate::row::{self, Stored};
-use crate::{accounts, blob};
+use crate::{accounts, blob, seller, tokens};
+
+/// What stands in the journal where it is heard how much of what is spent was really paid.
+const PAID: &str = "\"Paid\"";
 
 /// Events on one payment, in turn, inside the caller's transaction: all are decided before the
 /// first is written.
@@ -55,21 +60,80 @@ fn change(
     now_ms: u64,
 ) -> Result<(Stored, Vec<Effect>), LedgerError> {
     let mut stored = books.take(id)?;
+    let namesake = namesake(books, &stored, &attach)?;
     let mut effects = Vec::new();
-    let mut has_moved = false;
     let mut draft = Draft::default();
+    let mut has_moved = hear(books, &mut draft, &mut stored, attach.actual, now_ms)?;
     for event in events {
         let (more, moved) = take(books, &mut draft, &mut stored, event, now_ms)?;
         effects.extend(more);
         has_moved |= moved;
     }
+    let token = attach.token.clone();
     let added = attach_to(&mut stored.payment, attach);
     if has_moved || added != Added::Nothing {
         stored.payment.updated_ms = now_ms;
     }
     draft.write(books, stored.seq)?;
+    if let Some(namesake) = namesake {
+        row::unname(books, &namesake)?;
+    }
     save(books, &mut stored, has_moved, added)?;
+    if let Some(token) = token {
+        tokens::keep(books, &token)?;
+    }
     Ok((stored, effects))
+}
+
+/// The payment that has had the name which this one is about to get. It gives it up where its
+/// hold was given back.
+fn namesake(
+    books: &Books,
+    stored: &Stored,
+    attach: &Attach,
+) -> Result<Option<Stored>, LedgerError> {
+    let payment = &stored.payment;
+    let Some(identity) = attach.identity.as_ref().filter(|_| payment.buyer.is_some()) else {
+        return Ok(None);
+    };
+    let other = seller::find(books.file(), payment.role, identity)?;
+    match other.filter(|other| other.seq != stored.seq) {
+        Some(other) if other.payment.state.hold != Hold::Returned => {
+            Err(LedgerError::Taken(other.payment.id))
+        }
+        other => Ok(other),
+    }
+}
+
+/// Takes what a payment has really cost. Where all of it counts as spent already, an entry says how
+/// much less (or more) it was; returns whether there is one.
+fn hear(
+    books: &mut Books,
+    draft: &mut Draft,
+    stored: &mut Stored,
+    actual: Option<Actual>,
+    now_ms: u64,
+) -> Result<bool, LedgerError> {
+    let is_news = |buyer: &BuyerSide| actual.is_some() && buyer.actual != actual;
+    let Some(actual) = actual.filter(|_| stored.payment.buyer.as_ref().is_some_and(is_news)) else {
+        return Ok(false);
+    };
+    let is_spent = stored.payment.state.hold == Hold::Spent;
+    if is_spent {
+        let phase = stored.payment.state.phase;
+        let entry = Entry {
+            at_ms: now_ms,
+            event: PAID.into(),
+            before: Some(phase),
+            after: phase,
+        };
+        let lines = postings::of_news(&stored.payment, actual, stored.day)?;
+        draft.add(books, entry, lines)?;
+    }
+    if let Some(buyer) = &mut stored.payment.buyer {
+        buyer.actual = Some(actual);
+    }
+    Ok(is_spent)
 }
 
 /// What belongs to a payment, without an event.
@@ -201,8 +265,9 @@ enum Added {
 /// place for is ignored; a claim keeps the identity that it claimed.
 fn attach_to(payment: &mut Payment, attach: Attach) -> Added {
     let mut facts = put(&mut payment.receipt, attach.receipt);
-    let mut more =
-        attach.handle.is_some() | put(&mut payment.valid_before_s, attach.valid_before_s);
+    let mut more = attach.handle.is_some()
+        | attach.actual.is_some()
+        | put(&mut payment.valid_before_s, attach.valid_before_s);
     if let Some(handle) = attach.handle {
         payment.handle = Some(handle);
     }

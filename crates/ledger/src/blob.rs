@@ -27,6 +27,16 @@ pub(crate) fn from_limit(blob: Option<Blob>) -> Option<UsdMicros> {
     blob.map(|bytes| UsdMicros(u128::from_be_bytes(bytes)))
 }
 
+/// For amounts that stand beside a payment.
+pub(crate) const fn amount(value: Amount) -> Blob {
+    value.atomic().to_be_bytes()
+}
+
+/// Reads such an amount.
+pub(crate) fn from_amount(blob: Option<Blob>) -> Option<Amount> {
+    blob.map(|bytes| Amount::from_atomic(u128::from_be_bytes(bytes)))
+}
+
 /// An amount as a posting can carry it.
 pub(crate) fn posting_amount(amount: Amount) -> Result<i128, LedgerError> {
     i128::try_from(amount.atomic()).map_err(|_| LedgerError::Overflow)

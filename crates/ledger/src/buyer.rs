@@ -91,9 +91,11 @@ fn payment_of(new: NewSpend) -> Payment {
         buyer: Some(BuyerSide {
             call: new.call,
             agent: new.agent,
+            method: new.method,
             url: new.url,
             credential: None,
             lease: new.lease,
+            actual: None,
         }),
         seller: None,
     }

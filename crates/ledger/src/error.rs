@@ -39,6 +39,7 @@ pub(crate) fn copy(error: &LedgerError) -> LedgerError {
         LedgerError::Damaged(text) => LedgerError::Damaged(text.clone()),
         LedgerError::Busy(text) => LedgerError::Busy(text.clone()),
         LedgerError::Store(text) => LedgerError::Store(text.clone()),
+        LedgerError::Taken(id) => LedgerError::Taken(id.clone()),
         other => LedgerError::Store(other.to_string()),
     }
 }

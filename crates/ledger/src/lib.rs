@@ -32,6 +32,10 @@
 //! | `CommitReturned` | away | spent | counted |
 //! | `Reopen` | spent | held | |
 //! | `WriteOff` | spent | away | |
+//!
+//! A buyer holds the most that the fee may be with the amount. What becomes spent is the amount and
+//! the fee that was really paid; the rest of what was held goes away, also where the fee is heard of
+//! only later (an entry `Paid`). The same in dollars.
 
 #![cfg_attr(
     not(test),
@@ -62,6 +66,7 @@ mod row;
 mod schema;
 mod seller;
 mod store;
+mod tokens;
 mod uses;
 mod verify;
 mod writer;

@@ -6,8 +6,9 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use farebox_core::ledger::{LedgerError, Payment};
+use farebox_core::ledger::{Actual, LedgerError, Payment};
 use farebox_core::payment::{Effect, Phase, Role};
+use farebox_wire::money::Amount;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::accounts::{self, Day, Place, Triple};
@@ -102,15 +103,15 @@ pub(crate) fn of_effect(
     };
     let mut postings = Vec::with_capacity(4);
     let asset: Rc<str> = payment.terms.asset.to_string().into();
-    let amount = blob::posting_amount(payment.terms.amount)?;
+    let sums = Sums::of_asset(payment)?;
     let own = |place| accounts::of_payment(payment, place);
-    transfer(&mut postings, own(from), own(to), &asset, amount);
+    transfer(&mut postings, own, (from, to), &asset, sums);
     match (&payment.buyer, day) {
         (Some(buyer), Some(day)) => {
-            let (cost, usd) = (blob::posting_cost(payment.terms.cost)?, Rc::from(USD));
+            let (cost, usd) = (Sums::of_budget(payment)?, Rc::from(USD));
             for triple in budgets_of(buyer.agent.as_deref(), day) {
                 let at = |place| triple.at(place).to_owned();
-                transfer(&mut postings, at(from), at(to), &usd, cost);
+                transfer(&mut postings, at, (from, to), &usd, cost);
             }
         }
         // Counted when it settles, and not turned back when a reorg undoes it. A balance read
@@ -119,11 +120,75 @@ pub(crate) fn of_effect(
         // way, and only until the next look at the chain.
         _ if to == Place::Spent && from != Place::Spent && payment.role != Role::Buyer => {
             let (memo, counter) = accounts::settled_from(payment.role, accounts::payer_of(payment));
-            transfer(&mut postings, counter, memo, &asset, amount);
+            post_line(&mut postings, counter, &asset, -sums.spent);
+            post_line(&mut postings, memo, &asset, sums.spent);
         }
         _ => {}
     }
     Ok(postings)
+}
+
+/// The lines for a payment all of which has become spent, and of which less (or more) turns out to
+/// have been.
+pub(crate) fn of_news(
+    payment: &Payment,
+    actual: Actual,
+    day: Option<Day>,
+) -> Result<Vec<Posting>, LedgerError> {
+    let mut told = payment.clone();
+    if let Some(buyer) = &mut told.buyer {
+        buyer.actual = Some(actual);
+    }
+    let mut postings = of_effect(Effect::WriteOff, payment, day)?;
+    postings.extend(of_effect(Effect::CommitReturned, &told, day)?);
+    Ok(postings)
+}
+
+/// What a payment comes to while it is held, and once it is spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sums {
+    pub(crate) held: i128,
+    pub(crate) spent: i128,
+}
+
+impl Sums {
+    /// Of its own asset: a buyer's with the fee, which nobody else knows.
+    pub(crate) fn of_asset(payment: &Payment) -> Result<Self, LedgerError> {
+        let terms = &payment.terms;
+        let with = |fee: Amount| {
+            let sum = terms.amount.checked_add(fee).ok_or(LedgerError::Overflow)?;
+            blob::posting_amount(sum)
+        };
+        let (most, fee) = match &payment.buyer {
+            Some(buyer) => {
+                let actual = buyer.actual.map(|actual| actual.fee);
+                (terms.fee_max, actual.unwrap_or(terms.fee_max))
+            }
+            None => (Amount::ZERO, Amount::ZERO),
+        };
+        Ok(Self {
+            held: with(most)?,
+            spent: with(fee)?,
+        })
+    }
+
+    /// Of the dollars of budgets.
+    pub(crate) fn of_budget(payment: &Payment) -> Result<Self, LedgerError> {
+        let most = payment.terms.cost;
+        let actual = payment.buyer.as_ref().and_then(|buyer| buyer.actual);
+        Ok(Self {
+            held: blob::posting_cost(most)?,
+            spent: blob::posting_cost(actual.map_or(most, |actual| actual.cost))?,
+        })
+    }
+
+    const fn at(self, place: Place) -> Option<i128> {
+        match place {
+            Place::Held => Some(self.held),
+            Place::Spent => Some(self.spent),
+            Place::Away => None,
+        }
+    }
 }
 
 /// The balance of an account in the file, for readers; zero where nothing was ever posted.
@@ -162,14 +227,34 @@ fn budgets_of(agent: Option<&str>, day: Day) -> Vec<Triple> {
     triples
 }
 
-fn transfer(postings: &mut Vec<Posting>, from: String, to: String, asset: &Rc<str>, amount: i128) {
-    let line = |account, amount| Posting {
+/// Moves what a payment has at one place to another. Where the two are not the same, as where less
+/// is spent than was held, the rest comes from away or goes there.
+fn transfer(
+    postings: &mut Vec<Posting>,
+    account: impl Fn(Place) -> String,
+    (from, to): (Place, Place),
+    asset: &Rc<str>,
+    sums: Sums,
+) {
+    let (out, into) = match (sums.at(from), sums.at(to)) {
+        (Some(out), Some(into)) => (out, into),
+        (Some(both), None) | (None, Some(both)) => (both, both),
+        (None, None) => return,
+    };
+    // What came from unsigned amounts can be negative and differ without overflow.
+    post_line(postings, account(from), asset, -out);
+    post_line(postings, account(to), asset, into);
+    if out != into {
+        post_line(postings, account(Place::Away), asset, out - into);
+    }
+}
+
+fn post_line(postings: &mut Vec<Posting>, account: String, asset: &Rc<str>, amount: i128) {
+    postings.push(Posting {
         account,
         asset: Rc::clone(asset),
         amount,
-    };
-    // The negative of what came from an unsigned amount always fits.
-    postings.extend([line(from, -amount), line(to, amount)]);
+    });
 }
 
 fn check_zero_sums(postings: &[Posting]) -> Result<(), LedgerError> {

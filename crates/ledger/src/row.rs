@@ -1,7 +1,7 @@
 //! A payment as a row: written whole, read whole.
 
 use farebox_core::ledger::{
-    BuyerSide, CallKey, Lease, LedgerError, Payment, PaymentId, SellerSide,
+    Actual, BuyerSide, CallKey, Lease, LedgerError, Payment, PaymentId, SellerSide,
 };
 use farebox_core::payment::{Hold, Phase, Role, State};
 use farebox_core::rail::{Credential, Handle};
@@ -63,7 +63,8 @@ macro_rules! select {
         concat!(
             "SELECT seq, budget_day, id, role, state, terms, identity, created_ms, updated_ms,
             valid_before_s, handle, hashes, receipt,
-            call, agent, url, credential_header, credential_value, lease_owner, lease_until_ms,
+            call, agent, method, url, credential_header, credential_value, lease_owner,
+            lease_until_ms, actual_fee, actual_cost,
             route, payload_digest, request_digest, body_digest
          FROM payments ",
             $rest
@@ -127,9 +128,9 @@ pub(crate) fn insert(
 ) -> Result<Held, LedgerError> {
     let sql = "INSERT INTO payments (id, role, state, is_open, is_live, terms, identity,
             created_ms, updated_ms, valid_before_s, handle, hashes, call, agent, url, lease_owner,
-            lease_until_ms, budget_day, route, payload_digest, request_digest, body_digest)
+            lease_until_ms, budget_day, route, payload_digest, request_digest, body_digest, method)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, '[]', ?11, ?12, ?13, ?14, ?15, ?16,
-            ?17, ?18, ?19, ?20)
+            ?17, ?18, ?19, ?20, ?21)
          ON CONFLICT (identity, role) WHERE identity IS NOT NULL DO NOTHING";
     let buyer = payment.buyer.as_ref();
     let seller = payment.seller.as_ref();
@@ -157,6 +158,7 @@ pub(crate) fn insert(
             seller.map(|side| side.payload_digest),
             seller.map(|side| side.request_digest),
             seller.and_then(|side| side.body_digest),
+            buyer.and_then(|side| side.method.as_ref()),
         ]);
         match added {
             Ok(seq) => Ok(Some(seq)),
@@ -222,9 +224,10 @@ pub(crate) fn update_attachments(books: &mut Books, stored: &Stored) -> Result<(
     let sql = "UPDATE payments
          SET terms = ?2, identity = ?3, valid_before_s = ?4, handle = ?5, credential_header = ?6,
             credential_value = ?7, lease_owner = ?8, lease_until_ms = ?9, route = ?10,
-            payload_digest = ?11
+            payload_digest = ?11, actual_fee = ?12, actual_cost = ?13
          WHERE seq = ?1";
     let terms = json(&payment.terms)?;
+    let actual = buyer.and_then(|side| side.actual);
     books
         .write(sql, |statement| {
             statement.execute(params![
@@ -239,8 +242,21 @@ pub(crate) fn update_attachments(books: &mut Books, stored: &Stored) -> Result<(
                 buyer.map(|side| blob::time(side.lease.until_ms)),
                 seller.map(|side| &side.route),
                 seller.map(|side| side.payload_digest),
+                actual.map(|actual| blob::amount(actual.fee)),
+                blob::limit(actual.map(|actual| actual.cost)),
             ])
         })
+        .map(|_| ())
+}
+
+/// Takes the name on the rail away from a payment whose hold was given back, so that the same name
+/// can be tried again (buyers).
+pub(crate) fn unname(books: &mut Books, stored: &Stored) -> Result<(), LedgerError> {
+    books
+        .write(
+            "UPDATE payments SET identity = NULL WHERE seq = ?1",
+            |statement| statement.execute([stored.seq]),
+        )
         .map(|_| ())
 }
 
@@ -277,7 +293,7 @@ const UPDATE_WITH_MARKS: &str = "UPDATE payments
 /// Columns that every payment has, in `select!`.
 const COMMON_COLUMNS: usize = 13;
 /// Columns that only buyers have; those of sellers follow.
-const BUYER_COLUMNS: usize = 7;
+const BUYER_COLUMNS: usize = 10;
 
 /// Reads one column after the other: names would be looked up again for every row.
 struct Cells<'a> {
@@ -354,20 +370,26 @@ fn read_buyer(cells: &mut Cells<'_>) -> Result<BuyerSide, LedgerError> {
     cells.next = COMMON_COLUMNS;
     let call = CallKey(cells.take()?);
     let agent = cells.take()?;
+    let method = cells.take()?;
     let url = cells.take()?;
     let header: Option<String> = cells.take()?;
     let value: Option<String> = cells.take()?;
+    let lease = Lease {
+        owner: cells.take()?,
+        until_ms: cells.take_time()?,
+    };
+    let fee = blob::from_amount(cells.take()?);
+    let cost = blob::from_limit(cells.take()?);
     Ok(BuyerSide {
         call,
         agent,
+        method,
         url,
         credential: header
             .zip(value)
             .map(|(header, value)| Credential { header, value }),
-        lease: Lease {
-            owner: cells.take()?,
-            until_ms: cells.take_time()?,
-        },
+        lease,
+        actual: fee.zip(cost).map(|(fee, cost)| Actual { fee, cost }),
     })
 }
 

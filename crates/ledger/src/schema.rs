@@ -15,7 +15,11 @@ use crate::error;
 /// "Fare" in ASCII: tells our files from other SQLite databases.
 const APPLICATION_ID: i64 = 0x4661_7265;
 /// What brings a file from version n to n + 1; the last is the newest that we know.
-const MIGRATIONS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+];
 /// Between two looks at a lock that another process holds. A commit takes about as long.
 const BUSY_STEP: Duration = Duration::from_millis(1);
 /// After so many looks, about 30 s, another process is stuck rather than busy.

@@ -9,6 +9,7 @@ use farebox_core::ledger::{
 };
 use farebox_core::payment::{Effect, Event, Role};
 use farebox_core::policy::Limits;
+use farebox_core::token::{Token, TokenId, TokenNews, Tokens};
 use farebox_core::uses::{Allowance, NewPaid, Told, Used};
 use farebox_wire::caip::AssetId;
 use farebox_wire::identity::Identity;
@@ -19,7 +20,8 @@ use crate::prune::Pruned;
 use crate::queue::Queue;
 use crate::readers::{self, Pool};
 use crate::{
-    accounts, apply, budget, buyer, error, prune, read, row, schema, seller, uses, verify, writer,
+    accounts, apply, budget, buyer, error, prune, read, row, schema, seller, tokens, uses, verify,
+    writer,
 };
 
 /// The ledger in one SQLite file on a local disk. Several processes may have it open.
@@ -51,8 +53,8 @@ impl SqliteLedger {
         })
     }
 
-    /// Erases credentials of buyers that have expired, and what a rail needed of payments that are
-    /// closed. Call it at start and now and then.
+    /// Erases credentials and tokens of buyers that are worth nothing any more, and what a rail needed
+    /// of payments that are closed. Call it at start and now and then.
     ///
     /// # Errors
     /// Those of the disk.
@@ -71,6 +73,7 @@ impl SqliteLedger {
             }
             all.credentials = all.credentials.saturating_add(some.credentials);
             all.handles = all.handles.saturating_add(some.handles);
+            all.tokens = all.tokens.saturating_add(some.tokens);
         }
     }
 
@@ -108,6 +111,41 @@ impl SqliteLedger {
         F: FnOnce(&Connection) -> Result<T, LedgerError> + Send + 'static,
     {
         self.long_readers.run(work).await
+    }
+}
+
+#[async_trait]
+impl Tokens for SqliteLedger {
+    async fn keep_token(&self, token: Token) -> Result<bool, LedgerError> {
+        self.write(move |books| tokens::keep(books, &token)).await
+    }
+
+    async fn token(&self, id: &TokenId) -> Result<Option<Token>, LedgerError> {
+        let id = id.clone();
+        self.find(move |connection| tokens::find(connection, &id))
+            .await
+    }
+
+    async fn tokens(&self, origin: Option<&str>) -> Result<Vec<Token>, LedgerError> {
+        let origin = origin.map(str::to_owned);
+        self.read(move |connection| tokens::list(connection, origin.as_deref()))
+            .await
+    }
+
+    async fn note_token(
+        &self,
+        id: &TokenId,
+        news: TokenNews,
+        now_ms: u64,
+    ) -> Result<Option<Token>, LedgerError> {
+        let id = id.clone();
+        self.write(move |books| tokens::note(books, &id, news, now_ms))
+            .await
+    }
+
+    async fn remove_token(&self, id: &TokenId) -> Result<bool, LedgerError> {
+        let id = id.clone();
+        self.write(move |books| tokens::remove(books, &id)).await
     }
 }
 

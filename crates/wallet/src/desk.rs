@@ -16,15 +16,21 @@ use farebox_core::ledger::{
 };
 use farebox_core::payment::Event;
 use farebox_core::policy::{Denial, Level};
-use farebox_core::purse::{LEASE_MS, Purse, Quoted, Spend, SpendRequest, Standing, Ticket};
-use farebox_core::rail::{Authorised, NotPayable, PayRail, Quote};
+use farebox_core::purse::{
+    LEASE_MS, PassRequest, Passes, Purse, Quoted, Spend, SpendRequest, Standing, Ticket,
+};
+use farebox_core::rail::{Authorised, Credential, NotPayable, PayRail, Quote, Terms};
+use farebox_core::token::{TokenId, TokenNews};
 use farebox_wire::challenge::{Challenge, Offer};
 use farebox_wire::money::UsdMicros;
 
 use crate::budget;
+use crate::funds::Funds;
+use crate::prepaid;
 use crate::random::{self, NoRandomness};
 use crate::resolve::{self, ResolveReport};
 use crate::standing;
+use crate::tokens;
 
 /// How long a credential of ours may live, unless configured otherwise: long enough for a slow
 /// seller, short enough that a lost one is soon worth nothing.
@@ -58,6 +64,7 @@ pub struct Desk {
     pub(crate) rails: Vec<Arc<dyn PayRail>>,
     pub(crate) clock: Arc<dyn Clock>,
     options: DeskOptions,
+    funds: Funds,
 }
 
 impl Desk {
@@ -74,6 +81,7 @@ impl Desk {
             rails,
             clock,
             options,
+            funds: Funds::default(),
         }
     }
 
@@ -114,7 +122,13 @@ impl Desk {
             None => Err(("rail_missing", "the rail of this quote is gone".to_owned())),
         };
         match signed {
-            Ok(signed) => self.arm(&held.id, signed).await.map(Spend::Pay),
+            Ok(mut signed) => match signed.credential.take() {
+                Some(credential) => {
+                    let armed = self.arm(&held.id, signed, credential).await;
+                    armed.map(Spend::Pay)
+                }
+                None => prepaid::begin(self, &held.id, signed, request.wait_ms).await,
+            },
             Err((code, message)) => {
                 self.abandon(&held.id, code).await?;
                 Err(Fault::harmless(code, Kind::Payment, Blame::Rail, message))
@@ -130,6 +144,7 @@ impl Desk {
                 id: PaymentId(id),
                 call: request.call.clone(),
                 agent: request.agent.clone(),
+                method: Some(request.method.clone()),
                 url: request.url.clone(),
                 terms: quote.terms.clone(),
                 lease: self.lease_from(now_ms),
@@ -141,19 +156,15 @@ impl Desk {
     }
 
     /// Writes that a credential is about to leave; only then gives it out.
-    async fn arm(&self, id: &PaymentId, signed: Authorised) -> Result<Box<Ticket>, Fault> {
-        let Some(credential) = signed.credential.clone() else {
-            self.abandon(id, "prepaid_unknown").await?;
-            return Err(Fault::harmless(
-                "prepaid_unknown",
-                Kind::Internal,
-                Blame::Us,
-                "this wallet cannot pay before it has a credential yet; nothing was sent",
-            ));
-        };
+    async fn arm(
+        &self,
+        id: &PaymentId,
+        signed: Authorised,
+        credential: Credential,
+    ) -> Result<Box<Ticket>, Fault> {
         let now_ms = self.clock.now_ms();
         let attach = Attach {
-            credential: signed.credential.clone(),
+            credential: Some(credential.clone()),
             identity: Some(signed.identity),
             handle: Some(signed.handle),
             valid_before_s: Some(signed.valid_before_s),
@@ -165,21 +176,17 @@ impl Desk {
             Ok(Applied { payment, .. }) => Ok(Box::new(Ticket {
                 payment,
                 credential,
+                token: None,
             })),
             // Signing took longer than the lease, and somebody gave the money back. What was
             // signed is dropped here and has never left.
-            Err(LedgerError::Illegal(_)) => Err(Fault::harmless(
-                "lease_lost",
-                Kind::Payment,
-                Blame::Us,
-                "signing took so long that another process took the payment over; nothing was sent, try again",
-            )),
+            Err(LedgerError::Illegal(_)) => Err(lease_lost()),
             Err(other) => Err(ledger_fault(other)),
         }
     }
 
     /// Gives back what was held for a payment of which nothing has left.
-    async fn abandon(&self, id: &PaymentId, reason: &str) -> Result<(), Fault> {
+    pub(crate) async fn abandon(&self, id: &PaymentId, reason: &str) -> Result<(), Fault> {
         let event = Event::Abandoned {
             reason: reason.to_owned(),
         };
@@ -266,8 +273,20 @@ impl Purse for Desk {
         Ok(budget::preview(&lines.map_err(ledger_fault)?, agent, cost))
     }
 
-    async fn standing(&self, call: &CallKey) -> Result<Standing, Fault> {
-        standing::look(self, call).await
+    async fn standing(&self, call: &CallKey, wait_ms: u64) -> Result<Standing, Fault> {
+        standing::look(self, call, wait_ms).await
+    }
+
+    async fn pass(&self, request: &PassRequest) -> Result<Passes, Fault> {
+        tokens::pass(self, request).await
+    }
+
+    async fn shown(&self, token: &TokenId, news: Option<TokenNews>) -> Result<(), Fault> {
+        tokens::shown(self, token, news).await
+    }
+
+    async fn covers(&self, terms: &[&Terms]) -> Vec<Option<bool>> {
+        self.funds.cover(&self.rails, &*self.clock, terms).await
     }
 
     async fn spend(&self, request: SpendRequest) -> Result<Spend, Fault> {
@@ -297,7 +316,8 @@ impl Purse for Desk {
         let now_ms = self.clock.now_ms();
         let applied = self.ledger.apply(id, event, attach, now_ms).await;
         let payment = applied.map_err(ledger_fault)?.payment;
-        if payment.state.is_open() {
+        // What was paid first is settled before it is shown; its lease says that it is being shown.
+        if payment.state.is_open() || payment.terms.is_prepaid() {
             self.let_go(id).await?;
         }
         Ok(payment)
@@ -343,11 +363,22 @@ fn no_randomness(why: NoRandomness) -> Fault {
     Fault::harmless("no_randomness", Kind::Internal, Blame::Us, why.to_string())
 }
 
+/// The desk was so slow that another process gave back what it had held.
+pub(crate) fn lease_lost() -> Fault {
+    Fault::harmless(
+        "lease_lost",
+        Kind::Payment,
+        Blame::Us,
+        "signing took so long that another process took the payment over; nothing was sent, try again",
+    )
+}
+
 /// What a failed ledger means to a buyer before anything has left; the loop adds what it knows.
 pub(crate) fn ledger_fault(why: LedgerError) -> Fault {
     let (code, kind, blame) = match &why {
         LedgerError::NotFound(_) => ("payment_not_found", Kind::Payment, Blame::User),
         LedgerError::Illegal(_) => ("payment_race", Kind::Internal, Blame::Us),
+        LedgerError::Taken(_) => ("invoice_taken", Kind::Payment, Blame::Peer),
         LedgerError::Overflow => ("amount_too_large", Kind::Policy, Blame::User),
         LedgerError::Damaged(_) => ("ledger_damaged", Kind::Store, Blame::Us),
         LedgerError::Busy(_) => ("ledger_busy", Kind::Store, Blame::User),

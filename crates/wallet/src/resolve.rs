@@ -13,6 +13,7 @@ use farebox_core::rail::{Finding, PayRail};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use crate::desk::{Desk, is_alive, ledger_fault};
+use crate::prepaid;
 
 /// Why a payment of a process that died is Unknown or released.
 pub(crate) const OWNER_LOST: &str = "owner_lost";
@@ -110,6 +111,10 @@ async fn ask(desk: &Desk, payment: Payment) -> Result<Payment, Fault> {
         (None, _) => cannot_tell("the rail is not configured"),
         (_, None) => cannot_tell("nothing is stored to ask by"),
     };
+    // What was paid first is settled by its proof, which whoever comes next needs besides.
+    if payment.terms.is_prepaid() && matches!(finding, Finding::Settled { .. }) {
+        return prepaid::collect(desk, payment).await;
+    }
     let expired = payment
         .valid_before_s
         .is_some_and(|until| desk.clock.now_s() >= until);

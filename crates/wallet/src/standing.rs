@@ -1,7 +1,8 @@
 //! What a logical call has open, and who may go on with it (ARCHITECTURE law 3).
 //!
 //! Asked before every purchase. A dead owner's hold is given back if nothing had left, and its
-//! credential is shown again, by exactly one taker, if something had. Nothing is ever signed here.
+//! credential is shown again, by exactly one taker, if something had. Nothing is ever signed here; a payment that
+//! comes before its credential is gone on with, on the handle that it has.
 
 use farebox_core::fault::{Blame, Fault};
 use farebox_core::ledger::{BuyerSide, CallKey, Payment};
@@ -9,6 +10,7 @@ use farebox_core::payment::{Event, Hold, Phase};
 use farebox_core::purse::{Standing, Ticket};
 
 use crate::desk::{Desk, is_alive, ledger_fault};
+use crate::prepaid::{self, Heard, Tried};
 use crate::resolve;
 
 /// Looks again after a lost race at most so often; each loss means that another process has
@@ -26,14 +28,14 @@ enum Look {
 ///
 /// # Errors
 /// `payment_unresolved` where the credential has expired and the rail does not tell yet.
-pub(crate) async fn look(desk: &Desk, call: &CallKey) -> Result<Standing, Fault> {
+pub(crate) async fn look(desk: &Desk, call: &CallKey, wait_ms: u64) -> Result<Standing, Fault> {
     let mut last = None;
     for _ in 0..LOOKS_MAX {
         let open = desk.ledger.by_call(call).await.map_err(ledger_fault)?;
         let Some(payment) = open.filter(|p| p.state.hold == Hold::Held) else {
             return Ok(Standing::Nothing);
         };
-        match look_at(desk, &payment).await? {
+        match look_at(desk, &payment, wait_ms).await? {
             Look::Done(standing) => return Ok(standing),
             Look::Again => last = Some(payment),
         }
@@ -44,7 +46,7 @@ pub(crate) async fn look(desk: &Desk, call: &CallKey) -> Result<Standing, Fault>
     }))
 }
 
-async fn look_at(desk: &Desk, payment: &Payment) -> Result<Look, Fault> {
+async fn look_at(desk: &Desk, payment: &Payment, wait_ms: u64) -> Result<Look, Fault> {
     let Some(side) = &payment.buyer else {
         return Ok(Look::Done(Standing::Nothing));
     };
@@ -59,7 +61,7 @@ async fn look_at(desk: &Desk, payment: &Payment) -> Result<Look, Fault> {
             let event = Event::Abandoned { reason };
             desk.note(&payment.id, event).await.map(|_| Look::Again)
         }
-        Phase::Sent | Phase::Unknown => take_over(desk, payment, side).await,
+        Phase::Sent | Phase::Unknown => take_over(desk, payment, side, wait_ms).await,
         Phase::Settled | Phase::Rejected | Phase::Released | Phase::Lost => {
             Ok(Look::Done(Standing::Nothing))
         }
@@ -67,7 +69,12 @@ async fn look_at(desk: &Desk, payment: &Payment) -> Result<Look, Fault> {
 }
 
 /// Exactly one taker gets past the lease.
-async fn take_over(desk: &Desk, payment: &Payment, side: &BuyerSide) -> Result<Look, Fault> {
+async fn take_over(
+    desk: &Desk,
+    payment: &Payment,
+    side: &BuyerSide,
+    wait_ms: u64,
+) -> Result<Look, Fault> {
     let lease = desk.lease_from(desk.clock.now_ms());
     let taken = desk
         .ledger
@@ -76,6 +83,13 @@ async fn take_over(desk: &Desk, payment: &Payment, side: &BuyerSide) -> Result<L
         .map_err(ledger_fault)?;
     if !taken {
         return Ok(Look::Again);
+    }
+    if payment.terms.is_prepaid() {
+        return Ok(match prepaid::go_on(desk, payment, wait_ms).await? {
+            Heard::Tried(Tried::Paid(ticket)) => Look::Done(Standing::RePresent(ticket)),
+            Heard::Tried(Tried::Undecided(payment)) => Look::Done(Standing::Undecided(payment)),
+            Heard::Tried(Tried::Failed(..)) | Heard::Closed => Look::Again,
+        });
     }
     let now_s = desk.clock.now_s();
     let is_valid = payment.valid_before_s.is_some_and(|until| now_s < until);
@@ -88,6 +102,7 @@ async fn take_over(desk: &Desk, payment: &Payment, side: &BuyerSide) -> Result<L
             Ok(Look::Done(Standing::RePresent(Box::new(Ticket {
                 payment,
                 credential: credential.clone(),
+                token: None,
             }))))
         }
         // A slow owner or `payments resume` has decided it meanwhile.

@@ -7,6 +7,9 @@
 mod agents;
 mod challenges;
 mod dry_run;
+mod l402;
+mod l402_together;
+mod lightning;
 mod lying;
 mod paying;
 mod purse;

@@ -73,6 +73,7 @@ pub fn spend(name: &str, amount: u128) -> NewSpend {
         id: PaymentId(name.to_owned()),
         call: CallKey(format!("call of {name}")),
         agent: None,
+        method: Some("GET".to_owned()),
         url: "http://127.0.0.1/weather".to_owned(),
         terms: terms(amount),
         lease: lease("one"),

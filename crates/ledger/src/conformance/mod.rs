@@ -9,6 +9,7 @@ mod claims;
 mod events;
 pub mod kit;
 mod reading;
+mod tokens;
 mod uses;
 mod walks;
 
@@ -18,6 +19,7 @@ pub use claims::*;
 pub use events::*;
 pub use kit::Store;
 pub use reading::*;
+pub use tokens::*;
 pub use uses::*;
 pub use walks::*;
 
@@ -83,6 +85,14 @@ macro_rules! ledger_conformance {
             a_payment_comes_back_whole_after_reopening
             books_are_one_snapshot_while_others_write
             a_probe_changes_nothing
+            // Fees and tokens.
+            a_fee_is_held_at_its_most_and_spent_as_it_was
+            a_fee_that_was_never_paid_is_given_back
+            a_fee_that_is_heard_of_late_gives_the_rest_back
+            a_fee_follows_its_amount_through_a_reorg
+            a_name_on_the_rail_belongs_to_one_payment_that_has_money
+            a_token_is_kept_with_its_payment_and_once
+            tokens_are_found_changed_and_removed
             // Everything at once.
             random_events_keep_the_books_balanced
         );

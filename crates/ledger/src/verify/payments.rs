@@ -6,11 +6,12 @@ use rusqlite::Connection;
 
 use super::{add, damaged, query};
 use crate::accounts::{Place, Purpose, purpose_of};
+use crate::postings::Sums;
 use crate::{blob, error, row};
 
 /// What the postings of one payment come to.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Sums {
+struct Found {
     /// Of its own asset.
     own: Pair,
     /// Of the owner's budget.
@@ -33,7 +34,7 @@ pub(super) fn check(connection: &Connection) -> Result<(), LedgerError> {
         )
         .map_err(error::store)?;
     let mut rows = statement.query([]).map_err(error::store)?;
-    let mut current: Option<(i64, Sums)> = None;
+    let mut current: Option<(i64, Found)> = None;
     let mut checked: i64 = 0;
     while let Some(row) = rows.next().map_err(error::store)? {
         let seq: i64 = row.get(0).map_err(error::store)?;
@@ -43,7 +44,7 @@ pub(super) fn check(connection: &Connection) -> Result<(), LedgerError> {
             check_one(connection, done, &sums)?;
             checked = checked.saturating_add(1);
         }
-        let (_, sums) = current.get_or_insert_with(|| (seq, Sums::default()));
+        let (_, sums) = current.get_or_insert_with(|| (seq, Found::default()));
         sums.take(&name, amount)?;
     }
     if let Some((done, sums)) = current {
@@ -59,7 +60,7 @@ pub(super) fn check(connection: &Connection) -> Result<(), LedgerError> {
     )))
 }
 
-impl Sums {
+impl Found {
     fn take(&mut self, account: &str, amount: i128) -> Result<(), LedgerError> {
         let (pair, place) = match purpose_of(account) {
             Some((Purpose::Payment, place)) => (&mut self.own, place),
@@ -75,35 +76,35 @@ impl Sums {
 
     fn expected(payment: &Payment) -> Result<Self, LedgerError> {
         let hold = payment.state.hold;
-        let cost = match payment.role {
-            Role::Buyer => blob::posting_cost(payment.terms.cost)?,
-            Role::Seller | Role::Facilitator => 0,
+        let budget = match payment.role {
+            Role::Buyer => Pair::expected(hold, Sums::of_budget(payment)?),
+            Role::Seller | Role::Facilitator => Pair::default(),
         };
         Ok(Self {
-            own: Pair::expected(hold, blob::posting_amount(payment.terms.amount)?),
-            budget: Pair::expected(hold, cost),
+            own: Pair::expected(hold, Sums::of_asset(payment)?),
+            budget,
         })
     }
 }
 
 impl Pair {
-    fn expected(hold: Hold, amount: i128) -> Self {
+    fn expected(hold: Hold, sums: Sums) -> Self {
         let (held, spent) = match hold {
-            Hold::Held => (amount, 0),
-            Hold::Spent => (0, amount),
+            Hold::Held => (sums.held, 0),
+            Hold::Spent => (0, sums.spent),
             Hold::Returned => (0, 0),
         };
         Self { held, spent }
     }
 }
 
-fn check_one(connection: &Connection, seq: i64, found: &Sums) -> Result<(), LedgerError> {
+fn check_one(connection: &Connection, seq: i64, found: &Found) -> Result<(), LedgerError> {
     let Some(stored) = row::find(connection, row::BY_SEQ, [seq])? else {
         return Err(damaged(format!("the payment in row {seq} is missing")));
     };
     let payment = stored.payment;
     let state = &payment.state;
-    if *found != Sums::expected(&payment)? {
+    if *found != Found::expected(&payment)? {
         return Err(damaged(format!(
             "payment {} is {:?}, and its postings come to {found:?}",
             payment.id, state.hold

@@ -9,3 +9,4 @@ mod journal;
 mod processes;
 mod prune;
 mod remembered;
+mod upgrade;

@@ -3,6 +3,7 @@
 use farebox_core::ledger::{Attach, Claimed, Ledger, PaymentId};
 use farebox_core::payment::Event;
 use farebox_core::rail::Credential;
+use farebox_core::token::{Scope, Token, TokenId, TokenNews, TokenState, Tokens as _};
 use farebox_ledger::conformance::kit::{NOON_MS, claim, limits, sending, spend};
 use farebox_ledger::{Pruned, SqliteLedger};
 
@@ -88,4 +89,56 @@ async fn a_closed_claim_loses_its_handle_and_keeps_its_name_and_receipt() {
     let again = ledger.claim(claim("closed", 5)).await;
     assert!(matches!(again, Ok(Claimed::Repeat(_))));
     ledger.verify(true).await.expect("books that add up");
+}
+
+#[tokio::test]
+async fn tokens_that_are_worth_nothing_are_erased_from_the_file() {
+    let folder = Folder::empty();
+    let ledger = open(&folder);
+    let token = |name: &str, expires_s| Token {
+        id: TokenId(name.to_owned()),
+        payment: None,
+        scope: Scope {
+            origin: "https://a.example:443".to_owned(),
+            method: None,
+            path: "*".to_owned(),
+        },
+        agent: None,
+        credential: Credential {
+            header: "authorization".to_owned(),
+            value: format!("a-{name}-token-that-is-money").repeat(400),
+        },
+        created_ms: NOON_MS,
+        updated_ms: NOON_MS,
+        expires_s,
+        uses_left: None,
+        state: TokenState::Fresh,
+    };
+    let tokens = [
+        token("good", None),
+        token("expired", Some(EXPIRES_S)),
+        token("revoked", None),
+    ];
+    for token in tokens {
+        assert!(ledger.keep_token(token).await.expect("a working store"));
+    }
+    let revoked = TokenId("revoked".to_owned());
+    let noted = ledger.note_token(&revoked, TokenNews::Revoked, EXPIRES_S * 1000);
+    assert!(noted.await.expect("a working store").is_some());
+
+    let nothing = ledger.prune(EXPIRES_S * 1000).await.expect("a prune");
+    assert_eq!(nothing, Pruned::default());
+    let pruned = ledger.prune(LATER_MS).await.expect("a prune");
+    assert_eq!(pruned.tokens, 2);
+    let left = ledger.tokens(None).await.expect("tokens");
+    assert_eq!(left.len(), 1);
+    folder
+        .raw()
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        .expect("everything in the file");
+    let bytes = std::fs::read(folder.path()).expect("a file");
+    let is_there = |secret: &[u8]| bytes.windows(secret.len()).any(|window| window == secret);
+    assert!(is_there(b"a-good-token-that-is-money"));
+    assert!(!is_there(b"a-expired-token-that-is-money"));
+    assert!(!is_there(b"a-revoked-token-that-is-money"));
 }

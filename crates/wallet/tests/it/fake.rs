@@ -29,6 +29,12 @@ pub(crate) const PRICE: u128 = 1_000;
 
 pub(crate) struct HandClock(AtomicU64);
 
+impl Default for HandClock {
+    fn default() -> Self {
+        Self(AtomicU64::new(START_MS))
+    }
+}
+
 impl HandClock {
     pub(crate) fn forward_ms(&self, ms: u64) {
         self.0.fetch_add(ms, Ordering::SeqCst);
@@ -160,7 +166,7 @@ impl World {
 
     pub(crate) fn without_budget() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let clock = Arc::new(HandClock(AtomicU64::new(START_MS)));
+        let clock = Arc::new(HandClock::default());
         let ledger = SqliteLedger::open(&dir.path().join("buyer.db")).unwrap();
         Self {
             ledger: Arc::new(ledger),
@@ -243,10 +249,12 @@ pub(crate) async fn request(world: &World, call: &str) -> SpendRequest {
     SpendRequest {
         call: key(call),
         agent: None,
+        method: "GET".into(),
         url: "http://127.0.0.1/x".into(),
         quote: world.rail.quote(&offer).await.unwrap(),
         challenge: challenge(vec![offer]),
         max_cost: None,
+        wait_ms: 1_000,
         fresh: false,
     }
 }
@@ -264,15 +272,18 @@ pub(crate) fn name(spend: &Result<Spend, Fault>) -> String {
         Ok(Spend::Twin(_)) => "twin".into(),
         Ok(Spend::Denied(denial)) => format!("denied {}", denial.rule()),
         Ok(Spend::Ask { .. }) => "ask".into(),
+        Ok(Spend::Taken(_)) => "taken".into(),
+        Ok(Spend::Undecided(_)) => "undecided".into(),
         Err(fault) => format!("fault {}", fault.code),
     }
 }
 
 /// How a call stands, in a word, with the credential where there is one.
 pub(crate) async fn standing(desk: &Desk, call: &str) -> String {
-    match desk.standing(&key(call)).await {
+    match desk.standing(&key(call), 1_000).await {
         Ok(Standing::Nothing) => "nothing".into(),
         Ok(Standing::Busy(_)) => "busy".into(),
+        Ok(Standing::Undecided(_)) => "undecided".into(),
         Ok(Standing::RePresent(ticket)) => format!("show {}", ticket.credential.value),
         Err(fault) => format!("fault {}", fault.code),
     }

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod fake;
+mod node;
+mod prepaid;
 mod resolve;
 mod spend;
 mod standing;

@@ -23,6 +23,7 @@ async fn reserve_and_die(world: &World, call: &str) -> PaymentId {
             id: PaymentId(format!("dead-{call}")),
             call: fake::key(call),
             agent: None,
+            method: None,
             url: "http://127.0.0.1/x".into(),
             terms: quote.terms,
             lease: Lease {

@@ -9,6 +9,7 @@ use farebox_core::ledger::{
 };
 use farebox_core::payment::{Event, Role};
 use farebox_core::policy::Limits;
+use farebox_core::token::{Token, TokenId, TokenNews, Tokens};
 use farebox_core::uses::{Allowance, NewPaid, Told, Used};
 use farebox_ledger::SqliteLedger;
 use farebox_wire::caip::AssetId;
@@ -65,6 +66,34 @@ fn step_of(event: &Event) -> Option<Step> {
         Event::Delivered | Event::Aborted => Some(Step::Delivered),
         Event::Abandoned { .. } => Some(Step::Abandoned),
         _ => None,
+    }
+}
+
+#[async_trait]
+impl Tokens for FrailLedger {
+    async fn keep_token(&self, token: Token) -> Result<bool, LedgerError> {
+        self.real.keep_token(token).await
+    }
+
+    async fn token(&self, id: &TokenId) -> Result<Option<Token>, LedgerError> {
+        self.real.token(id).await
+    }
+
+    async fn tokens(&self, origin: Option<&str>) -> Result<Vec<Token>, LedgerError> {
+        self.real.tokens(origin).await
+    }
+
+    async fn note_token(
+        &self,
+        id: &TokenId,
+        news: TokenNews,
+        now_ms: u64,
+    ) -> Result<Option<Token>, LedgerError> {
+        self.real.note_token(id, news, now_ms).await
+    }
+
+    async fn remove_token(&self, id: &TokenId) -> Result<bool, LedgerError> {
+        self.real.remove_token(id).await
     }
 }
 
