@@ -30,6 +30,7 @@ Examples:
   farebox fetch https://api.example.com/weather/oslo
   farebox fetch --max-cost \"0.01 USD\" -o report.pdf https://api.example.com/report
   farebox fetch --json --dry-run https://api.example.com/report
+  farebox fetch --prefer \"lightning, eip155:8453\" --no-mainnet https://api.example.com/report
   farebox fetch -H \"content-type: application/json\" -d @q.json https://api.example.com/ask
 
 Exit codes: see `farebox --help`. A call that ended with 6 may be repeated: it shows the same
@@ -73,15 +74,21 @@ pub(super) struct Fetch {
         hide_env_values = true
     )]
     max_cost: Option<Usd>,
-    /// Pay only by this protocol: x402
+    /// Pay only by this protocol: x402 or l402
     #[arg(long, value_name = "NAME")]
     protocol: Option<String>,
-    /// Pay only by this rail: evm
+    /// Pay only by this rail: evm or lightning
     #[arg(long, value_name = "NAME")]
     rail: Option<String>,
-    /// Networks, rails or symbols in order of preference, separated by commas; cost decides the rest
+    /// Networks, rails, protocols or assets in order of preference, separated by commas; cost decides the rest
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     prefer: Vec<String>,
+    /// Pay only with these assets, by symbol or CAIP-19 name; may be repeated
+    #[arg(long = "asset", value_name = "NAMES", value_delimiter = ',')]
+    assets: Vec<String>,
+    /// Pay nothing that is real money; "=false" where the configuration says so
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    no_mainnet: Option<bool>,
     /// Explain the offers and the decision, and pay nothing
     #[arg(long)]
     dry_run: bool,
@@ -117,8 +124,9 @@ impl Fetch {
     }
 
     pub(super) async fn run(self, globals: &Globals) -> Result<u8, Failure> {
-        let call = self.call()?;
+        let mut call = self.call()?;
         let config = globals.config()?;
+        arguments::prefer(&mut call, self.no_mainnet, &config);
         let data_dir = globals.data_dir()?;
         let sink = Sink::open(self.target()?, globals.json)?;
         let ledger = assemble::ledger(&config, &data_dir).await?;

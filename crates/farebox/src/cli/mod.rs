@@ -16,6 +16,7 @@ mod man;
 mod payment_view;
 mod payments;
 pub(crate) mod signal;
+mod token;
 mod wallet;
 
 use std::collections::BTreeMap;
@@ -113,6 +114,7 @@ enum Command {
     Wallet(wallet::Wallet),
     Budget(budget::Budget),
     Payments(payments::Payments),
+    Token(token::Tokens),
     Completions(completions::Completions),
     Man(man::Manual),
 }
@@ -190,6 +192,7 @@ fn run(cli: Cli) -> Result<u8, Failure> {
             Command::Wallet(wallet) => wallet.run(&globals).await,
             Command::Budget(budget) => budget.run(&globals).await,
             Command::Payments(payments) => payments.run(&globals).await,
+            Command::Token(token) => token.run(&globals).await,
             Command::Completions(completions) => completions.run(&globals),
             Command::Man(man) => man.run(&globals),
         }

@@ -103,7 +103,7 @@ pub(super) fn details(payment: &Payment) -> String {
 }
 
 /// A moment, given in Unix seconds, as people read it.
-fn date(unix_s: u64) -> String {
+pub(super) fn date(unix_s: u64) -> String {
     // Later than the calendar goes means never.
     let last = 253_402_300_799;
     httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(unix_s.min(last)))
@@ -121,7 +121,7 @@ fn state_words(payment: &Payment) -> String {
 }
 
 /// The name of a variant as it stands in JSON.
-fn word(value: impl Serialize) -> String {
+pub(super) fn word(value: impl Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(Value::String(text)) => text,
         _ => String::new(),

@@ -54,6 +54,8 @@ pub(crate) struct File {
     pub(crate) route: Vec<RouteSection>,
     /// Who pays.
     pub(crate) wallet: WalletSection,
+    /// Which of several offers `farebox fetch` takes; its flags win.
+    pub(crate) prefer: PreferSection,
     /// Limits that a ledger gets when it has none yet; afterwards only `farebox budget set` changes them.
     pub(crate) budget: Option<BudgetSection>,
     /// Where a line for each request goes, if anywhere.
@@ -425,6 +427,23 @@ pub(crate) struct WalletSection {
     pub(crate) passphrase: Option<String>,
     /// How long a credential of ours may live, at most (default `120s`).
     pub(crate) max_validity: Option<Timespan>,
+}
+
+/// Which of several offers is paid. Of those that nothing rules out the first in `order` is taken, then one that the
+/// wallet is known to have enough for, then the cheapest with its fee.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct PreferSection {
+    /// Networks, rails, protocols or assets in order of preference, for instance `lightning`, `eip155:8453`.
+    pub(crate) order: Vec<String>,
+    /// Only this protocol: `x402` or `l402`.
+    pub(crate) protocol: Option<String>,
+    /// Only this rail: `evm` or `lightning`.
+    pub(crate) rail: Option<String>,
+    /// Only these assets, by symbol or CAIP-19 name; by default all that are known.
+    pub(crate) assets: Vec<String>,
+    /// Whether real money may be paid (default), or only that of test networks.
+    pub(crate) mainnets: Option<bool>,
 }
 
 /// Limits in US dollars. Those that are absent do not limit.

@@ -24,6 +24,7 @@ mod reference;
 mod support;
 mod timeouts;
 mod tls;
+mod token;
 mod usage;
 mod version_1;
 mod wallet;

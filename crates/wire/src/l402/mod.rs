@@ -6,6 +6,7 @@
 //! buyer a token is opaque. A seller of ours mints `macaroon`s with an `identifier`, restricted by
 //! `caveat`s; `conditions` decides what they still allow. `describe` is for people alone.
 
+pub mod at_rest;
 pub mod caveat;
 pub mod challenge;
 pub mod conditions;

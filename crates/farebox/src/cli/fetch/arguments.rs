@@ -10,7 +10,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, Method};
 
 use super::Fetch;
-use crate::config::Timespan;
+use crate::config::{Config, Timespan};
 use crate::failure::Failure;
 use crate::output;
 
@@ -43,7 +43,8 @@ impl Fetch {
         call.dry_run = self.dry_run;
         call.protocol.clone_from(&self.protocol);
         call.rail.clone_from(&self.rail);
-        call.prefer.clone_from(&self.prefer);
+        call.prefer = names(&self.prefer);
+        call.assets = names(&self.assets);
         call.follow_redirects = self.location;
         if let Some(max_time) = self.max_time {
             call.max_time = max_time;
@@ -71,6 +72,30 @@ impl Fetch {
         }
         Ok(Some(PathBuf::from(name)))
     }
+}
+
+/// What the flags leave open, the configuration's `[prefer]` says.
+pub(super) fn prefer(call: &mut Call, no_mainnet: Option<bool>, config: &Config) {
+    let section = &config.file.prefer;
+    if call.protocol.is_none() {
+        call.protocol.clone_from(&section.protocol);
+    }
+    if call.rail.is_none() {
+        call.rail.clone_from(&section.rail);
+    }
+    if call.prefer.is_empty() {
+        call.prefer = names(&section.order);
+    }
+    if call.assets.is_empty() {
+        call.assets = names(&section.assets);
+    }
+    call.no_mainnet = no_mainnet.unwrap_or(section.mainnets == Some(false));
+}
+
+/// Names as people write them in a list, with blanks after the commas.
+fn names(list: &[String]) -> Vec<String> {
+    let names = list.iter().map(|name| name.trim().to_owned());
+    names.filter(|name| !name.is_empty()).collect()
 }
 
 /// Reads `60`, as curl does, or `2m`.
