@@ -112,7 +112,11 @@ impl Desk {
             Reserved::Twin(twin) => return Ok(Spend::Twin(twin)),
             Reserved::Denied(denial) => return Ok(Spend::Denied(denial)),
         };
-        let valid_for_s = quote.max_timeout_s.min(self.options.max_validity_s);
+        // Of what comes first nothing is out there that could be spent later.
+        let valid_for_s = match quote.terms.is_prepaid() {
+            true => quote.max_timeout_s,
+            false => quote.max_timeout_s.min(self.options.max_validity_s),
+        };
         let signed = match self.rail_of(&quote.terms.rail) {
             Some(rail) => rail
                 .authorise(&quote, &request.challenge, valid_for_s)
@@ -200,7 +204,11 @@ impl Desk {
         for rail in &self.rails {
             match rail.quote(offer).await {
                 Ok(quote) => return Ok(quote),
-                Err(why) => refusal = refusal.or(Some(why)),
+                // Of the rails that know the offer, the first says why.
+                Err(why) if refusal.is_none() || is_of_another_rail(refusal.as_ref()) => {
+                    refusal = Some(why);
+                }
+                Err(_) => {}
             }
         }
         Err(refusal.unwrap_or_else(|| NotPayable {
@@ -353,6 +361,11 @@ fn is_used_up(reserved: &Reserved) -> bool {
             ..
         })
     )
+}
+
+/// Whether a rail has only said that an offer is none of its kind.
+fn is_of_another_rail(refusal: Option<&NotPayable>) -> bool {
+    refusal.is_some_and(|why| matches!(why.code, "other_rail" | "not_this_rail"))
 }
 
 fn not_payable(why: NotPayable) -> Fault {

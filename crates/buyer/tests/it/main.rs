@@ -13,6 +13,7 @@ mod lightning;
 mod lying;
 mod paying;
 mod purse;
+mod real_invoices;
 mod redirects;
 mod sellers;
 mod twins;
