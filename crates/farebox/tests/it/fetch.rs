@@ -327,3 +327,38 @@ fn exit_22_an_error_without_a_payment_prints_its_body() {
     assert_eq!((ended.exit, ended.stdout.as_str()), (22, "as you wish\n"));
     assert!(ended.stderr.contains("404"), "{}", ended.stderr);
 }
+
+#[test]
+fn the_configuration_says_which_offers_are_taken_and_flags_win() {
+    let (user, _net, server) = stranger(|| StatusCode::OK.into_response());
+    let file = user.read("net/buyer.toml");
+    let decision = |section: &str, flags: &[&str]| {
+        user.write("net/prefer.toml", &format!("{file}\n[prefer]\n{section}\n"));
+        let url = server.url();
+        let usual = ["fetch", "--dry-run", "--config", "net/prefer.toml", &url];
+        let (exit, answer) = user.json(&[&usual[..], flags].concat());
+        let reason = answer["offers"][0]["reason"].as_str().map(str::to_owned);
+        (exit, reason.unwrap_or_default())
+    };
+    let taken = (0, String::new());
+    let unwanted = |reason: &str| (4, reason.to_owned());
+    assert_eq!(decision("", &[]), taken);
+    let lightning = "protocol = \"l402\"";
+    assert_eq!(
+        decision(lightning, &[]),
+        unwanted("--protocol asks for l402")
+    );
+    assert_eq!(decision(lightning, &["--protocol", "x402"]), taken);
+    let euros = "assets = [\"EURC\"]";
+    assert_eq!(decision(euros, &[]), unwanted("--asset asks for EURC"));
+    assert_eq!(decision(euros, &["--asset", "USDC, EURC"]), taken);
+    assert_eq!(
+        decision("mainnets = false", &[]),
+        taken,
+        "it is a test network"
+    );
+    assert_eq!(
+        decision("order = [\"lightning\", \"eip155:84532\"]", &[]),
+        taken
+    );
+}
