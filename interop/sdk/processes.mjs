@@ -7,6 +7,7 @@ import { createInterface } from "node:readline";
 const READY_MS = 120_000; // a cold debug build of the chain answers in seconds; this only ends a hang
 const RUN_MS = 120_000;
 const STOP_MS = 10_000; // the gate drains before it exits
+const QUIET_PORTS = { from: 20_000, count: 10_000 };
 const KEPT_STDERR = 4_000; // enough for the last error, not a log
 
 const running = new Set();
@@ -90,10 +91,26 @@ export async function stopAll() {
 
 /** A TCP port that is free now, for programs that cannot pick one themselves. */
 export function freePort() {
+  return listenable(0);
+}
+
+/**
+ * A free port that the system gives to nobody by itself, for programs that close theirs and open it again. Linux takes
+ * its own from 32768 on.
+ */
+export async function quietPort() {
+  for (;;) {
+    const port = QUIET_PORTS.from + Math.floor(Math.random() * QUIET_PORTS.count);
+    const free = await listenable(port).catch(() => null);
+    if (free) return free;
+  }
+}
+
+function listenable(wanted) {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
+    server.listen(wanted, "127.0.0.1", () => {
       const { port } = server.address();
       server.close(() => resolve(port));
     });
