@@ -38,16 +38,25 @@ fn count_panics() {
 async fn run_all(seeds: impl Iterator<Item = u64>, until: Option<Instant>) -> Result<u64, String> {
     let mut world = World::open().await;
     let mut count = 0;
+    let mut at_this_gate = 0;
     for seed in seeds {
         if until.is_some_and(|until| Instant::now() > until) {
             break;
         }
-        if count % SEQUENCES_OF_A_GATE == SEQUENCES_OF_A_GATE - 1 {
+        if at_this_gate == SEQUENCES_OF_A_GATE {
             world = World::open().await;
+            at_this_gate = 0;
         }
         count += 1;
+        at_this_gate += 1;
         let outcome = run(&mut world, &mut Choices::Seed(seed)).await;
-        outcome.map_err(|why| format!("sequence {seed}: {why}"))?;
+        // What a gate was shown before belongs to it.
+        outcome.map_err(|why| {
+            let first = seed.wrapping_sub((at_this_gate - 1) * GATES);
+            format!(
+                "sequence {seed}: {why}\nrepeat with FAREBOX_SEQUENCE_SEED={first} FAREBOX_SEQUENCES={at_this_gate}"
+            )
+        })?;
         let panics = PANICS.load(Ordering::SeqCst);
         if panics > 0 {
             return Err(format!("sequence {seed}: {panics} panics"));
@@ -64,9 +73,9 @@ fn variable(name: &str) -> Option<u64> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_sequence_of_requests_gets_around_a_price_or_unbalances_the_books() {
     count_panics();
-    let seed = variable("FAREBOX_SEQUENCE_SEED");
-    let seeds = seed.map_or(0..SEQUENCES, |seed| seed..seed + 1);
-    let count = seeds.end - seeds.start;
+    let first = variable("FAREBOX_SEQUENCE_SEED").unwrap_or(0);
+    let count = variable("FAREBOX_SEQUENCES").unwrap_or(SEQUENCES);
+    let seeds = (0..count).map(|number| first.wrapping_add(number * GATES));
     assert_eq!(run_all(seeds, None).await, Ok(count));
 }
 
@@ -87,7 +96,7 @@ async fn no_long_run_of_sequences_gets_around_a_price_or_unbalances_the_books() 
     for gate in gates.collect::<Vec<_>>() {
         match gate.await.expect("no panic") {
             Ok(count) => total += count,
-            Err(why) => panic!("{why}\nrepeat one with FAREBOX_SEQUENCE_SEED"),
+            Err(why) => panic!("{why}"),
         }
     }
     println!("sequences: {total} in {minutes} minutes, seed {first}");

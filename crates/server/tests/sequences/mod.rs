@@ -11,6 +11,7 @@ mod judge;
 mod requests;
 mod world;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -132,8 +133,9 @@ fn talk(world: &mut World, choices: &mut Choices<'_>, weather: &Weather) -> Talk
         requests::spoil(&mut sent, choices);
     }
     let is_fair = manners == Manners::Good && world::is_fair(weather);
-    for made in &made {
-        world.present(made, is_fair, manners == Manners::Spoiled);
+    let tickets: BTreeSet<usize> = made.iter().filter_map(|made| made.ticket).collect();
+    for ticket in tickets {
+        world.present(ticket, &sent, is_fair);
     }
     let kinds: Vec<_> = made.iter().map(|made| (made.kind, made.ticket)).collect();
     world.log.push(format!(
