@@ -4,8 +4,8 @@
 package tools
 
 import (
-	_ "github.com/btcsuite/btcd"
-	_ "github.com/lightninglabs/aperture/cmd/aperture"
-	_ "github.com/lightningnetwork/lnd/cmd/lncli"
-	_ "github.com/lightningnetwork/lnd/cmd/lnd"
+    _ "github.com/btcsuite/btcd"
+    _ "github.com/lightninglabs/aperture/cmd/aperture"
+    _ "github.com/lightningnetwork/lnd/cmd/lncli"
+    _ "github.com/lightningnetwork/lnd/cmd/lnd"
 )
