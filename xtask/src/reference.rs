@@ -17,7 +17,7 @@ const BEGIN: &str = "<!-- begin: written by `cargo xtask docs` -->\n";
 const END: &str = "<!-- end -->\n";
 /// How a chain and a pair are called in headings.
 const CHAIN: &str = "\"eip155:84532\"";
-const PAIR: &str = "\"ETH/USD\"";
+const PAIR: &str = "\"BTC/USD\"";
 
 /// How the value of a type is written. A type that is missing here is an error.
 const VALUES: &[(&str, &str)] = &[
@@ -25,13 +25,19 @@ const VALUES: &[(&str, &str)] = &[
     ("Final", "`\"finalized\"` or number"),
     ("LogFormat", "`\"text\"` or `\"json\"`"),
     ("Listen", "address, `\"127.0.0.1:8402\"`"),
+    (
+        "MaxFee",
+        "`\"1000 gwei\"`; on Lightning `\"10 sat\"` or `\"1%\"`",
+    ),
     ("Part", "number from `0.0` to `1.0`"),
+    ("Percent", "part, `\"10%\"`"),
     ("References", "reference, or a list of them"),
     ("String", "text"),
     ("Timespan", "time, `\"60s\"`"),
     ("Usd", "dollars, `\"0.05 USD\"`"),
     ("Wei", "gas money, `\"0.05 ETH\"` or `\"100 gwei\"`"),
     ("bool", "`true` or `false`"),
+    ("u16", "number"),
     ("u32", "number"),
     ("u64", "number"),
     ("u8", "number"),

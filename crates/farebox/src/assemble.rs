@@ -19,6 +19,8 @@ mod facilitating;
 mod forwarding;
 mod gas_cover;
 mod keys;
+mod lightning;
+mod lightning_facts;
 mod networks;
 mod overseeing;
 mod reloading;
@@ -47,6 +49,9 @@ pub(crate) use keys::{
     PassphraseSource, address_of, checksummed, importable_key, keystore_dir, keystore_place,
     load_secret, paying_address,
 };
+pub(crate) use lightning::Lightning;
+pub(crate) use lightning_facts::NodeFacts;
+pub(crate) use networks::chains;
 pub(crate) use reloading::{Changes, Reload};
 pub(crate) use remote::Facilitators;
 pub(crate) use selling::{Gate, Sale, gate, recover};

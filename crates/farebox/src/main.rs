@@ -2,7 +2,7 @@
 //!
 //! `cli/` has a file per command, `config/` reads the file, `assemble.rs` alone names rails, stores
 //! and listeners, `demo/` is the main job in one command, `doctor/` judges
-//! what is found, `request_log.rs` writes a line for each request, `telemetry/` sends traces. Nothing here decides about money: that is
+//! what is found, `rates/` reads what a bitcoin is worth, `request_log.rs` writes a line for each request, `telemetry/` sends traces. Nothing here decides about money: that is
 //! done in the rooms below.
 
 mod assemble;
@@ -12,6 +12,7 @@ mod demo;
 mod doctor;
 mod failure;
 mod output;
+mod rates;
 mod request_log;
 mod telemetry;
 

@@ -14,6 +14,7 @@ use farebox_wire::challenge::{Challenge, Offer};
 use tokio::sync::OnceCell;
 
 use super::keys::{self, PayingKey};
+use super::lightning::Lightning;
 use super::networks;
 use crate::config::{Config, DataDir};
 use crate::failure::Failure;
@@ -30,7 +31,7 @@ pub(crate) fn desk(
     ledger: Arc<dyn Ledger>,
 ) -> Result<Arc<Desk>, Failure> {
     let networks = networks::for_buying(config)?;
-    let rails: Vec<Arc<dyn PayRail>> = match keys::paying_key(config, data_dir, passphrase)? {
+    let mut rails: Vec<Arc<dyn PayRail>> = match keys::paying_key(config, data_dir, passphrase)? {
         PayingKey::None => vec![],
         PayingKey::Read(key) => vec![Arc::new(payer(networks, key)?)],
         PayingKey::Locked(locked) => vec![Arc::new(LockedPayer {
@@ -40,6 +41,7 @@ pub(crate) fn desk(
             unlocked: OnceCell::new(),
         })],
     };
+    rails.extend(Lightning::of(config).payer()?);
     build(config, rails, ledger)
 }
 
@@ -49,7 +51,9 @@ pub(crate) fn desk(
 /// Exit 2 where a network is not what it should be.
 pub(crate) fn keyless_desk(config: &Config, ledger: Arc<dyn Ledger>) -> Result<Arc<Desk>, Failure> {
     let watcher = payer(networks::for_buying(config)?, keys::throwaway()?)?;
-    build(config, vec![Arc::new(watcher)], ledger)
+    let mut rails: Vec<Arc<dyn PayRail>> = vec![Arc::new(watcher)];
+    rails.extend(Lightning::of(config).payer()?);
+    build(config, rails, ledger)
 }
 
 /// What the paying account holds on each configured network.

@@ -6,15 +6,26 @@ use farebox_rail_evm::{Asset, Finality, Network, TransferMethod, parse_address};
 use farebox_wire::caip::ChainId;
 use farebox_wire::evm::EvmAddress;
 
-use crate::config::{AssetSection, Config, Final, NetworkSection};
+use super::lightning::is_lightning;
+use crate::config::{AssetSection, Config, Final, MaxFee, NetworkSection};
 use crate::failure::Failure;
 
-/// The networks that the file names.
+/// The chains that the file names: those of Lightning are elsewhere.
 ///
 /// # Errors
 /// Exit 2, naming the network and the key.
 pub(super) fn configured(config: &Config) -> Result<Vec<Network>, Failure> {
-    with_endpoints(&config.file.network)
+    with_endpoints(&chains(&config.file.network))
+}
+
+/// The sections that are not of Lightning.
+pub(crate) fn chains(
+    sections: &BTreeMap<ChainId, NetworkSection>,
+) -> BTreeMap<ChainId, NetworkSection> {
+    let chains = sections.iter().filter(|(chain, _)| !is_lightning(chain));
+    chains
+        .map(|(chain, section)| (chain.clone(), section.clone()))
+        .collect()
 }
 
 /// One network of each section.
@@ -27,10 +38,10 @@ pub(super) fn with_endpoints(
         .collect()
 }
 
-/// The networks on which a buyer pays: those of the file, or every known one without any.
+/// The chains on which a buyer pays: those of the file, or every known one where it has no network.
 pub(super) fn for_buying(config: &Config) -> Result<Vec<Network>, Failure> {
     let configured = configured(config)?;
-    if !configured.is_empty() {
+    if !config.file.network.is_empty() {
         return Ok(configured);
     }
     Ok(farebox_rail_evm::assets::chains()
@@ -77,8 +88,19 @@ fn network(chain: &ChainId, section: &NetworkSection) -> Result<Network, Failure
     }
     let offered = format!("{key} offered");
     network.offered = addresses(&section.offered, &offered)?;
-    if let Some(fee) = section.max_fee {
-        network.max_fee_per_gas_wei = fee.0;
+    match section.max_fee {
+        Some(MaxFee::Gas(fee)) => network.max_fee_per_gas_wei = fee.0,
+        Some(_) => {
+            return Err(invalid(format!(
+                "{key} max_fee is a fee of Lightning; write gas money like \"1000 gwei\""
+            )));
+        }
+        None => {}
+    }
+    if section.node.is_some() {
+        return Err(invalid(format!(
+            "{key} node is for networks of Lightning; a chain is asked by rpc"
+        )));
     }
     let settler = section.settler.as_deref();
     network.settler = settler

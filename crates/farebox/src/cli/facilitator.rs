@@ -93,7 +93,9 @@ impl DeploySettler {
     async fn run(self, globals: &Globals) -> Result<u8, Failure> {
         let Config { file, base, .. } = globals.config()?;
         let references = file.facilitator.signer.evm.0;
-        let (networks, gas_keys) = self.chains.over(file.network, references, base)?;
+        let (networks, gas_keys) =
+            self.chains
+                .over(assemble::chains(&file.network), references, base)?;
         let deployed = assemble::deploy_settler(&networks, &gas_keys, &globals.data_dir()?).await?;
         if globals.json {
             output::json(&json!({"deployed": deployed}))?;
@@ -178,7 +180,9 @@ impl Facilitator {
         let Config { file, base, .. } = config;
         let written = file.facilitator;
         let references = written.signer.evm.0;
-        let (networks, gas_keys) = self.chains.over(file.network, references, base.clone())?;
+        let (networks, gas_keys) =
+            self.chains
+                .over(assemble::chains(&file.network), references, base.clone())?;
         // A path in a flag is relative to the current folder, one in the file to the file.
         let tokens = match self.token.is_empty() {
             true => (written.tokens, base),

@@ -209,7 +209,7 @@ impl Resume {
 fn say_unasked(config: &Config, payments: &[Payment]) {
     let has_node = |chain: &ChainId| {
         let section = config.file.network.get(chain);
-        section.is_some_and(|section| !section.rpc.is_empty())
+        section.is_some_and(|section| !section.rpc.is_empty() || section.node.is_some())
     };
     let open = payments.iter().filter(|payment| payment.state.is_open());
     let chains: BTreeSet<&ChainId> = open.map(|payment| &payment.terms.network).collect();

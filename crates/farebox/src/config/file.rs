@@ -9,6 +9,8 @@ use farebox_wire::caip::ChainId;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
+use super::lightning::{MaxFee, NodeSection};
+use super::rates::RateSection;
 use super::values::{Listen, Part, References, Timespan, Usd, Wei};
 
 /// The whole file.
@@ -67,7 +69,8 @@ pub(crate) struct File {
     /// What a caller may make a server do in vain each second; 429 over it. The usual is for callers from other
     /// machines; written down, for all.
     pub(crate) limits: Option<LimitsSection>,
-    /// What one of something is worth. With this pair `min_amount` has to cover the gas of a settlement.
+    /// What one of something is worth: `ETH/USD`, with which `min_amount` has to cover the gas of a settlement, and
+    /// `BTC/USD`, without which nothing is sold or bought over Lightning.
     pub(crate) rates: BTreeMap<String, RateSection>,
 }
 
@@ -213,7 +216,7 @@ pub(crate) enum Unmatched {
     Free,
 }
 
-/// One chain.
+/// One chain, or one network of Lightning.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct NetworkSection {
@@ -228,8 +231,11 @@ pub(crate) struct NetworkSection {
     pub(crate) asset: Vec<AssetSection>,
     /// Tokens that a seller offers; by default the first that has a price.
     pub(crate) offered: Vec<String>,
-    /// The most that our transactions pay for one unit of gas, by default `"1000 gwei"`.
-    pub(crate) max_fee: Option<Wei>,
+    /// The most that our transactions pay for one unit of gas, by default `"1000 gwei"`. On Lightning the most for the
+    /// way of one payment, `"10 sat"` or `"1%"`; by default the larger of the two.
+    pub(crate) max_fee: Option<MaxFee>,
+    /// On a network of Lightning: the node that pays and is paid. Needed there.
+    pub(crate) node: Option<NodeSection>,
     /// Where the contract for batched settlement is, if not at its usual address.
     pub(crate) settler: Option<String>,
 }
@@ -347,14 +353,6 @@ pub(crate) struct CorsSection {
     pub(crate) origins: Option<Vec<String>>,
     /// Whether they may send cookies along; only for listed origins.
     pub(crate) credentials: bool,
-}
-
-/// What one of something is worth.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RateSection {
-    /// In dollars, set by hand, for instance `"3000"`.
-    pub(crate) fixed: Usd,
 }
 
 /// How long the gate waits for upstreams.

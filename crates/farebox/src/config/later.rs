@@ -13,11 +13,10 @@ const LATER: &[(&str, &str)] = &[
     ("limits.open_invoices_per_prefix", "Lightning"),
     ("l402", "Lightning and L402"),
     (
-        "rates.*.url",
-        "rates that are fetched; write { fixed = \"3000\" }",
+        "rates.ETH/USD.url",
+        "a rate of gas that is fetched; write { fixed = \"3000\" }",
     ),
     ("catalogue", "the catalogue"),
-    ("network.*.node", "Lightning nodes"),
     ("pay_to.solana", "Solana"),
     ("pay_to.lightning", "Lightning"),
     ("facilitator.shared_payee", "several sellers on one payee"),
@@ -31,8 +30,10 @@ const LATER: &[(&str, &str)] = &[
         "signing anew after a refusal",
     ),
 ];
-/// The only rate that is asked for: what gas costs.
+/// What the coin is worth that gas is paid in.
 pub(super) const GAS_RATE: &str = "ETH/USD";
+/// The rates that are asked for.
+const RATES: [&str; 2] = [GAS_RATE, "BTC/USD"];
 /// Protocols that `accept` will know.
 const LATER_PROTOCOLS: [&str; 2] = ["l402", "mpp"];
 
@@ -59,16 +60,20 @@ pub(super) fn offset_of(text: &str, key: &str) -> Option<usize> {
 fn refuse_values(text: &str, table: &DeTable<'_>) -> Result<(), ConfigFault> {
     for (name, _) in entries(table.get("network").map(toml::Spanned::get_ref)) {
         let namespace = name.get_ref().split(':').next().unwrap_or_default();
-        if matches!(namespace, "solana" | "lightning") {
-            let what = format!("network {:?}: only eip155 networks", name.get_ref());
+        if namespace == "solana" {
+            let what = format!(
+                "network {:?}: only eip155 and lightning networks",
+                name.get_ref()
+            );
             return Err(not_yet(text, name.span().start, what));
         }
     }
     for (pair, _) in entries(table.get("rates").map(toml::Spanned::get_ref)) {
-        if pair.get_ref() != GAS_RATE {
+        if !RATES.contains(&pair.get_ref().as_ref()) {
             let what = format!(
-                "rates {:?}: only {GAS_RATE:?}; give an asset its rate with usd = \"1.08\"",
-                pair.get_ref()
+                "rates {:?}: only {}; give an asset its rate with usd = \"1.08\"",
+                pair.get_ref(),
+                RATES.join(" and ")
             );
             return Err(not_yet(text, pair.span().start, what));
         }

@@ -6,6 +6,8 @@
 mod data_dir;
 mod file;
 mod later;
+mod lightning;
+mod rates;
 mod values;
 
 use std::net::SocketAddr;
@@ -18,6 +20,8 @@ pub(crate) use file::{
     LogFormat, NetworkSection, RouteSection, Settle, TelemetrySection, TimeoutsSection, TlsSection,
     TracedRequests, Unmatched,
 };
+pub(crate) use lightning::{MaxFee, NodeKind, NodeSection};
+pub(crate) use rates::RateSection;
 pub(crate) use values::{Listen, Timespan, Usd};
 
 use farebox_core::cidr::Cidr;
@@ -171,7 +175,7 @@ impl Config {
     /// What one coin that pays for gas is worth, where that is set.
     pub(crate) fn gas_rate(&self) -> Option<UsdMicros> {
         let rate = self.file.rates.get(later::GAS_RATE);
-        rate.map(|rate| rate.fixed.0)
+        rate.and_then(|rate| rate.fixed).map(|usd| usd.0)
     }
 
     /// How a gate or facilitator is looked after; a flag outranks the file.

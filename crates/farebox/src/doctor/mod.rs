@@ -9,6 +9,7 @@ mod certificates;
 mod facilitators;
 mod files;
 mod gas;
+mod lightning;
 mod mounts;
 mod nodes;
 mod patient;
@@ -187,10 +188,11 @@ pub(crate) fn is_well(findings: &[Finding]) -> bool {
 async fn look(patient: &Patient) -> Result<(Vec<Finding>, Vec<ChainFacts>), Failure> {
     let mut findings = files::check(patient);
     let accounts = findings_of_keys(patient, &mut findings);
-    let (facts, elsewhere, certificates) = tokio::join!(
+    let (facts, elsewhere, certificates, lightning) = tokio::join!(
         assemble::chain_facts(&patient.networks, &accounts),
         facilitators::check(patient),
-        certificates::check(patient)
+        certificates::check(patient),
+        lightning::check(patient)
     );
     let facts = facts?;
     for chain in &facts {
@@ -201,6 +203,7 @@ async fn look(patient: &Patient) -> Result<(Vec<Finding>, Vec<ChainFacts>), Fail
     }
     findings.extend(elsewhere);
     findings.extend(certificates);
+    findings.extend(lightning);
     Ok((findings, facts))
 }
 

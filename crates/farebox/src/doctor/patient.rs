@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use farebox_wire::caip::ChainId;
 use farebox_wire::money::UsdMicros;
 
-use crate::assemble::{self, Entrance, Facilitators, GasKeys, Sale, Service};
+use crate::assemble::{self, Entrance, Facilitators, GasKeys, Lightning, Sale, Service};
 use crate::config::{Config, DataDir, NetworkSection};
 use crate::failure::Failure;
 
@@ -14,6 +14,8 @@ use crate::failure::Failure;
 pub(crate) struct Patient {
     /// Chains that are asked.
     pub(super) networks: BTreeMap<ChainId, NetworkSection>,
+    /// Nodes of Lightning, and the rates.
+    pub(super) lightning: Lightning,
     /// Who is paid.
     pub(super) pay_to: Option<String>,
     /// Who pays for gas.
@@ -59,7 +61,8 @@ impl Patient {
             .into_iter()
             .filter_map(|reference| assemble::secret_file(reference, &config.base));
         let mut patient = Self {
-            networks: file.network.clone(),
+            networks: assemble::chains(&file.network),
+            lightning: Lightning::of(config),
             pay_to: file.pay_to.evm.clone(),
             is_settling: !gas_keys.references.is_empty(),
             gas_keys,
@@ -81,7 +84,8 @@ impl Patient {
     pub(crate) fn of_sale(sale: Sale, file: Option<PathBuf>, data_dir: &DataDir) -> Self {
         let is_settling = sale.facilitators.is_local();
         let mut patient = Self {
-            networks: sale.networks,
+            networks: assemble::chains(&sale.networks),
+            lightning: Lightning::default(),
             pay_to: sale.pay_to,
             // A key that is not needed is not read, as at the start.
             gas_keys: match is_settling {
@@ -119,6 +123,7 @@ impl Patient {
             secrets: secrets.collect(),
             keystore: assemble::keystore_place(data_dir),
             networks: service.networks,
+            lightning: Lightning::default(),
             gas_keys: service.gas_keys,
             entrance: service.entrance,
             public_url: service.public_url,
@@ -138,7 +143,11 @@ impl Patient {
         let (headers, base) = self.facilitators.secrets();
         let headers = headers.filter_map(|reference| assemble::secret_file(reference, base));
         let obtained = assemble::certificate_secrets(&self.entrance, &self.data_dir);
-        let found: Vec<PathBuf> = keys.chain(headers).chain(obtained).collect();
+        let macaroons = self.lightning.secrets();
+        let macaroons = macaroons
+            .filter_map(|reference| assemble::secret_file(reference, self.lightning.base()));
+        let found = keys.chain(headers).chain(obtained).chain(macaroons);
+        let found: Vec<PathBuf> = found.collect();
         self.secrets.extend(found);
     }
 }

@@ -32,13 +32,9 @@ fn keys_of_later_releases_are_refused_by_name() {
     let rows = [
         ("[limits]\nopen_invoices = 1", "limits"),
         ("[l402]\nmaster_key = \"file:k\"", "l402"),
-        ("[rates]\n\"BTC/USD\" = { fixed = \"60000\" }", "rates"),
+        ("[rates]\n\"EUR/USD\" = { fixed = \"1\" }", "rates"),
         ("[rates]\n\"ETH/USD\" = { url = \"http://a\" }", "rates"),
-        (
-            "[network.\"lightning:regtest\"]\nrpc = []",
-            "lightning:regtest",
-        ),
-        ("[network.\"eip155:1\"]\nnode = { kind = \"lnd\" }", "node"),
+        ("[network.\"solana:x\"]\nrpc = []", "solana:x"),
         ("[facilitator]\nshared_payee = true", "shared_payee"),
         (
             "[[route]]\nmatch = \"/\"\nupstream = \"http://a\"\nprice = \"1 USD\"\nuses = 5",
@@ -73,6 +69,10 @@ fn values_that_mean_nothing_are_refused() {
         "[network.\"eip155:84532\"]\nfinal = \"soon\"",
         "[network.\"eip155:84532\"]\nfinal = -1",
         "[network.\"eip155:84532\"]\nmax_fee = \"100\"",
+        "[network.\"lightning:regtest\"]\nmax_fee = \"10 sats\"",
+        "[network.\"lightning:regtest\"]\nnode = { kind = \"cln\" }",
+        "[network.\"lightning:regtest\"]\nnode = { kind = \"lnd\", url = \"https://127.0.0.1:1\" }",
+        "[rates]\n\"BTC/USD\" = { max_jump = \"10\" }",
         "[rates]\n\"ETH/USD\" = { fixed = \"many\" }",
         "[limits]\nbad_signatures_per_s = -1",
         "[facilitator]\nsigner = { evm = 1 }",

@@ -14,6 +14,7 @@ mod fetch;
 mod flags;
 mod gate;
 mod help;
+mod lightning;
 mod man;
 mod market;
 mod operations;

@@ -29,6 +29,7 @@ const NO_SUCH_PATH: &str = "Not Found";
 const NOT_FOUND: u32 = 5;
 const ALREADY_EXISTS: u32 = 6;
 const PERMISSION_DENIED: u32 = 7;
+const UNIMPLEMENTED: u32 = 12;
 const UNAVAILABLE: u32 = 14;
 const UNAUTHENTICATED: u32 = 16;
 
@@ -102,6 +103,11 @@ impl Refusal {
                 "waiting to start",
                 "in the process of starting",
             ])
+    }
+
+    /// Not a path of this node.
+    pub(crate) fn is_no_such_path(&self) -> bool {
+        self.code == UNIMPLEMENTED || (self.code == NOT_FOUND && self.message == NO_SUCH_PATH)
     }
 
     /// lnd does not have it. A gateway says the same of a path that it does not have, in other words.

@@ -58,13 +58,17 @@ impl LndNode {
             if let Some(first) = self.listed_first().await? {
                 return Ok(vec![first]);
             }
-            // The stream only wakes: what it tells of is read from the list.
             let woken = async {
                 let lines = self.subscribe(0).await?;
                 next_settled(&mut Following { after: 0, lines }).await
             };
-            if let Ok(Err(why)) = tokio::time::timeout(LOOK_AGAIN, woken).await {
-                return Err(self.told(why));
+            match tokio::time::timeout(LOOK_AGAIN, woken).await {
+                Ok(Err(why)) => return Err(self.told(why)),
+                // The first of all: there is nothing before it to look for.
+                Ok(Ok(told)) if told.first().is_some_and(|paid| paid.index == FIRST) => {
+                    return Ok(told);
+                }
+                Ok(Ok(_)) | Err(_) => {}
             }
         }
     }
@@ -75,7 +79,12 @@ impl LndNode {
         loop {
             let path = format!("v1/invoices?index_offset={offset}&num_max_invoices={PAGE}");
             let ask = Ask::get(&path, ANSWER_TIMEOUT, PAGE_BYTES_MAX);
-            let body = self.http.ask(&ask).await.map_err(|why| self.told(why))?;
+            let body = match self.http.ask(&ask).await {
+                Ok(body) => body,
+                // Something that speaks a part of lnd's language: it has no past to be looked at.
+                Err(NoAnswer::Refused(refusal)) if refusal.is_no_such_path() => return Ok(None),
+                Err(why) => return Err(self.told(why)),
+            };
             let (settled, next) = answers::page(&body).map_err(|why| self.unreadable(&why))?;
             let first = settled.into_iter().find(|paid| paid.index == FIRST);
             match (first, next) {

@@ -1,0 +1,153 @@
+//! Lightning in the configuration: what makes no sense is refused in one sentence, and the doctor says
+//! what a node is in the way of.
+
+use crate::support::User;
+
+/// Where nobody listens.
+const NOBODY: &str = "https://127.0.0.1:1";
+
+fn network(name: &str, node: &str, more: &str) -> String {
+    format!("[network.\"lightning:{name}\"]\n{node}\n{more}\n")
+}
+
+fn lnd(url: &str, macaroon: &str) -> String {
+    format!("node = {{ kind = \"lnd\", url = \"{url}\", macaroon = \"{macaroon}\" }}")
+}
+
+/// A user with something that looks like a macaroon.
+fn user() -> User {
+    let user = User::new();
+    user.write("lnd.macaroon", &"02".repeat(60));
+    user
+}
+
+/// Why nothing is paid with this file.
+fn refused(user: &User, file: &str) -> String {
+    user.write("farebox.toml", file);
+    let url = "http://127.0.0.1:1/";
+    let (exit, answer) = user.json(&["fetch", "--config", "farebox.toml", url]);
+    assert_eq!(exit, 2, "{file}: {answer}");
+    let message = answer["error"]["message"].as_str().expect("a sentence");
+    message.to_owned()
+}
+
+#[test]
+fn a_node_that_cannot_be_reached_as_written_is_refused_with_the_key() {
+    let user = user();
+    user.write("other.txt", "not a macaroon");
+    let good = lnd(NOBODY, "file:lnd.macaroon");
+    let pinned = "node = { kind = \"lnd\", url = \"https://a.example\", macaroon = \"file:lnd.macaroon\", cert = \"file:other.txt\" }";
+    for (file, said) in [
+        (network("regtest", "", ""), "has no node"),
+        (network("simnet", &good, ""), "no network of Lightning"),
+        (
+            network("regtest", &lnd("http://10.0.0.1", "file:lnd.macaroon"), ""),
+            "needs https",
+        ),
+        (
+            network("regtest", &lnd("10.0.0.1", "file:lnd.macaroon"), ""),
+            "https address",
+        ),
+        (
+            network("regtest", &lnd(NOBODY, "file:none"), ""),
+            "cannot be read",
+        ),
+        (
+            network("regtest", &lnd(NOBODY, "file:other.txt"), ""),
+            "no macaroon",
+        ),
+        (network("regtest", pinned, ""), "no certificate"),
+        (
+            network("regtest", &good, "rpc = [\"http://127.0.0.1:1\"]"),
+            "keys of an EVM chain",
+        ),
+        (
+            network("regtest", &good, "max_fee = \"1 gwei\""),
+            "gas money",
+        ),
+    ] {
+        let message = refused(&user, &file);
+        assert!(message.contains(said), "{file}: {message}");
+        assert!(message.contains("lightning:"), "{message}");
+    }
+    let chain = "[network.\"eip155:84532\"]\nmax_fee = \"1%\"\n";
+    assert!(refused(&user, chain).contains("fee of Lightning"));
+}
+
+#[test]
+fn a_rate_is_fixed_or_read_within_bounds() {
+    let user = user();
+    let node = lnd(NOBODY, "file:lnd.macaroon");
+    let with = |name: &str, rate: &str| {
+        format!(
+            "{}[rates]\n\"BTC/USD\" = {{ {rate} }}\n",
+            network(name, &node, "")
+        )
+    };
+    let url = "url = \"https://rates.example/btc\", pointer = \"/price\"";
+    for (file, said) in [
+        (with("regtest", ""), "either fixed or read"),
+        (
+            with("regtest", &format!("fixed = \"60000\", {url}")),
+            "either fixed or read",
+        ),
+        (with("mainnet", "fixed = \"60000\""), "real money"),
+        (
+            with("regtest", "url = \"https://rates.example/btc\""),
+            "needs pointer",
+        ),
+        (with("regtest", url), "needs min"),
+        (
+            with("regtest", &format!("{url}, min = \"20000\"")),
+            "needs max",
+        ),
+        (
+            with("regtest", &format!("{url}, min = \"5\", max = \"5\"")),
+            "no range",
+        ),
+        (
+            with(
+                "regtest",
+                &format!("{url}, min = \"1\", max = \"5\", max_age = \"1s\""),
+            ),
+            "too short",
+        ),
+        (
+            with(
+                "regtest",
+                "url = \"http://rates.example/btc\", pointer = \"/price\", min = \"1\", max = \"5\"",
+            ),
+            "no https address",
+        ),
+        (
+            with(
+                "regtest",
+                "url = \"https://rates.example/btc\", pointer = \"price\", min = \"1\", max = \"5\"",
+            ),
+            "no JSON pointer",
+        ),
+    ] {
+        let message = refused(&user, &file);
+        assert!(message.contains(said), "{file}: {message}");
+    }
+}
+
+#[test]
+fn the_doctor_says_that_a_node_is_away_and_that_nobody_knows_the_rate() {
+    let user = user();
+    let node = lnd(NOBODY, "file:lnd.macaroon");
+    user.write("farebox.toml", &network("regtest", &node, ""));
+    let (exit, answer) = user.json(&["doctor", "--config", "farebox.toml"]);
+    assert_eq!(exit, 1, "{answer}");
+    let text = answer.to_string();
+    for id in ["node_unreachable", "rate_missing"] {
+        assert!(text.contains(id), "{id}: {text}");
+    }
+    user.write(
+        "farebox.toml",
+        &network("regtest", &lnd(NOBODY, "file:none"), ""),
+    );
+    let (exit, answer) = user.json(&["doctor", "--config", "farebox.toml"]);
+    assert_eq!(exit, 1, "{answer}");
+    assert!(answer.to_string().contains("node_invalid"), "{answer}");
+}
