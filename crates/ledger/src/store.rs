@@ -127,9 +127,14 @@ impl Tokens for SqliteLedger {
     }
 
     async fn tokens(&self, origin: Option<&str>) -> Result<Vec<Token>, LedgerError> {
-        let origin = origin.map(str::to_owned);
-        self.read(move |connection| tokens::list(connection, origin.as_deref()))
-            .await
+        match origin.map(str::to_owned) {
+            // Every call of a buyer asks for these.
+            Some(origin) => {
+                self.find(move |connection| tokens::list(connection, Some(&origin)))
+                    .await
+            }
+            None => self.read(|connection| tokens::list(connection, None)).await,
+        }
     }
 
     async fn note_token(
