@@ -56,7 +56,7 @@ pub(crate) fn keyless_desk(config: &Config, ledger: Arc<dyn Ledger>) -> Result<A
     build(config, rails, ledger)
 }
 
-/// What the paying account holds on each configured network.
+/// What the paying account holds on each configured chain, and what each node can pay.
 ///
 /// # Errors
 /// Exit 2 where the key or the networks are missing.
@@ -65,7 +65,9 @@ pub(crate) async fn holdings(
     data_dir: &DataDir,
 ) -> Result<Vec<Result<Holding, RailError>>, Failure> {
     let networks = networks::configured(config)?;
-    if networks.iter().all(|network| network.rpc.is_empty()) {
+    let lightning = Lightning::of(config).payer()?;
+    let has_chain = networks.iter().any(|network| !network.rpc.is_empty());
+    if !has_chain && lightning.is_none() {
         return Err(Failure::config(
             "network_missing",
             format!(
@@ -74,10 +76,17 @@ pub(crate) async fn holdings(
             ),
         ));
     }
-    let address = keys::paying_address(config, data_dir)?;
-    farebox_rail_evm::holdings(networks, address)
-        .await
-        .map_err(|why| Failure::config(why.code, why.message))
+    let mut holdings = Vec::new();
+    // A wallet of Lightning alone has no key of a chain.
+    if has_chain {
+        let address = keys::paying_address(config, data_dir)?;
+        let asked = farebox_rail_evm::holdings(networks, address).await;
+        holdings = asked.map_err(|why| Failure::config(why.code, why.message))?;
+    }
+    if let Some(lightning) = lightning {
+        holdings.extend(lightning.balances().await);
+    }
+    Ok(holdings)
 }
 
 fn build(

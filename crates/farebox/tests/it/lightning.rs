@@ -1,7 +1,15 @@
 //! Lightning in the configuration: what makes no sense is refused in one sentence, and the doctor says
 //! what a node is in the way of.
 
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::json;
+
+use crate::market::Server;
 use crate::support::User;
+
+/// Of a node.
+const PUBKEY: &str = "02eec7245d6b7d2ccb30380bfbe2a3648cd7a942653f5aa340edcea1f283686619";
 
 /// Where nobody listens.
 const NOBODY: &str = "https://127.0.0.1:1";
@@ -150,4 +158,29 @@ fn the_doctor_says_that_a_node_is_away_and_that_nobody_knows_the_rate() {
     let (exit, answer) = user.json(&["doctor", "--config", "farebox.toml"]);
     assert_eq!(exit, 1, "{answer}");
     assert!(answer.to_string().contains("node_invalid"), "{answer}");
+}
+
+#[test]
+fn a_wallet_of_lightning_alone_tells_what_its_node_can_pay() {
+    let info = json!({
+        "identity_pubkey": PUBKEY, "chains": [{"chain": "bitcoin", "network": "regtest"}],
+        "synced_to_chain": true, "block_height": 7, "num_active_channels": 1,
+    });
+    let amount = |msat: u64| json!({"sat": (msat / 1_000).to_string(), "msat": msat.to_string()});
+    let balance = json!({"local_balance": amount(123_456), "remote_balance": amount(7)});
+    let node = Server::start(
+        Router::new()
+            .route("/v1/getinfo", get(async move || Json(info)))
+            .route("/v1/balance/channels", get(async move || Json(balance))),
+    );
+    let user = user();
+    let file = network("regtest", &lnd(&node.url(), "file:lnd.macaroon"), "");
+    user.write("farebox.toml", &file);
+    let (exit, answer) = user.json(&["wallet", "balance", "--config", "farebox.toml"]);
+    assert_eq!(exit, 0, "{answer}");
+    let expected = json!({"balances": [{
+        "network": "lightning:regtest", "asset": "1", "symbol": "sat", "decimals": 3,
+        "address": PUBKEY, "atomic": "123456", "amount": "123.456",
+    }], "errors": []});
+    assert_eq!(answer, expected);
 }
