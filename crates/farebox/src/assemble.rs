@@ -19,12 +19,14 @@ mod facilitating;
 mod forwarding;
 mod gas_cover;
 mod keys;
+mod l402;
 mod lightning;
 mod lightning_facts;
 mod networks;
 mod overseeing;
 mod reloading;
 mod remote;
+mod routes;
 mod selling;
 mod service;
 
@@ -49,6 +51,7 @@ pub(crate) use keys::{
     PassphraseSource, address_of, checksummed, importable_key, keystore_dir, keystore_place,
     load_secret, paying_address,
 };
+pub(crate) use l402::TokenKey;
 pub(crate) use lightning::Lightning;
 pub(crate) use lightning_facts::NodeFacts;
 pub(crate) use networks::chains;

@@ -78,7 +78,7 @@ impl UpstreamFailed {
         }
     }
 
-    fn status(self) -> StatusCode {
+    pub(crate) fn status(self) -> StatusCode {
         match self {
             Self::Error => StatusCode::BAD_GATEWAY,
             Self::Panic => StatusCode::INTERNAL_SERVER_ERROR,

@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 
 use crate::headers;
+use crate::l402::TakenUse;
 use crate::till::{Seat, Till};
 
 /// The digest of a request's body, known once the body has been read to its end.
@@ -114,24 +115,37 @@ impl HandedOver {
 pub(crate) struct Delivery {
     pub(crate) till: Arc<Till>,
     pub(crate) payment: PaymentId,
-    pub(crate) request_body: BodyDigest,
-    pub(crate) seat: Seat,
+    pub(crate) bought: Bought,
     pub(crate) handed_over: HandedOver,
     /// `HEAD`, 101, 204 and 304 have no body: their head is the whole answer.
     pub(crate) is_bodyless: bool,
 }
 
+/// With what an answer was bought.
+pub(crate) enum Bought {
+    /// With the authorization of one payment, whose seat is taken.
+    Authorization {
+        request_body: BodyDigest,
+        seat: Seat,
+    },
+    /// With one use of a token.
+    Token(TakenUse),
+}
+
 impl Delivery {
     /// Records how it ended, then gives up the seat. Without an event the payment stays settled
-    /// and undelivered, and the same credential is let through once more.
+    /// and undelivered, and the same credential is let through once more; a use is given back.
     pub(crate) fn record(self, event: Option<Event>, runtime: &Handle) {
         let Self {
             till,
             payment,
-            request_body,
-            seat,
+            bought,
             ..
         } = self;
+        let (request_body, seat) = match bought {
+            Bought::Authorization { request_body, seat } => (request_body, seat),
+            Bought::Token(taken) => return taken.ended(event),
+        };
         let attach = Attach {
             body_digest: request_body.get(),
             ..Attach::default()

@@ -28,7 +28,7 @@ pub(crate) enum Prefix {
 }
 
 impl Prefix {
-    fn of(address: IpAddr) -> Self {
+    pub(crate) fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(v4) => Self::V4(v4.octets()),
             IpAddr::V6(v6) => Self::V6(upper_half(v6)),
@@ -60,7 +60,8 @@ impl Guard {
         self.limits
     }
 
-    fn prefix(&self, client: Option<ClientAddress>) -> Option<Prefix> {
+    /// Whom an address stands for; `None` where nobody says, or for a client of this machine.
+    pub(crate) fn prefix(&self, client: Option<ClientAddress>) -> Option<Prefix> {
         let ClientAddress(address) = client?;
         let is_spared = address.to_canonical().is_loopback() && !self.limits.even_loopback;
         (!is_spared).then(|| Prefix::of(address))

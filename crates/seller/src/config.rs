@@ -2,10 +2,11 @@
 //! [`crate::Seller::new`].
 
 use farebox_core::rail::RailError;
-use farebox_wire::money::UsdMicros;
+use farebox_wire::money::{Amount, UsdMicros};
 
 use crate::buckets::BucketLimits;
 use crate::cors::Cors;
+use crate::l402::{InvoiceLimits, L402Error, TokenTerms};
 use crate::route::RouteMatcher;
 
 /// How long a request waits for its settlement before it is answered `settlement_pending`: long
@@ -21,6 +22,8 @@ pub const WATCH_EVERY_MS: u64 = 2_000;
 pub enum Protocol {
     /// x402: version 2, and version 1 where that has words for the offer.
     X402,
+    /// L402: an invoice, and a token that its payment makes good.
+    L402,
 }
 
 /// When an x402 payment is settled.
@@ -50,8 +53,13 @@ pub struct Route {
     pub id: String,
     /// Which requests it covers.
     pub matcher: RouteMatcher,
-    /// What one request costs; zero is free.
+    /// What one request costs, or over L402 one token; zero is free.
     pub price: UsdMicros,
+    /// The price where it is said in bitcoin, in millisatoshi: it counts instead of `price`, which
+    /// then only says what that is about in dollars, for x402; zero where nobody knows.
+    pub price_msat: Option<Amount>,
+    /// What a token of it buys.
+    pub token: TokenTerms,
     /// How it may be paid.
     pub accept: Vec<Protocol>,
     /// When the payment is settled.
@@ -75,6 +83,8 @@ impl Route {
             id: id.into(),
             matcher,
             price,
+            price_msat: None,
+            token: TokenTerms::default(),
             accept: vec![Protocol::X402],
             settle: SettleWhen::After,
             max_timeout_s: 60,
@@ -112,6 +122,8 @@ pub struct SellerConfig {
     pub client_limits: ClientLimits,
     /// Which pages may pay and read what they have paid for.
     pub cors: Cors,
+    /// How many invoices may be open.
+    pub invoice_limits: InvoiceLimits,
 }
 
 impl SellerConfig {
@@ -126,6 +138,7 @@ impl SellerConfig {
             watch_every_ms: WATCH_EVERY_MS,
             client_limits: ClientLimits::default(),
             cors: Cors::AnyOrigin,
+            invoice_limits: InvoiceLimits::default(),
         }
     }
 }
@@ -156,6 +169,14 @@ pub enum SellerError {
         route: String,
         /// Why.
         why: RailError,
+    },
+    /// It cannot be sold over L402 as it says.
+    #[error("route {route:?}: {why}")]
+    L402 {
+        /// The route.
+        route: String,
+        /// Why.
+        why: L402Error,
     },
     /// An offer that does not fit into a header.
     #[error(

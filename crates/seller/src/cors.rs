@@ -18,10 +18,11 @@ use crate::answer::problem;
 const ANY: HeaderValue = HeaderValue::from_static("*");
 const TRUE: HeaderValue = HeaderValue::from_static("true");
 /// What a page needs to read in order to pay and to wait.
-const EXPOSED: [&str; 4] = [
+const EXPOSED: [&str; 5] = [
     "PAYMENT-REQUIRED",
     "PAYMENT-RESPONSE",
     "X-PAYMENT-RESPONSE",
+    "WWW-Authenticate",
     "Retry-After",
 ];
 /// What a page sends in order to pay.

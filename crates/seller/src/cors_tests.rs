@@ -142,8 +142,7 @@ fn payment_headers_are_exposed_beside_the_upstreams_own_once() {
     ];
     let map = told(&Cors::AnyOrigin, &theirs);
     let mut all = map.get_all(ACCESS_CONTROL_EXPOSE_HEADERS).iter();
-    let exposed =
-        "PAYMENT-REQUIRED, PAYMENT-RESPONSE, X-PAYMENT-RESPONSE, Retry-After, ETag, x-total";
+    let exposed = "PAYMENT-REQUIRED, PAYMENT-RESPONSE, X-PAYMENT-RESPONSE, WWW-Authenticate, Retry-After, ETag, x-total";
     assert_eq!(all.next().expect("said"), exposed);
     assert!(all.next().is_none());
 }

@@ -3,9 +3,11 @@
 
 use std::borrow::Cow;
 
-use http::header::{CACHE_CONTROL, HeaderName};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderName, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue};
 
+use farebox_wire::auth;
+use farebox_wire::l402::{Scheme, credential};
 use farebox_wire::x402;
 
 /// Headers of payment protocols. What is behind a price neither sees a credential nor speaks for
@@ -74,6 +76,7 @@ pub(crate) fn strip_request(headers: &mut HeaderMap) {
             || PATH_OVERRIDES.contains(&read.as_ref())
             || (matches!(read, Cow::Owned(_)) && is_disguised())
     });
+    strip_tokens(headers);
 }
 
 /// A name as it arrives behind CGI, WSGI and PHP, which take `_` and `-` for one.
@@ -84,9 +87,86 @@ fn read_by_cgi(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// Removes every payment header and every `Farebox-*`.
+/// Removes every payment header and every `Farebox-*`; of those that other protocols use as well,
+/// what they say of payments.
 pub(crate) fn strip(headers: &mut HeaderMap) {
     remove_where(headers, is_payment_header);
+    if headers.contains_key(WWW_AUTHENTICATE) {
+        remove_values(headers, &WWW_AUTHENTICATE, asks_for_payment);
+    }
+}
+
+/// Removes tokens with their preimages. Other schemes of `Authorization`, and macaroons that are meant
+/// for what is behind the price, stay.
+fn strip_tokens(headers: &mut HeaderMap) {
+    let is_carrier = |name: &HeaderName| name == AUTHORIZATION || is_metadata(name);
+    let carriers: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_carrier(name))
+        .cloned()
+        .collect();
+    for name in carriers {
+        remove_values(headers, &name, |value| is_token(&name, value));
+    }
+}
+
+/// The first header with a token of L402.
+pub(crate) fn token_in(headers: &HeaderMap) -> Option<&HeaderValue> {
+    let tokens = headers.iter().filter(|(name, value)| is_token(name, value));
+    tokens.map(|(_, value)| value).next()
+}
+
+fn is_metadata(name: &HeaderName) -> bool {
+    credential::METADATA.iter().any(|other| name == other)
+}
+
+/// Whether a header carries a token, readable or not.
+fn is_token(name: &HeaderName, value: &HeaderValue) -> bool {
+    if name == AUTHORIZATION {
+        // A proxy may have folded several lines into one.
+        let pieces = value.as_bytes().split(|byte| *byte == b',');
+        return pieces
+            .filter_map(auth::authorization)
+            .any(|line| Scheme::from_name(line.scheme).is_some());
+    }
+    if !is_metadata(name) {
+        return false;
+    }
+    let only_this = |other: &str| (name == other).then_some(value.as_bytes());
+    credential::read(only_this).is_ok_and(|found| found.is_some())
+}
+
+/// Whether a challenge speaks L402: only the seller does.
+fn asks_for_payment(value: &HeaderValue) -> bool {
+    let said = auth::challenges([value.as_bytes()]);
+    let readable = said
+        .challenges
+        .iter()
+        .map(|challenge| Some(&challenge.scheme));
+    let broken = said.unreadable.iter().map(|broken| broken.scheme.as_ref());
+    let mut schemes = readable.chain(broken).flatten();
+    schemes.any(|scheme| Scheme::from_name(scheme).is_some())
+}
+
+/// Removes some of the values of a header.
+fn remove_values(
+    headers: &mut HeaderMap,
+    name: &HeaderName,
+    is_unwanted: impl Fn(&HeaderValue) -> bool,
+) {
+    if !headers.get_all(name).iter().any(&is_unwanted) {
+        return;
+    }
+    let kept: Vec<HeaderValue> = headers
+        .get_all(name)
+        .iter()
+        .filter(|value| !is_unwanted(value))
+        .cloned()
+        .collect();
+    headers.remove(name);
+    for value in kept {
+        headers.append(name, value);
+    }
 }
 
 /// Whether a header, by its name in lower case, is one of a payment protocol or our own: such a one

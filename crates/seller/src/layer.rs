@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use axum::body::Body;
 use bytes::Bytes;
+use farebox_wire::l402::credential::{CredentialError, L402Credential};
 use farebox_wire::x402::{self, Version};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, Ready, ready};
@@ -27,10 +28,11 @@ use crate::config::Unmatched;
 use crate::counts::RouteCounts;
 use crate::credential::Credential;
 use crate::inner::{self, BoxError, Inner, into_inner};
+use crate::l402::{Asker, Bearer, Denied};
 use crate::leftover::Leftover;
 use crate::redeem::{self, Visit};
 use crate::shop::{OpenRoute, Shop};
-use crate::{cors, headers, path};
+use crate::{cors, headers, l402, path};
 
 pub use crate::redeem::{Paid, PaidBy};
 
@@ -167,6 +169,21 @@ where
                 let selling = sell(visit, into_inner(self.inner.clone()));
                 Box::pin(timed.hand_over(selling))
             }
+            Seen::Borne(open, credential) => {
+                let bearer = Bearer {
+                    shop: Arc::clone(&self.shop),
+                    open,
+                    credential,
+                    request,
+                };
+                let redeeming = l402::serve(bearer, into_inner(self.inner.clone()));
+                Box::pin(timed.hand_over(redeeming))
+            }
+            Seen::Asked(open, denied) => {
+                let asker = Asker::of(&self.shop, open, &request);
+                drop(request);
+                Box::pin(timed.hand_over(asker.challenge(denied)))
+            }
         })
     }
 }
@@ -228,6 +245,10 @@ enum Seen {
     Shadowed(Arc<OpenRoute>),
     /// Something with a price, and this credential.
     Shown(Arc<OpenRoute>, Credential),
+    /// Something with a price, and this token.
+    Borne(Arc<OpenRoute>, L402Credential),
+    /// Something that an invoice has to be had for, and what was wrong with the token that came.
+    Asked(Arc<OpenRoute>, Option<Denied>),
 }
 
 /// What a request is, and where it is counted.
@@ -286,9 +307,33 @@ fn look_at(
         request.extensions_mut().insert(open.matched.clone());
         return Seen::Shown(Arc::clone(open), credential);
     }
+    if priced.l402.is_some() {
+        return match l402::bearer(request.headers()) {
+            None => Seen::Asked(Arc::clone(open), None),
+            Some(Ok(credential)) => {
+                request.extensions_mut().insert(open.matched.clone());
+                Seen::Borne(Arc::clone(open), credential)
+            }
+            Some(Err(why)) => refused_token(shop, open, request, why),
+        };
+    }
     open.counts.challenges.up();
     let answer = priced.quote.first(request.uri().path());
     Seen::Answered(readable(shop, request, answer))
+}
+
+/// A token that cannot be read gets a challenge, unless nobody knows which one was meant.
+fn refused_token(
+    shop: &Shop,
+    open: &Arc<OpenRoute>,
+    request: &Request<Body>,
+    why: CredentialError,
+) -> Seen {
+    let denied = Denied::unreadable(why);
+    match denied.is_challenge() {
+        true => Seen::Asked(Arc::clone(open), Some(denied)),
+        false => Seen::Answered(readable(shop, request, denied.into_problem())),
+    }
 }
 
 fn is_priced(open: &Arc<OpenRoute>) -> bool {
@@ -324,6 +369,7 @@ async fn sell(visit: Visit, inner: Inner) -> Response<Body> {
     let version = visit.credential.version;
     let path = visit.request.uri().path().to_owned();
     let page = visit.request.headers().get(ORIGIN).cloned();
+    let prefix = shop.guard.prefix(visit.request.extensions().get().copied());
     // A task of its own: if the buyer hangs up, this future is dropped, and that one is not.
     let collecting = redeem::collect(visit, inner).instrument(Span::current());
     let collecting = shop.till.tasks().spawn(collecting);
@@ -331,10 +377,13 @@ async fn sell(visit: Visit, inner: Inner) -> Response<Body> {
         (Ok(Ok(answer)), _) => answer,
         (Ok(Err(refused)), Some(priced)) => {
             tracing::info!(path, code = refused.code(), "a payment was refused");
-            if refused.is_challenge() {
-                open.counts.challenges.up();
+            let is_challenge = refused.is_challenge();
+            let answer = refused.into_response(&priced.quote, &path, version);
+            let status = answer.status();
+            match is_challenge {
+                true => l402::with_lines(&shop, &open, prefix, answer, status).await,
+                false => answer,
             }
-            refused.into_response(&priced.quote, &path, version)
         }
         (failed, _) => {
             if let Err(error) = failed {
@@ -362,10 +411,11 @@ fn credential_of(headers: &HeaderMap) -> Option<Credential> {
     })
 }
 
-/// The first payment header of a request, whichever version it speaks.
+/// The first payment header of a request, whichever dialect it speaks.
 #[must_use]
 pub fn payment_header(headers: &HeaderMap) -> Option<&HeaderValue> {
-    CREDENTIALS.iter().find_map(|(_, name)| headers.get(name))
+    let of_x402 = CREDENTIALS.iter().find_map(|(_, name)| headers.get(name));
+    of_x402.or_else(|| headers::token_in(headers))
 }
 
 /// What is wrong with a request, whatever it is for: code and sentence.
@@ -387,7 +437,9 @@ fn malformed(request: &Request<Body>) -> Option<(&'static str, String)> {
         let message = "send the method itself: a header that replaces it would change the price";
         return Some(("method_override", message.to_owned()));
     }
-    if payment_headers(request.headers()) > 1 {
+    let headers = request.headers();
+    let count = payment_headers(headers);
+    if count > 1 || (count == 1 && l402::bearer(headers).is_some()) {
         let message = "send exactly one payment header";
         return Some(("several_payment_headers", message.to_owned()));
     }

@@ -49,6 +49,7 @@ mod epoch;
 pub mod goes_on;
 mod headers;
 mod inner;
+pub mod l402;
 pub mod layer;
 mod leftover;
 pub mod path;
@@ -65,14 +66,15 @@ use std::sync::Arc;
 use farebox_core::clock::Clock;
 use farebox_core::ledger::{Ledger, LedgerError};
 use farebox_core::rail::CollectRail;
+use tokio_util::sync::CancellationToken;
 
 pub use crate::client::ClientAddress;
 pub use crate::config::{
     ClientLimits, Protocol, Route, SellerConfig, SellerError, SettleWhen, Unmatched,
 };
 pub use crate::cors::{Cors, NoOrigin};
-use crate::counts::Counts;
 pub use crate::headers::is_payment_header;
+use crate::l402::L402;
 pub use crate::layer::{PaymentLayer, PaymentService};
 pub use crate::route::RouteMatcher;
 use crate::shop::Shop;
@@ -100,8 +102,22 @@ impl Seller {
         ledger: Arc<dyn Ledger>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, SellerError> {
+        Self::with_l402(config, rails, None, ledger, clock)
+    }
+
+    /// The same, where routes may be paid over L402 besides.
+    ///
+    /// # Errors
+    /// As [`Seller::new`].
+    pub fn with_l402(
+        config: SellerConfig,
+        rails: Vec<Arc<dyn CollectRail>>,
+        l402: Option<L402>,
+        ledger: Arc<dyn Ledger>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, SellerError> {
         Ok(Self {
-            shop: Arc::new(Shop::new(config, rails, ledger, clock)?),
+            shop: Arc::new(Shop::new(config, rails, l402, ledger, clock)?),
         })
     }
 
@@ -129,9 +145,12 @@ impl Seller {
     ///
     /// # Errors
     /// As [`Seller::new`].
-    pub fn check(config: SellerConfig, rails: &[Arc<dyn CollectRail>]) -> Result<(), SellerError> {
-        let counts = Counts::default();
-        shop::open_routes(&config.public_url, config.routes, rails, &counts, None).map(|_| ())
+    pub fn check(
+        config: SellerConfig,
+        rails: &[Arc<dyn CollectRail>],
+        l402: Option<L402>,
+    ) -> Result<(), SellerError> {
+        shop::check(config, rails, l402)
     }
 
     /// The layer to put in front of what is for sale.
@@ -162,8 +181,25 @@ impl Seller {
     }
 
     /// Watches until `shutdown`: see [`till::Till::watch`].
+    ///
+    /// It also follows what a node of L402 was paid, see [`l402`].
     pub async fn watch(self, shutdown: impl Future<Output = ()>) {
-        self.shop.till.watch(shutdown).await;
+        let Shop { till, sales, .. } = &*self.shop;
+        let Some(sales) = sales else {
+            return till.watch(shutdown).await;
+        };
+        let stop = CancellationToken::new();
+        let watching = async {
+            till.watch(shutdown).await;
+            stop.cancel();
+        };
+        tokio::join!(watching, l402::follow(sales, till, &stop));
+    }
+
+    /// Invoices that can be paid at this moment; `None` where nothing is sold over L402.
+    #[must_use]
+    pub fn open_invoices(&self) -> Option<u32> {
+        Some(self.shop.sales.as_ref()?.invoices.count())
     }
 
     /// Waits until everything that was begun is on record: see [`till::Till::finish`].

@@ -12,6 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use farebox_core::rail::SellerOffer;
+use farebox_wire::money::Amount;
 use farebox_wire::x402;
 use farebox_wire::x402::reason::Reason;
 use farebox_wire::x402::types::{PaymentRequired, ResourceInfo};
@@ -22,7 +23,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::answer::json_answer;
-use crate::config::{Route, SellerError};
+use crate::config::{Protocol, Route, SellerError};
 use crate::path::PATH_BYTES_MAX;
 
 /// Bytes of the encoded challenge, without the path, that we write: nginx reads 8 KiB of
@@ -33,6 +34,8 @@ const CHALLENGE_BYTES_MAX: usize = 6 * 1024;
 const HOLE_URL: &str = "farebox:here";
 /// The URL in version 2, and of each offer in version 1.
 const HOLES: [&str; 2] = ["\"url\":\"farebox:here\"", "\"resource\":\"farebox:here\""];
+/// 1 sat has a thousand millisatoshi.
+const MSAT_DECIMALS: u8 = 3;
 const PAYMENT_REQUIRED: HeaderName = HeaderName::from_static(x402::PAYMENT_REQUIRED);
 
 /// A route's challenge.
@@ -42,6 +45,7 @@ pub(crate) struct Quote {
     /// The offers that version 1 has words for, their URL left open.
     offers_v1: Vec<PaymentRequirementsV1>,
     cost: String,
+    ways: Ways,
     header: Template,
     body: Template,
     /// Both, where the route covers one path only.
@@ -71,11 +75,18 @@ impl Quote {
             .iter()
             .filter_map(|offer| PaymentRequirementsV1::of(&offer.requirements, &required.resource))
             .collect();
-        let cost = format!("{} USD", route.price);
+        let cost = match route.price_msat {
+            Some(msat) => sats(msat),
+            None => format!("{} USD", route.price),
+        };
+        let ways = Ways {
+            x402: !offers.is_empty(),
+            l402: route.accept.contains(&Protocol::L402),
+        };
         let broken = |why: &str| SellerError::Challenge(route.id.clone(), why.to_owned());
         let header_json = serde_json::to_string(&required).map_err(|e| broken(&e.to_string()))?;
-        let message = first_message(&cost, &offers_v1);
-        let body_json = body(&required, &offers_v1, "payment_required", &message)
+        let message = first_message(&cost, &offers_v1, ways);
+        let body_json = body(&required, &offers_v1, "payment_required", &message, ways)
             .map_err(|e| broken(&e.to_string()))?;
         let mut quote = Self {
             public_url: public_url.to_owned(),
@@ -84,6 +95,7 @@ impl Quote {
             required,
             offers_v1,
             cost,
+            ways,
             fixed: None,
         };
         let bytes = quote.header_text("").len();
@@ -100,7 +112,7 @@ impl Quote {
     /// The first challenge: nothing was presented.
     pub(crate) fn first(&self, path: &str) -> Response<Body> {
         match self.fixed.clone().or_else(|| self.first_parts(path)) {
-            Some((header, body)) => answer(header, body),
+            Some((header, body)) => self.answer(header, body),
             None => self.refusal(path, Reason::PaymentRequired.code(), &self.cost),
         }
     }
@@ -114,12 +126,25 @@ impl Quote {
         for offer in &mut offers_v1 {
             offer.resource.clone_from(&required.resource.url);
         }
-        let body = body(&required, &offers_v1, reason, message).unwrap_or_default();
+        let body = body(&required, &offers_v1, reason, message, self.ways).unwrap_or_default();
         match x402::header::encode(&required).map(HeaderValue::try_from) {
-            Ok(Ok(header)) => answer(header, body.into()),
+            Ok(Ok(header)) => self.answer(header, body.into()),
             // Base64 is always a header value; the body says the same in any case.
             _ => json_answer(StatusCode::PAYMENT_REQUIRED, body),
         }
+    }
+
+    /// Whether it holds offers of x402.
+    pub(crate) const fn speaks_x402(&self) -> bool {
+        self.ways.x402
+    }
+
+    fn answer(&self, header: HeaderValue, body: Bytes) -> Response<Body> {
+        let mut response = json_answer(StatusCode::PAYMENT_REQUIRED, body);
+        if self.ways.x402 {
+            response.headers_mut().insert(PAYMENT_REQUIRED, header);
+        }
+        response
     }
 
     /// Whether `url`, echoed by a client, is on this seller's origin; then its path.
@@ -188,13 +213,24 @@ fn next_hole(json: &str) -> Option<(usize, &'static str)> {
     found.min_by_key(|(at, _)| *at)
 }
 
-fn answer(header: HeaderValue, body: Bytes) -> Response<Body> {
-    let mut response = json_answer(StatusCode::PAYMENT_REQUIRED, body);
-    response.headers_mut().insert(PAYMENT_REQUIRED, header);
-    response
+/// How a route may be paid.
+#[derive(Clone, Copy)]
+struct Ways {
+    x402: bool,
+    l402: bool,
 }
 
-fn first_message(cost: &str, offers_v1: &[PaymentRequirementsV1]) -> String {
+/// Millisatoshi as people read them: `10 sat`, `1.5 sat`.
+fn sats(msat: Amount) -> String {
+    format!("{} sat", msat.to_decimal_string(MSAT_DECIMALS))
+}
+
+fn first_message(cost: &str, offers_v1: &[PaymentRequirementsV1], ways: Ways) -> String {
+    const L402: &str = "pay the invoice of WWW-Authenticate and send the request again with \
+                        `Authorization: L402 <token>:<preimage>`";
+    if !ways.x402 {
+        return format!("this costs {cost}: {L402}");
+    }
     let how = match offers_v1 {
         [] => "sign one of `accepts` and send the request again with the header PAYMENT-SIGNATURE",
         _ => {
@@ -202,7 +238,10 @@ fn first_message(cost: &str, offers_v1: &[PaymentRequirementsV1]) -> String {
              offer of the header PAYMENT-REQUIRED with PAYMENT-SIGNATURE"
         }
     };
-    format!("this costs {cost} per request: {how}")
+    match ways.l402 {
+        true => format!("this costs {cost}: {how}; or {L402}"),
+        false => format!("this costs {cost} per request: {how}"),
+    }
 }
 
 /// The challenge for clients of version 1, and for people and programs that read no headers.
@@ -219,13 +258,32 @@ struct ReadableChallenge<'a, T> {
     accepts: &'a [T],
 }
 
+/// The same where there are no offers of x402: the invoice stands in the header.
+#[derive(Serialize)]
+struct ReadableInvoice<'a> {
+    error: &'a str,
+    message: &'a str,
+    hint: &'static str,
+    resource: &'a ResourceInfo,
+}
+
 /// In version 1 where that has words for an offer; else the header once more.
 fn body(
     required: &PaymentRequired,
     offers_v1: &[PaymentRequirementsV1],
     code: &str,
     message: &str,
+    ways: Ways,
 ) -> Result<String, serde_json::Error> {
+    if !ways.x402 {
+        let hint = "`farebox fetch URL` and every L402 client pay this";
+        return serde_json::to_string(&ReadableInvoice {
+            error: code,
+            message,
+            hint,
+            resource: &required.resource,
+        });
+    }
     let hint = "`farebox fetch URL` and every x402 client pay this; see https://x402.org";
     match offers_v1 {
         [] => serde_json::to_string(&ReadableChallenge {

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 
 use crate::answer::{Refused, UpstreamFailed, with_receipt};
-use crate::body::{BodyDigest, Delivery, HandedOver, HashingBody, PaidBody};
+use crate::body::{BodyDigest, Bought, Delivery, HandedOver, HashingBody, PaidBody};
 use crate::buckets::Cost;
 use crate::client::Meter;
 use crate::config::SettleWhen;
@@ -125,7 +125,7 @@ async fn refuse_late(shop: &Shop, found: &Found) -> Result<(), Refused> {
 }
 
 /// What names a request apart from its body: route, method, origin, path and query.
-fn request_digest(shop: &Shop, open: &OpenRoute, request: &Request<Body>) -> [u8; 32] {
+pub(crate) fn request_digest(shop: &Shop, open: &OpenRoute, request: &Request<Body>) -> [u8; 32] {
     let target = request.uri().path_and_query().map_or("/", |p| p.as_str());
     let mut hash = Sha256::new();
     for part in [
@@ -340,8 +340,10 @@ impl Case {
         let mut delivery = Delivery {
             till: Arc::clone(&self.shop.till),
             payment: payment.clone(),
-            request_body,
-            seat: self.seat,
+            bought: Bought::Authorization {
+                request_body,
+                seat: self.seat,
+            },
             handed_over: handed_over.clone(),
             is_bodyless: is_head,
         };
@@ -367,12 +369,12 @@ impl Case {
 
 /// Whether an answer is worth its price. gRPC says with 200 that a call has failed: in the head where
 /// that is all there is to say.
-fn is_good(answer: &Response<Body>) -> bool {
+pub(crate) fn is_good(answer: &Response<Body>) -> bool {
     answer.status().as_u16() < 400 && !headers::says_that_grpc_failed(answer.headers())
 }
 
 /// What follows 101 is no body: the price bought its opening.
-fn has_no_body(status: StatusCode) -> bool {
+pub(crate) fn has_no_body(status: StatusCode) -> bool {
     matches!(
         status,
         StatusCode::SWITCHING_PROTOCOLS | StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED

@@ -5,22 +5,25 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use farebox_core::clock::Clock;
+use farebox_core::clock::{Clock, SystemClock};
 use farebox_core::ledger::Ledger;
 use farebox_core::payment::Role;
 use farebox_core::rail::{CollectRail, Price, SellerOffer};
-use farebox_wire::money::UsdMicros;
 use http::{Method, Uri};
 
 use crate::client::Guard;
-use crate::config::{Route, SellerConfig, SellerError, SettleWhen, Unmatched};
+use crate::config::{Protocol, Route, SellerConfig, SellerError, SettleWhen, Unmatched};
 use crate::cors::Cors;
 use crate::counts::{Counts, NO_ROUTE, RouteCounts};
 use crate::epoch::{Epoch, Epochs, MadeOffer};
+use crate::l402::{self, Asking, L402, L402Error, Offering, Product, Sales};
 use crate::layer::MatchedRoute;
 use crate::quote::Quote;
 use crate::spelling::Spelling;
 use crate::till::{Till, TillConfig};
+
+/// Added to a price of which nobody knows the worth: more than all dollars, in millionths.
+const WORTH_UNKNOWN: u128 = u128::MAX / 2;
 
 /// Everything that redeeming needs.
 pub(crate) struct Shop {
@@ -30,6 +33,8 @@ pub(crate) struct Shop {
     pub(crate) cors: Cors,
     pub(crate) till: Arc<Till>,
     pub(crate) guard: Arc<Guard>,
+    /// What is sold over L402; `None` where nothing can be.
+    pub(crate) sales: Option<Arc<Sales>>,
     /// Of requests that no route covers.
     pub(crate) no_route: Arc<RouteCounts>,
 }
@@ -45,11 +50,15 @@ pub(crate) struct OpenRoute {
 }
 
 impl OpenRoute {
-    /// What buyers are asked for: nothing in shadow mode.
-    fn asked(&self) -> UsdMicros {
-        match self.route.is_shadow {
-            true => UsdMicros(0),
-            false => self.route.price,
+    /// What buyers are asked for, to be compared: nothing in shadow mode; a price in bitcoin of which
+    /// nobody knows the worth is more than any in dollars.
+    fn asked(&self) -> u128 {
+        match (self.route.is_shadow, self.route.price_msat) {
+            (true, _) => 0,
+            (false, Some(msat)) if self.route.price.0 == 0 && !msat.is_zero() => {
+                msat.atomic().saturating_add(WORTH_UNKNOWN)
+            }
+            (false, _) => self.route.price.0,
         }
     }
 }
@@ -57,23 +66,52 @@ impl OpenRoute {
 /// A price and the ways to pay it.
 pub(crate) struct Priced {
     pub(crate) quote: Quote,
+    /// How it is paid over L402, if it may be.
+    pub(crate) l402: Option<Offering>,
     /// What is offered now, and what was a moment ago.
     pub(crate) epochs: Epochs,
 }
 
+/// How routes may be paid.
+#[derive(Clone, Copy)]
+struct Ways<'a> {
+    /// Over x402.
+    rails: &'a [Arc<dyn CollectRail>],
+    /// Over L402.
+    sales: Option<&'a Arc<Sales>>,
+}
+
+/// See [`crate::Seller::check`].
+pub(crate) fn check(
+    config: SellerConfig,
+    rails: &[Arc<dyn CollectRail>],
+    l402: Option<L402>,
+) -> Result<(), SellerError> {
+    let counts = Counts::default();
+    let sales = l402.map(|l402| {
+        let clock = Arc::new(SystemClock);
+        Sales::new(l402, config.invoice_limits, clock, &counts)
+    });
+    let ways = Ways {
+        rails,
+        sales: sales.as_ref(),
+    };
+    open_routes(&config.public_url, config.routes, ways, &counts, None).map(|_| ())
+}
+
 /// Turns routes and prices into offers; with them the origin that buyers see. What `before` has
 /// offered until `now_ms` is taken for a while.
-pub(crate) fn open_routes(
+fn open_routes(
     public_url: &str,
     configured: Vec<Route>,
-    rails: &[Arc<dyn CollectRail>],
+    ways: Ways<'_>,
     counts: &Counts,
     before: Option<Before<'_>>,
 ) -> Result<(String, Vec<Arc<OpenRoute>>), SellerError> {
     let public_url = origin(public_url)?;
     let mut names = HashSet::new();
     let mut routes = Vec::with_capacity(configured.len());
-    for (index, route) in configured.into_iter().enumerate() {
+    for (index, mut route) in configured.into_iter().enumerate() {
         if !names.insert(route.id.clone()) {
             return Err(SellerError::DuplicateRoute(route.id));
         }
@@ -81,7 +119,8 @@ pub(crate) fn open_routes(
             index,
             id: route.id.as_str().into(),
         };
-        let mut price = price(&route, &public_url, rails)?;
+        in_dollars(&mut route, ways)?;
+        let mut price = price(&route, &public_url, ways)?;
         if let (Some(priced), Some(before)) = (&mut price, &before) {
             priced
                 .epochs
@@ -101,6 +140,7 @@ impl Shop {
     pub(crate) fn new(
         config: SellerConfig,
         rails: Vec<Arc<dyn CollectRail>>,
+        l402: Option<L402>,
         ledger: Arc<dyn Ledger>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, SellerError> {
@@ -110,16 +150,20 @@ impl Shop {
             watch_every_ms: config.watch_every_ms,
         };
         let till = Till::new(till, rails, ledger, clock);
-        let (public_url, routes) = open_routes(
-            &config.public_url,
-            config.routes,
-            till.rails(),
-            till.counts(),
-            None,
-        )?;
+        let sales = l402.map(|l402| {
+            let clock = Arc::clone(till.clock());
+            Sales::new(l402, config.invoice_limits, clock, till.counts())
+        });
+        let ways = Ways {
+            rails: till.rails(),
+            sales: sales.as_ref(),
+        };
+        let (public_url, routes) =
+            open_routes(&config.public_url, config.routes, ways, till.counts(), None)?;
         Ok(Self {
             public_url,
             routes,
+            sales,
             unmatched: config.unmatched,
             cors: config.cors,
             guard: Arc::new(Guard::new(config.client_limits)),
@@ -135,13 +179,20 @@ impl Shop {
             routes: &self.routes,
             now_ms: till.clock().now_ms(),
         };
+        let ways = Ways {
+            rails: till.rails(),
+            sales: self.sales.as_ref(),
+        };
         let (public_url, routes) = open_routes(
             &config.public_url,
             config.routes,
-            till.rails(),
+            ways,
             till.counts(),
             Some(before),
         )?;
+        if let Some(sales) = &self.sales {
+            sales.invoices.set_limits(config.invoice_limits);
+        }
         till.counts().keep_routes(|name| {
             name == NO_ROUTE || routes.iter().any(|open| open.route.id == name)
         });
@@ -155,6 +206,7 @@ impl Shop {
                 true => Arc::clone(&self.guard),
                 false => Arc::new(Guard::new(config.client_limits)),
             },
+            sales: self.sales.clone(),
             no_route: Arc::clone(&self.no_route),
             till: Arc::clone(till),
         })
@@ -180,7 +232,7 @@ impl Shop {
             Some(open) if open.route.matcher.exact_path().is_some() => return false,
             Some(open) => (open.matched.index, open.asked()),
             None if self.unmatched == Unmatched::NotFound => return false,
-            None => (self.routes.len(), UsdMicros(0)),
+            None => (self.routes.len(), 0),
         };
         let before = self.routes.get(..before).unwrap_or_default();
         if before.iter().all(|open| open.asked() <= price) {
@@ -206,18 +258,60 @@ impl Before<'_> {
     }
 }
 
+/// A price that is said in bitcoin, in dollars as well: for x402 and for comparisons.
+fn in_dollars(route: &mut Route, ways: Ways<'_>) -> Result<(), SellerError> {
+    let Some(msat) = route.price_msat else {
+        return Ok(());
+    };
+    let usd = ways
+        .sales
+        .and_then(|sales| l402::worth(sales.rail.as_ref(), msat));
+    let asks_in_dollars = route.accept.contains(&Protocol::X402) && !msat.is_zero();
+    if usd.is_none() && asks_in_dollars && !route.is_shadow {
+        return Err(cannot_be_sold(route, L402Error::NoRate));
+    }
+    route.price = usd.unwrap_or_default();
+    Ok(())
+}
+
 /// The price of a route and the ways to pay it; `None` where nobody is asked to.
-fn price(
-    route: &Route,
-    public_url: &str,
-    rails: &[Arc<dyn CollectRail>],
-) -> Result<Option<Priced>, SellerError> {
-    if route.price.0 == 0 || route.is_shadow {
+fn price(route: &Route, public_url: &str, ways: Ways<'_>) -> Result<Option<Priced>, SellerError> {
+    let is_free = match route.price_msat {
+        Some(msat) => msat.is_zero(),
+        None => route.price.0 == 0,
+    };
+    if is_free || route.is_shadow {
         return Ok(None);
     }
     if route.accept.is_empty() {
         return Err(SellerError::NothingAccepted(route.id.clone()));
     }
+    let offers = match route.accept.contains(&Protocol::X402) {
+        true => x402_offers(route, ways.rails)?,
+        false => Vec::new(),
+    };
+    let l402 = match route.accept.contains(&Protocol::L402) {
+        true => Some(l402_offer(route, public_url, ways.sales)?),
+        false => None,
+    };
+    let shown: Vec<SellerOffer> = offers.iter().map(|made| made.offer.clone()).collect();
+    let quote = Quote::new(public_url, route, &shown)?;
+    let epochs = Epochs::new(Epoch {
+        offers,
+        settle: route.settle,
+        max_timeout_s: route.max_timeout_s,
+    });
+    Ok(Some(Priced {
+        quote,
+        l402,
+        epochs,
+    }))
+}
+
+fn x402_offers(
+    route: &Route,
+    rails: &[Arc<dyn CollectRail>],
+) -> Result<Vec<MadeOffer>, SellerError> {
     let price = Price {
         usd: route.price,
         max_timeout_s: route.max_timeout_s,
@@ -234,17 +328,32 @@ fn price(
             offer,
         }));
     }
-    if offers.is_empty() {
-        return Err(SellerError::NoOffers(route.id.clone()));
+    match offers.is_empty() {
+        true => Err(SellerError::NoOffers(route.id.clone())),
+        false => Ok(offers),
     }
-    let shown: Vec<SellerOffer> = offers.iter().map(|made| made.offer.clone()).collect();
-    let quote = Quote::new(public_url, route, &shown)?;
-    let epochs = Epochs::new(Epoch {
-        offers,
-        settle: route.settle,
-        max_timeout_s: route.max_timeout_s,
-    });
-    Ok(Some(Priced { quote, epochs }))
+}
+
+fn l402_offer(
+    route: &Route,
+    public_url: &str,
+    sales: Option<&Arc<Sales>>,
+) -> Result<Offering, SellerError> {
+    let asking = match route.price_msat {
+        Some(msat) => Asking::Native(msat),
+        None => Asking::Usd(route.price),
+    };
+    let sales = sales.ok_or_else(|| cannot_be_sold(route, L402Error::NoRail))?;
+    Product::new(&route.id, asking, route.token.clone())
+        .and_then(|product| Offering::new(product, sales, public_url))
+        .map_err(|why| cannot_be_sold(route, why))
+}
+
+fn cannot_be_sold(route: &Route, why: L402Error) -> SellerError {
+    SellerError::L402 {
+        route: route.id.clone(),
+        why,
+    }
 }
 
 /// `https://api.example.com` as it will be written: no path, no trailing slash.

@@ -253,11 +253,11 @@ fn answer_it(
             Ok(answer) => answer,
             Err(never) => match never {},
         };
-        if is_grpc {
-            grpc::explain(&mut answer);
-        }
         if let Some(line) = line {
             line.end(&answer);
+        }
+        if is_grpc {
+            grpc::explain(&mut answer);
         }
         answer
     }

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use farebox_core::clock::SystemClock;
 use farebox_core::rail::CollectRail;
 use farebox_rail_evm::EvmCollector;
-use farebox_seller::{Seller, SellerConfig};
+use farebox_seller::{Protocol, Seller, SellerConfig};
 
 use super::collecting::rail_failure;
 use super::facilitating::Service;
+use super::l402::TokenKey;
 use super::networks::{self, FACTORIES_KEY};
 use super::overseeing::Oversight;
-use super::selling::{Sale, asking_only, invalid, routes};
+use super::selling::{Sale, asking_only, invalid};
 use crate::config::DataDir;
 use crate::failure::Failure;
 
@@ -23,17 +24,17 @@ impl Sale {
     ///
     /// # Errors
     /// Exit 2, as at the start.
-    pub(crate) fn check(&self, data_dir: &DataDir) -> Result<(), Failure> {
+    pub(crate) async fn check(&self, data_dir: &DataDir) -> Result<(), Failure> {
         self.refuse_missing()?;
         Oversight::check(&self.operation)?;
-        let routes = routes(&self.routes)?;
+        let routes = self.sold()?;
         self.forwarding.upstreams(&self.routes, self.unmatched)?;
         networks::addresses(&self.factories, FACTORIES_KEY)?;
         let mut rails: Vec<Arc<dyn CollectRail>> = Vec::new();
-        if self.is_priced() {
+        if self.accepts(Protocol::X402)? {
             let pay_to = self.pay_to.as_deref().unwrap_or_default();
             let pay_to = networks::address(pay_to, "pay_to")?;
-            let networks = networks::with_endpoints(&self.networks)?;
+            let networks = networks::with_endpoints(&networks::chains(&self.networks))?;
             let rail = EvmCollector::new(networks, asking_only(pay_to), Arc::new(SystemClock));
             rails.push(Arc::new(rail.map_err(rail_failure)?));
         }
@@ -41,7 +42,8 @@ impl Sale {
         let public_url = public_url.unwrap_or_else(|| self.entrance.origin(self.listen()));
         self.entrance.front(data_dir)?;
         self.entrance.check_redirect(&public_url)?;
-        Seller::check(SellerConfig::new(public_url, routes), &rails)
+        let l402 = self.invoicing(data_dir, TokenKey::look).await?;
+        Seller::check(SellerConfig::new(public_url, routes), &rails, l402)
             .map_err(|why| invalid(why.to_string()))
     }
 }

@@ -216,6 +216,7 @@ impl OpenFacilitator {
             oversight: self.oversight,
             till,
             connections: server.connections().clone(),
+            seller: None,
         };
         let served = service::run(stop, beside, |stopping| server.serve(stopping)).await;
         listening.abort();

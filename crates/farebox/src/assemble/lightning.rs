@@ -112,7 +112,6 @@ impl Lightning {
     ///
     /// # Errors
     /// Exit 2, naming the network and the key; also where the node does not answer.
-    #[expect(dead_code, reason = "the gate asks for it when it sells over L402")]
     pub(crate) async fn collector(&self) -> Result<Option<Arc<dyn InvoiceRail>>, Failure> {
         let mut sections = self.sections.iter();
         let Some((network, section)) = sections.next() else {

@@ -70,7 +70,7 @@ impl Reloaded {
     /// How many routes are sold now.
     fn take(&mut self, sale: &Sale) -> Result<usize, Failure> {
         self.refuse_torn(sale)?;
-        let routes = selling::routes(&sale.routes)?;
+        let routes = sale.sold()?;
         let upstreams = sale.forwarding.upstreams(&sale.routes, sale.unmatched)?;
         let count = routes.len();
         let config = selling::seller_config(sale, self.public_url.clone(), routes);

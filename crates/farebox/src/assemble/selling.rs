@@ -2,7 +2,7 @@
 //!
 //! Everything that is missing is said at once, with the flag and the key that supply it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,26 +13,29 @@ use farebox_core::rail::CollectRail;
 use farebox_ledger::SellerLock;
 use farebox_rail_evm::{CollectorOptions, EvmCollector, GasLimits};
 use farebox_seller::buckets::BucketLimits;
+use farebox_seller::l402::{InvoiceLimits, L402, MasterKey};
 use farebox_seller::{
-    ClientLimits, Cors, Protocol, Route, RouteMatcher, Seller, SellerConfig, SettleWhen,
-    Unmatched as UnmatchedPath,
+    ClientLimits, Cors, Protocol, Route, Seller, SellerConfig, Unmatched as UnmatchedPath,
 };
 use farebox_server::{Admin, Gateway, GatewayOptions};
 use farebox_wire::caip::ChainId;
+use farebox_wire::money::Amount;
 use tokio::net::TcpListener;
 
 use super::collecting::{self, GasKeys, collector, gas_limits, rail_failure};
 use super::descriptors;
 use super::entrance::Entrance;
 use super::forwarding::Forwarding;
+use super::l402::TokenKey;
+use super::lightning::Lightning;
 use super::networks::{self, FACTORIES_KEY};
 use super::overseeing::{Oversight, drain_ms};
 use super::reloading::{Reload, Reloaded};
 use super::remote::Facilitators;
+use super::routes::routes;
 use super::service::{self, Beside, Books, Lease};
 use crate::config::{
-    Config, DataDir, FacilitatorLimits, Listen, NetworkSection, Operation, RouteSection, Settle,
-    Unmatched,
+    Config, DataDir, FacilitatorLimits, Listen, NetworkSection, Operation, RouteSection, Unmatched,
 };
 use crate::failure::Failure;
 
@@ -62,6 +65,12 @@ pub(crate) struct Sale {
     pub(crate) factories: Vec<String>,
     /// What clients may make it do in vain, if that is configured; then on this machine too.
     pub(crate) in_vain: Option<BucketLimits>,
+    /// How many invoices may be open.
+    pub(crate) invoice_limits: InvoiceLimits,
+    /// Who is paid by invoice.
+    pub(crate) lightning: Lightning,
+    /// The secret that tokens of L402 are signed with.
+    pub(crate) l402: TokenKey,
     /// Which pages in browsers may pay.
     pub(crate) cors: Cors,
     /// What is sold.
@@ -102,7 +111,7 @@ pub(crate) struct Gate {
 /// Exit 2: it cannot start, and the message says what is missing.
 pub(crate) async fn gate(sale: Sale, data_dir: &DataDir) -> Result<Gate, Failure> {
     sale.refuse_missing()?;
-    let routes = routes(&sale.routes)?;
+    let routes = sale.sold()?;
     let upstreams = sale.forwarding.upstreams(&sale.routes, sale.unmatched)?;
     let front = sale.entrance.front(data_dir)?;
     descriptors::ask_for_all();
@@ -117,7 +126,9 @@ pub(crate) async fn gate(sale: Sale, data_dir: &DataDir) -> Result<Gate, Failure
     let public_url = sale.public_url.clone().unwrap_or_else(|| origin.clone());
     let redirect = sale.entrance.redirect(&public_url).await?;
     let config = seller_config(&sale, public_url.clone(), routes);
-    let seller = Seller::new(config, rails, Arc::new(books.ledger.clone()), clock())
+    let l402 = sale.invoicing(data_dir, TokenKey::load).await?;
+    let ledger = Arc::new(books.ledger.clone());
+    let seller = Seller::with_l402(config, rails, l402, ledger, clock())
         .map_err(|why| invalid(why.to_string()))?;
     let usual = sale.forwarding.options();
     let options = GatewayOptions {
@@ -163,6 +174,7 @@ pub(super) fn seller_config(sale: &Sale, public_url: String, routes: Vec<Route>)
             even_loopback: in_vain.is_some(),
         },
         cors: sale.cors.clone(),
+        invoice_limits: sale.invoice_limits,
         ..SellerConfig::new(public_url, routes)
     }
 }
@@ -236,6 +248,7 @@ impl Gate {
             ledger: self.books.ledger.clone(),
             oversight: self.oversight,
             till: Arc::clone(seller.till()),
+            seller: Some(seller.clone()),
             connections: gateway.connections().clone(),
         };
         let served = service::run(stop, beside, |stopping| gateway.serve(listener, stopping)).await;
@@ -255,7 +268,49 @@ impl Sale {
 
     pub(super) fn is_priced(&self) -> bool {
         let mut routes = self.routes.iter();
-        routes.any(|route| route.price.0.0 > 0 && !route.shadow)
+        routes.any(|route| !route.price.is_free() && !route.shadow)
+    }
+
+    /// Whether something may be paid in a protocol.
+    pub(super) fn accepts(&self, protocol: Protocol) -> Result<bool, Failure> {
+        let mut routes = self.sold()?.into_iter();
+        let is_asked = |route: &Route| {
+            let is_free = route.price.0 == 0 && route.price_msat.is_none_or(Amount::is_zero);
+            !is_free && !route.is_shadow
+        };
+        Ok(routes.any(|route| is_asked(&route) && route.accept.contains(&protocol)))
+    }
+
+    /// What is sold, for the seller.
+    pub(super) fn sold(&self) -> Result<Vec<Route>, Failure> {
+        // A protocol is spoken where a network is configured for it.
+        let mut usual = Vec::new();
+        let has_chains = !networks::chains(&self.networks).is_empty();
+        if has_chains || self.lightning.is_empty() {
+            usual.push(Protocol::X402);
+        }
+        if !self.lightning.is_empty() {
+            usual.push(Protocol::L402);
+        }
+        routes(&self.routes, &usual)
+    }
+
+    /// What collects by invoice, where something may be paid so.
+    pub(super) async fn invoicing(
+        &self,
+        data_dir: &DataDir,
+        key: fn(&TokenKey, &DataDir) -> Result<MasterKey, Failure>,
+    ) -> Result<Option<L402>, Failure> {
+        if !self.accepts(Protocol::L402)? {
+            return Ok(None);
+        }
+        let Some(rail) = self.lightning.collector().await? else {
+            return Ok(None);
+        };
+        Ok(Some(L402 {
+            rail,
+            master_key: key(&self.l402, data_dir)?,
+        }))
     }
 
     /// Everything that has to be said and was not, each with what supplies it.
@@ -273,15 +328,16 @@ impl Sale {
                     .to_owned(),
             );
         }
-        if !self.is_priced() && !self.routes.is_empty() {
+        // A route that cannot be read is told of by who reads it.
+        if !self.routes.is_empty() && !self.accepts(Protocol::X402).unwrap_or(true) {
             return missing;
         }
         if self.pay_to.is_none() {
             missing.push("somebody to pay (--pay-to ADDRESS, or evm in [pay_to])".to_owned());
         }
         missing.extend(match self.facilitators.is_local() {
-            true => collecting::missing(&self.networks, &self.gas_keys),
-            false => collecting::missing_network(&self.networks),
+            true => collecting::missing(&networks::chains(&self.networks), &self.gas_keys),
+            false => collecting::missing_network(&networks::chains(&self.networks)),
         });
         missing
     }
@@ -302,7 +358,7 @@ impl Sale {
         &self,
         data_dir: &DataDir,
     ) -> Result<(Lease, Vec<Arc<dyn CollectRail>>), Failure> {
-        if !self.is_priced() {
+        if !self.accepts(Protocol::X402)? {
             return Ok((Lease::take(data_dir, &[])?, Vec::new()));
         }
         let signers = match self.facilitators.is_local() {
@@ -322,9 +378,10 @@ impl Sale {
             },
             factories: networks::addresses(&self.factories, FACTORIES_KEY)?,
         };
-        let rail: Arc<dyn CollectRail> = collector(&self.networks, options).await?;
+        let chains = networks::chains(&self.networks);
+        let rail: Arc<dyn CollectRail> = collector(&chains, options).await?;
         let rail = match self.facilitators.is_remote() {
-            true => self.facilitators.in_front_of(rail, &self.networks).await?,
+            true => self.facilitators.in_front_of(rail, &chains).await?,
             false => rail,
         };
         Ok((lease, vec![rail]))
@@ -337,55 +394,6 @@ pub(super) fn asking_only(pay_to: farebox_wire::evm::EvmAddress) -> CollectorOpt
         pay_to: Some(pay_to),
         ..CollectorOptions::default()
     }
-}
-
-pub(super) fn routes(sections: &[RouteSection]) -> Result<Vec<Route>, Failure> {
-    let mut names = HashSet::new();
-    let mut routes = Vec::with_capacity(sections.len());
-    for section in sections {
-        let matcher: RouteMatcher = section
-            .matcher
-            .parse()
-            .map_err(|why| invalid(format!("[[route]] match: {why}")))?;
-        let name = matcher.to_string();
-        if !names.insert(name.clone()) {
-            return Err(invalid(format!(
-                "two routes match {name:?}: the first always wins; remove one of them"
-            )));
-        }
-        let mut route = Route::new(name, matcher, section.price.0);
-        route.accept = accepted(section)?;
-        route.settle = match section.settle {
-            Settle::Before => SettleWhen::Before,
-            Settle::After => SettleWhen::After,
-        };
-        if let Some(span) = section.max_timeout {
-            route.max_timeout_s = span.whole_seconds().ok_or_else(|| {
-                invalid(format!(
-                    "route {:?}: max_timeout is not in whole seconds; write it like \"60s\"",
-                    route.id
-                ))
-            })?;
-        }
-        route.description.clone_from(&section.description);
-        route.mime_type.clone_from(&section.mime_type);
-        route.is_shadow = section.shadow;
-        routes.push(route);
-    }
-    Ok(routes)
-}
-
-fn accepted(section: &RouteSection) -> Result<Vec<Protocol>, Failure> {
-    let Some(names) = &section.accept else {
-        return Ok(vec![Protocol::X402]);
-    };
-    let protocols = names.iter().map(|name| match name.as_str() {
-        "x402" => Ok(Protocol::X402),
-        other => Err(invalid(format!(
-            "accept = [{other:?}] is no protocol; write accept = [\"x402\"]"
-        ))),
-    });
-    protocols.collect()
 }
 
 fn clock() -> Arc<dyn Clock> {

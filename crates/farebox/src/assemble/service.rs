@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use farebox_core::clock::{Clock as _, SystemClock};
 use farebox_ledger::{SellerLock, SqliteLedger};
 use farebox_rail_evm::EvmKey;
+use farebox_seller::Seller;
 use farebox_seller::till::Till;
 use farebox_server::{Connections, Watched};
 use tokio::net::TcpListener;
@@ -114,7 +115,17 @@ pub(super) struct Beside {
     pub(super) ledger: SqliteLedger,
     pub(super) oversight: Oversight,
     pub(super) till: Arc<Till>,
+    /// Of a gate, whose watch looks after more than its till.
+    pub(super) seller: Option<Seller>,
     pub(super) connections: Connections,
+}
+
+/// The watch of a till, or of the seller that it belongs to.
+async fn watch_over(till: Arc<Till>, seller: Option<Seller>, stopping: Stopping) {
+    match seller {
+        Some(seller) => seller.watch(stopping).await,
+        None => till.watch(stopping).await,
+    }
 }
 
 /// Serves until `stop`, with the watch of the till, the pruning of the ledger and the admin server
@@ -141,6 +152,7 @@ where
                 stop_timeout,
             },
         till,
+        seller,
         connections,
     } = beside;
     let (stopped, stopping) = watch::channel(false);
@@ -179,8 +191,7 @@ where
         let _ = stopped.send(true);
     });
     let watched = stopping();
-    let watcher = async move { till.watch(watched).await };
-    let watcher = tokio::spawn(noticed(watcher, fallen.clone()));
+    let watcher = tokio::spawn(noticed(watch_over(till, seller, watched), fallen.clone()));
     let pruner = tokio::spawn(noticed(prune(ledger, stopping()), fallen.clone()));
     let served = serve(stopping()).await;
     signal.abort();

@@ -9,8 +9,10 @@ use clap::Args;
 
 use super::chains::Chains;
 use super::{Globals, Listening, doctor, signal};
-use crate::assemble::{self, Entrance, Facilitators, Forwarding, Reload, Sale};
-use crate::config::{Config, Listen, RouteSection, Settle, TimeoutsSection, Usd};
+use crate::assemble::{
+    self, Entrance, Facilitators, Forwarding, Lightning, Reload, Sale, TokenKey,
+};
+use crate::config::{Config, Listen, Price, RouteSection, Settle, TimeoutsSection};
 use crate::doctor::Patient;
 use crate::failure::Failure;
 use crate::output;
@@ -57,7 +59,7 @@ pub(super) struct Gate {
         env = "FAREBOX_PRICE",
         hide_env_values = true
     )]
-    price: Option<Usd>,
+    price: Option<Price>,
     #[command(flatten)]
     chains: Chains,
     /// Address that is paid
@@ -167,7 +169,7 @@ impl Gate {
         let (file, ledger) = (config.path.clone(), config.ledger_place(&data_dir)?);
         let traces = self.traces(globals);
         let sale = self.sale(config, ledger)?;
-        sale.check(&data_dir)?;
+        sale.check(&data_dir).await?;
         traces?;
         doctor::check(Patient::of_sale(sale, file, &data_dir), globals).await
     }
@@ -176,7 +178,9 @@ impl Gate {
     fn sale(self, config: Config, ledger: PathBuf) -> Result<Sale, Failure> {
         let file = config.name();
         let (in_vain, cors) = (config.in_vain(), config.cors()?);
+        let invoice_limits = config.invoice_limits();
         let entrance = Entrance::of(&config);
+        let lightning = Lightning::of(&config);
         let operation = config.operation(self.admin);
         let Config {
             file: written,
@@ -189,6 +193,10 @@ impl Gate {
         let forwarding = Forwarding {
             base: base.clone(),
             timeouts: written.timeouts,
+        };
+        let l402 = TokenKey {
+            reference: written.l402.and_then(|section| section.master_key),
+            base: base.clone(),
         };
         let (networks, gas_keys) = self.chains.over(written.network, references, base)?;
         let mut routes = written.route;
@@ -209,6 +217,9 @@ impl Gate {
             gas: written.facilitator.limits,
             factories: written.facilitator.erc6492_factories,
             in_vain,
+            invoice_limits,
+            lightning,
+            l402,
             cors,
             routes,
             unmatched: written.unmatched,
@@ -221,7 +232,7 @@ impl Gate {
     }
 }
 
-fn catch_all(upstream: String, price: Usd) -> RouteSection {
+fn catch_all(upstream: String, price: Price) -> RouteSection {
     RouteSection {
         matcher: EVERYTHING.to_owned(),
         upstream,
@@ -231,6 +242,10 @@ fn catch_all(upstream: String, price: Usd) -> RouteSection {
         accept: None,
         settle: Settle::default(),
         max_timeout: None,
+        uses: None,
+        valid_for: None,
+        tier: 0,
+        capabilities: Vec::new(),
         description: None,
         mime_type: None,
         shadow: false,

@@ -1,15 +1,19 @@
 //! `farebox payments`: what was paid and collected, and what became of payments that are open.
 //!
-//! Reads the ledger; `resume` asks the chain and writes down what it says. It never pays.
+//! Reads the ledger; `resume` asks the chain and writes down what it says, `revoke` withdraws what
+//! tokens of a seller buy: by their payment, which is in the seller's books. It never pays.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+use farebox_core::clock::{Clock as _, SystemClock};
 use farebox_core::ledger::{Filter, Ledger, LedgerError, Payment, PaymentId, Stage};
 use farebox_core::payment::Role;
 use farebox_core::purse::Purse as _;
 use farebox_wire::caip::ChainId;
+use farebox_wire::identity::Identity;
+use farebox_wire::l402::preimage::PaymentHash;
 use serde::Serialize;
 
 use super::Globals;
@@ -23,7 +27,8 @@ const EXAMPLES: &str = "\
 Examples:
   farebox payments list --role buyer
   farebox payments show ID --json
-  farebox payments resume --all";
+  farebox payments resume --all
+  farebox payments revoke HASH";
 
 /// List payments, and find out what became of open ones
 #[derive(Args)]
@@ -38,6 +43,7 @@ enum Command {
     List(List),
     Show(Show),
     Resume(Resume),
+    Revoke(Revoke),
 }
 
 /// List payments, the newest first
@@ -73,6 +79,23 @@ struct Resume {
     /// Only what was paid (buyer) or collected (seller)
     #[arg(long, value_enum)]
     role: Option<RoleName>,
+}
+
+/// Withdraw what a Lightning payment has bought: every token of it is refused from then on
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+struct Revoke {
+    /// The payment's name, as `farebox payments list` shows it, or its payment hash, paid or not
+    payment: String,
+}
+
+/// What `revoke --json` prints.
+#[derive(Serialize)]
+struct Revoked {
+    /// The name of the payment on its rail.
+    identity: String,
+    /// Whether it was good until now.
+    revoked: bool,
 }
 
 /// In whose books a payment stands.
@@ -114,6 +137,7 @@ impl Payments {
             Command::List(list) => list.run(globals).await,
             Command::Show(show) => show.run(globals).await,
             Command::Resume(resume) => resume.run(globals).await,
+            Command::Revoke(revoke) => revoke.run(globals).await,
         }
     }
 }
@@ -202,6 +226,41 @@ impl Resume {
             ..Filter::default()
         };
         Ok(ledger.list(filter).await?)
+    }
+}
+
+impl Revoke {
+    async fn run(self, globals: &Globals) -> Result<u8, Failure> {
+        let ledger = assemble::ledger(&globals.config()?, &globals.data_dir()?).await?;
+        let identity = self.identity(&*ledger).await?;
+        let revoked = ledger.revoke(&identity, SystemClock.now_ms()).await?;
+        let identity = identity.as_str().to_owned();
+        if globals.json {
+            output::json(&Revoked { identity, revoked })?;
+        } else if revoked {
+            output::line(&format!("{identity} buys nothing any more."))?;
+        } else {
+            output::line(&format!("{identity} was revoked before."))?;
+        }
+        Ok(0)
+    }
+
+    async fn identity(&self, ledger: &dyn Ledger) -> Result<Identity, Failure> {
+        if let Ok(hash) = self.payment.parse::<PaymentHash>() {
+            return Ok(Identity::l402(&hash));
+        }
+        let id = PaymentId(self.payment.clone());
+        let payment = ledger
+            .payment(&id)
+            .await?
+            .ok_or(LedgerError::NotFound(id))?;
+        let is_sold = payment.role == Role::Seller && payment.terms.protocol == "l402";
+        payment.identity.filter(|_| is_sold).ok_or_else(|| {
+            Failure::config(
+                "not_revocable",
+                "only what a seller was paid over L402 has tokens that can be revoked".to_owned(),
+            )
+        })
     }
 }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::lightning::{MaxFee, NodeSection};
 use super::rates::RateSection;
+use super::route::{L402Section, RouteSection};
 use super::values::{Listen, Part, References, Timespan, Usd, Wei};
 
 /// The whole file.
@@ -52,6 +53,8 @@ pub(crate) struct File {
     pub(crate) timeouts: TimeoutsSection,
     /// Whether no route asks anybody to pay: prices are only counted and logged.
     pub(crate) shadow: bool,
+    /// Tokens of L402.
+    pub(crate) l402: Option<L402Section>,
     /// What is sold; the first route that matches a request is its price.
     pub(crate) route: Vec<RouteSection>,
     /// Who pays.
@@ -332,7 +335,7 @@ pub(crate) struct FacilitatorLimits {
     pub(crate) max_gas_per_day_payee: Option<Wei>,
 }
 
-/// What strangers may make a server do in vain, each so often in a second
+/// What strangers may make a server do in vain, each so often in a second, and how many invoices they may have
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct LimitsSection {
@@ -342,6 +345,22 @@ pub(crate) struct LimitsSection {
     pub(crate) first_sight_per_s: Option<u32>,
     /// Signatures that only a simulation on the chain can judge; by default 1.
     pub(crate) simulations_per_s: Option<u32>,
+    /// Invoices that may be open for one client, an IPv4 address or an IPv6 /64; by default 3.
+    pub(crate) open_invoices_per_prefix: Option<u32>,
+    /// Invoices that may be open in all; by default 10000.
+    pub(crate) open_invoices: Option<u32>,
+}
+
+impl LimitsSection {
+    /// Whether it says anything about work in vain; invoices are another matter.
+    pub(super) fn limits_work(&self) -> bool {
+        let said = [
+            self.bad_signatures_per_s,
+            self.first_sight_per_s,
+            self.simulations_per_s,
+        ];
+        said.iter().any(Option::is_some)
+    }
 }
 
 /// Which pages in browsers may pay at the gate and read what they have paid for.
@@ -365,54 +384,6 @@ pub(crate) struct TimeoutsSection {
     pub(crate) head: Option<Timespan>,
     /// While nothing more of an answer comes, or a WebSocket is silent (default `5m`). An answer may last for ever.
     pub(crate) idle: Option<Timespan>,
-}
-
-/// Something that is sold.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RouteSection {
-    /// `[METHOD ]path`; no method is any, GET covers HEAD, `*` crosses slashes.
-    #[serde(rename = "match")]
-    pub(crate) matcher: String,
-    /// Who answers: `http://HOST:PORT`, `https://HOST`, or `h2c://HOST:PORT` for HTTP/2 without TLS.
-    pub(crate) upstream: String,
-    /// Whom the certificate of an `https` upstream has to lead to, in PEM: `file:PATH`; else those whom this machine trusts.
-    #[serde(default)]
-    pub(crate) upstream_ca: Option<String>,
-    /// How long the gate waits for it, where that differs from `[timeouts]`: `{ head = "10m", idle = "1h" }`.
-    #[serde(default)]
-    pub(crate) timeouts: TimeoutsSection,
-    /// What one request costs, `"0.001 USD"`; `"0 USD"` is free.
-    pub(crate) price: Usd,
-    /// Protocols to accept; by default all that are spoken.
-    #[serde(default)]
-    pub(crate) accept: Option<Vec<String>>,
-    /// When the money moves: `after` (default) or `before` the upstream answers.
-    #[serde(default)]
-    pub(crate) settle: Settle,
-    /// How long a credential may live, at most; by default `60s`, in whole seconds.
-    #[serde(default)]
-    pub(crate) max_timeout: Option<Timespan>,
-    /// What is sold, for people and catalogues.
-    #[serde(default)]
-    pub(crate) description: Option<String>,
-    /// Media type of the answer.
-    #[serde(default)]
-    pub(crate) mime_type: Option<String>,
-    /// Whether the price is only counted and logged, and nobody is asked to pay.
-    #[serde(default)]
-    pub(crate) shadow: bool,
-}
-
-/// When the money moves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Settle {
-    /// Before the upstream is called.
-    Before,
-    /// When the upstream's head has come.
-    #[default]
-    After,
 }
 
 /// Who pays.

@@ -9,9 +9,6 @@ use super::{ConfigFault, line_of};
 
 /// Dotted keys and what they are for; `*` stands for any name or any element.
 const LATER: &[(&str, &str)] = &[
-    ("limits.open_invoices", "Lightning"),
-    ("limits.open_invoices_per_prefix", "Lightning"),
-    ("l402", "Lightning and L402"),
     (
         "rates.ETH/USD.url",
         "a rate of gas that is fetched; write { fixed = \"3000\" }",
@@ -21,8 +18,6 @@ const LATER: &[(&str, &str)] = &[
     ("pay_to.lightning", "Lightning"),
     ("facilitator.shared_payee", "several sellers on one payee"),
     ("facilitator.signer.solana", "Solana"),
-    ("route.*.uses", "L402 tokens for several requests"),
-    ("route.*.valid_for", "L402 tokens for a span of time"),
     ("wallet.solana_key", "Solana"),
     ("wallet.lightning", "Lightning"),
     (
@@ -35,7 +30,7 @@ pub(super) const GAS_RATE: &str = "ETH/USD";
 /// The rates that are asked for.
 const RATES: [&str; 2] = [GAS_RATE, "BTC/USD"];
 /// Protocols that `accept` will know.
-const LATER_PROTOCOLS: [&str; 2] = ["l402", "mpp"];
+const LATER_PROTOCOLS: [&str; 1] = ["mpp"];
 
 /// Refuses the first key of a later release. A text that is not TOML is left to the reader.
 pub(super) fn refuse(text: &str) -> Result<(), ConfigFault> {
@@ -86,7 +81,7 @@ fn refuse_values(text: &str, table: &DeTable<'_>) -> Result<(), ConfigFault> {
             .and_then(|route| route.get("accept"));
         for (offset, protocol) in strings(accept.map(toml::Spanned::get_ref)) {
             if LATER_PROTOCOLS.contains(&protocol) {
-                let what = format!("accept {protocol:?}: only \"x402\"");
+                let what = format!("accept {protocol:?}: only \"x402\" and \"l402\"");
                 return Err(not_yet(text, offset, what));
             }
         }

@@ -8,6 +8,7 @@ mod file;
 mod later;
 mod lightning;
 mod rates;
+mod route;
 mod values;
 
 use std::net::SocketAddr;
@@ -17,17 +18,19 @@ use std::time::Duration;
 pub(crate) use data_dir::{DataDir, create_private};
 pub(crate) use file::{
     AcmeChallenge, AcmeSection, AssetSection, FacilitatorLimits, FacilitatorSection, Final,
-    LogFormat, NetworkSection, RouteSection, Settle, TelemetrySection, TimeoutsSection, TlsSection,
-    TracedRequests, Unmatched,
+    LogFormat, NetworkSection, TelemetrySection, TimeoutsSection, TlsSection, TracedRequests,
+    Unmatched,
 };
 pub(crate) use lightning::{MaxFee, NodeKind, NodeSection};
 pub(crate) use rates::RateSection;
-pub(crate) use values::{Listen, Timespan, Usd};
+pub(crate) use route::{RouteSection, Settle};
+pub(crate) use values::{Listen, Price, Timespan, TokenUses, Usd};
 
 use farebox_core::cidr::Cidr;
 use farebox_core::policy::Limits;
 use farebox_seller::Cors;
 use farebox_seller::buckets::BucketLimits;
+use farebox_seller::l402::InvoiceLimits;
 use farebox_wire::money::UsdMicros;
 
 use crate::failure::Failure;
@@ -144,6 +147,9 @@ impl Config {
     /// What strangers may make a server do in vain; `None` where the file says nothing about it.
     pub(crate) fn in_vain(&self) -> Option<BucketLimits> {
         let section = self.file.limits?;
+        if !section.limits_work() {
+            return None;
+        }
         let usual = BucketLimits::default();
         let or = |set: Option<u32>, usual| set.unwrap_or(usual);
         Some(BucketLimits {
@@ -151,6 +157,16 @@ impl Config {
             first_sight_per_s: or(section.first_sight_per_s, usual.first_sight_per_s),
             simulations_per_s: or(section.simulations_per_s, usual.simulations_per_s),
         })
+    }
+
+    /// How many invoices of L402 may be open.
+    pub(crate) fn invoice_limits(&self) -> InvoiceLimits {
+        let usual = InvoiceLimits::default();
+        let section = self.file.limits.unwrap_or_default();
+        InvoiceLimits {
+            per_prefix: section.open_invoices_per_prefix.unwrap_or(usual.per_prefix),
+            total: section.open_invoices.unwrap_or(usual.total),
+        }
     }
 
     /// Which pages in browsers may pay at the gate.

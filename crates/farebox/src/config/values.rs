@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
-use farebox_wire::money::{UsdMicros, parse_decimal};
+use farebox_wire::money::{Amount, UsdMicros, parse_decimal};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
@@ -117,6 +117,74 @@ impl<'de> Deserialize<'de> for Usd {
         String::deserialize(deserializer)?
             .parse()
             .map_err(D::Error::custom)
+    }
+}
+
+/// What something costs, as a person writes it: `0.001 USD`, `10 sat`, `1500 msat`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Price {
+    /// In dollars, whatever it is paid in.
+    Usd(UsdMicros),
+    /// In bitcoin, in millisatoshi.
+    Msat(Amount),
+}
+
+impl Price {
+    /// Whether it costs nothing.
+    pub(crate) const fn is_free(self) -> bool {
+        match self {
+            Self::Usd(usd) => usd.0 == 0,
+            Self::Msat(msat) => msat.is_zero(),
+        }
+    }
+}
+
+impl FromStr for Price {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let decimals = match text.split_once(' ') {
+            Some((_, "sat")) => 3,
+            Some((_, "msat")) => 0,
+            _ => return text.parse::<Usd>().map(|usd| Self::Usd(usd.0)),
+        };
+        let number = text.split(' ').next().unwrap_or_default();
+        let msat = parse_decimal(number, decimals);
+        msat.map(|msat| Self::Msat(Amount::from_atomic(msat)))
+            .map_err(|_| {
+                format!(
+                    "{text:?} is no price; write it like \"0.001 USD\", \"10 sat\" or \"1500 msat\""
+                )
+            })
+    }
+}
+
+impl<'de> Deserialize<'de> for Price {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
+    }
+}
+
+/// How many requests a token buys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TokenUses {
+    /// So many.
+    Times(u64),
+    /// As many as come while it is good.
+    Unlimited,
+}
+
+impl<'de> Deserialize<'de> for TokenUses {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match toml::Value::deserialize(deserializer)? {
+            toml::Value::String(text) if text == "unlimited" => Ok(Self::Unlimited),
+            toml::Value::Integer(times) if times > 0 => Ok(Self::Times(times.unsigned_abs())),
+            _ => Err(D::Error::custom(
+                "uses is neither a number from 1 nor \"unlimited\"",
+            )),
+        }
     }
 }
 

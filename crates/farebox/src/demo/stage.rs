@@ -6,6 +6,7 @@ use std::sync::Arc;
 use farebox_buyer::{Buyer, BuyerOptions, Call};
 use farebox_core::ledger::Ledger;
 use farebox_core::policy::Limits;
+use farebox_seller::l402::InvoiceLimits;
 use farebox_wire::money::UsdMicros;
 use http::Method;
 use tempfile::TempDir;
@@ -16,9 +17,11 @@ use super::api::Api;
 use super::net::{Net, Options};
 use super::report::Teller;
 use super::steps;
-use crate::assemble::{self, Entrance, Facilitators, Forwarding, GasKeys, Sale};
+use crate::assemble::{
+    self, Entrance, Facilitators, Forwarding, GasKeys, Lightning, Sale, TokenKey,
+};
 use crate::config::{
-    Config, DataDir, Listen, Operation, RouteSection, Settle, TimeoutsSection, Unmatched, Usd,
+    Config, DataDir, Listen, Operation, Price, RouteSection, Settle, TimeoutsSection, Unmatched,
 };
 use crate::failure::Failure;
 
@@ -137,10 +140,14 @@ fn sale(config: Config, data_dir: &DataDir, upstream: &str) -> Result<Sale, Fail
         upstream: upstream.to_owned(),
         upstream_ca: None,
         timeouts: TimeoutsSection::default(),
-        price: Usd(price),
+        price: Price::Usd(price),
         accept: None,
         settle: Settle::After,
         max_timeout: None,
+        uses: None,
+        valid_for: None,
+        tier: 0,
+        capabilities: Vec::new(),
         description: None,
         mime_type: Some("application/json".to_owned()),
         shadow: false,
@@ -164,6 +171,9 @@ fn sale(config: Config, data_dir: &DataDir, upstream: &str) -> Result<Sale, Fail
         factories: Vec::new(),
         gas: config.file.facilitator.limits,
         in_vain: None,
+        invoice_limits: InvoiceLimits::default(),
+        lightning: Lightning::default(),
+        l402: TokenKey::default(),
         cors: farebox_seller::Cors::default(),
         routes: routes.into(),
         unmatched: Unmatched::NotFound,

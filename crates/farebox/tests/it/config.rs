@@ -30,19 +30,13 @@ fn an_unknown_key_is_refused_with_its_name_and_line() {
 #[test]
 fn keys_of_later_releases_are_refused_by_name() {
     let rows = [
-        ("[limits]\nopen_invoices = 1", "limits"),
-        ("[l402]\nmaster_key = \"file:k\"", "l402"),
         ("[rates]\n\"EUR/USD\" = { fixed = \"1\" }", "rates"),
         ("[rates]\n\"ETH/USD\" = { url = \"http://a\" }", "rates"),
         ("[network.\"solana:x\"]\nrpc = []", "solana:x"),
         ("[facilitator]\nshared_payee = true", "shared_payee"),
         (
-            "[[route]]\nmatch = \"/\"\nupstream = \"http://a\"\nprice = \"1 USD\"\nuses = 5",
-            "uses",
-        ),
-        (
-            "[[route]]\nmatch = \"/\"\nupstream = \"http://a\"\nprice = \"1 USD\"\naccept = [\"l402\"]",
-            "l402",
+            "[[route]]\nmatch = \"/\"\nupstream = \"http://a\"\nprice = \"1 USD\"\naccept = [\"mpp\"]",
+            "mpp",
         ),
     ];
     for (text, name) in rows {
@@ -82,6 +76,12 @@ fn values_that_mean_nothing_are_refused() {
         "[budget]\nper_day = 1.5",
         "[wallet]\nmax_validity = \"120\"",
         "[[route]]\nmatch = \"/\"\nupstream = \"http://a\"",
+        "[[route]]\nmatch = \"/\"\nupstream = \"http://a\"\nprice = \"10 sats\"",
+        "[[route]]\nmatch = \"/\"\nupstream = \"http://a\"\nprice = \"1.5 msat\"",
+        "[[route]]\nmatch = \"/\"\nupstream = \"http://a\"\nprice = \"1 sat\"\nuses = 0",
+        "[[route]]\nmatch = \"/\"\nupstream = \"http://a\"\nprice = \"1 sat\"\nuses = \"many\"",
+        "[[route]]\nmatch = \"/\"\nupstream = \"http://a\"\nprice = \"1 sat\"\ntier = 256",
+        "[limits]\nopen_invoices = -1",
         "not toml",
     ];
     for text in rows {

@@ -20,6 +20,7 @@ pub(crate) const PAGES: &[&[&str]] = &[
     &["payments"],
     &["payments", "list"],
     &["payments", "resume"],
+    &["payments", "revoke"],
     &["payments", "show"],
     &["token"],
     &["token", "attenuate"],

@@ -22,6 +22,7 @@ mod packaging;
 mod payments;
 mod readme;
 mod reference;
+mod revoking;
 mod support;
 mod timeouts;
 mod tls;

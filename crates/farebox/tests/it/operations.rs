@@ -49,7 +49,10 @@ fn the_admin_server_of_a_gate_tells_life_readiness_and_counts() {
     assert_eq!(market.fetch(&[&market.url("/ok")]).exit, 0);
     let (_, metrics) = ask(&format!("{admin}/metrics"));
     assert_eq!(
-        sample(&metrics, "farebox_challenges_total{route=\"/*\"}"),
+        sample(
+            &metrics,
+            "farebox_challenges_total{route=\"/*\",protocol=\"x402\"}"
+        ),
         1
     );
     let settled = "farebox_payments_total{state=\"settled\",route=\"/*\",rail=\"evm\",network=\"eip155:84532\"}";

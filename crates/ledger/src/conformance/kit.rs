@@ -10,6 +10,7 @@ use farebox_core::ledger::{
 use farebox_core::payment::{Event, Role};
 use farebox_core::policy::{Denial, Limits};
 use farebox_core::rail::{Handle, Terms};
+use farebox_core::uses::NewPaid;
 use farebox_wire::caip::{AssetId, ChainId};
 use farebox_wire::identity::Identity;
 use farebox_wire::money::{Amount, UsdMicros};
@@ -99,6 +100,24 @@ pub fn claim(name: &str, amount: u128) -> NewClaim {
         valid_before_s: NOON_MS / 1000 + 60,
         handle: Handle::new(format!("handle of {name}")),
         cover: Cover::NotNeeded,
+        now_ms: NOON_MS,
+    }
+}
+
+/// Five millionths of a dollar that have come in for `l402:<name>`; each attempt to book them has a
+/// name of its own.
+#[must_use]
+pub fn paid(name: &str, attempt: usize) -> NewPaid {
+    NewPaid {
+        id: PaymentId(format!("{name}-{attempt}")),
+        identity: Identity::from_stored(&format!("l402:{name}")),
+        side: claim(name, 5).side,
+        terms: Terms {
+            protocol: "l402".to_owned(),
+            payer: None,
+            ..terms(5)
+        },
+        transaction: name.to_owned(),
         now_ms: NOON_MS,
     }
 }

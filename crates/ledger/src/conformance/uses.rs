@@ -3,14 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use farebox_core::ledger::{Ledger, LedgerError, Payment, PaymentId, SellerSide};
+use farebox_core::ledger::{Ledger, LedgerError, Payment};
 use farebox_core::payment::{Delivery, Event, Hold, Phase, Role};
-use farebox_core::rail::Terms;
 use farebox_core::uses::{Allowance, NewPaid, Told, Used};
 use farebox_wire::identity::Identity;
 use farebox_wire::money::Amount;
 
-use super::kit::{Ask, NOON_MS, PAYEE, Store, terms};
+use super::kit::{Ask, NOON_MS, PAYEE, Store, paid, terms};
 
 const NODE: &str = "lightning:regtest/02aa";
 
@@ -200,27 +199,7 @@ pub async fn a_word_that_does_not_fit_leaves_nothing(store: &dyn Store) {
 }
 
 fn identity(name: &str) -> Identity {
-    Identity::from_stored(&format!("l402:{name}"))
-}
-
-fn paid(name: &str, attempt: usize) -> NewPaid {
-    NewPaid {
-        id: PaymentId(format!("{name}-{attempt}")),
-        identity: identity(name),
-        side: SellerSide {
-            route: "weather".to_owned(),
-            payload_digest: [1; 32],
-            request_digest: [2; 32],
-            body_digest: None,
-        },
-        terms: Terms {
-            protocol: "l402".to_owned(),
-            payer: None,
-            ..terms(5)
-        },
-        transaction: name.to_owned(),
-        now_ms: NOON_MS,
-    }
+    paid(name, 0).identity
 }
 
 async fn must_use(ledger: &Arc<dyn Ledger>, name: &str, allowed: Allowance) -> Used {

@@ -11,8 +11,9 @@ use std::sync::Arc;
 use farebox_core::ledger::{Attach, Ledger, LedgerError, PaymentId, Reserved};
 use farebox_core::payment::{Event, Phase};
 use farebox_core::rail::SentTransaction;
+use farebox_core::uses::{Allowance, Used};
 use farebox_ledger::conformance::Store;
-use farebox_ledger::conformance::kit::{Ask, NOON_MS, claim, limits, settled, spend};
+use farebox_ledger::conformance::kit::{Ask, NOON_MS, claim, limits, paid, settled, spend};
 use farebox_ledger::{SellerLock, SqliteLedger};
 
 use crate::folder::Folder;
@@ -96,6 +97,27 @@ async fn what_was_acknowledged_survives_a_kill() {
     }
 }
 
+#[tokio::test]
+async fn uses_that_were_acknowledged_survive_a_kill() {
+    let folder = Folder::empty();
+    let mut known = 0;
+    for round in 0..4 {
+        let mut child = start("processes::child_that_uses", &folder.path(), "hash");
+        let said = killed_after(30 + 23 * round, &mut child);
+        let numbers = said.iter().map(|line| line.parse::<u64>().expect(line));
+        let last = numbers.max().expect("some uses");
+        assert!(last > known, "the counter goes on");
+        let ledger = folder.open().await;
+        ledger.must_add_up().await;
+        let next = ledger.take_use(paid("hash", 0), Allowance::Uses(u64::MAX));
+        match next.await.expect("a working store") {
+            Used::Again { used, .. } => assert!(used > last, "{used} after {last}"),
+            other => panic!("{other:?}"),
+        }
+        known = last + 1;
+    }
+}
+
 /// Kills a child once it has said so much; gives all that it said until it was dead.
 fn killed_after(count: usize, child: &mut Child) -> Vec<String> {
     let mut said = lines(child);
@@ -175,6 +197,32 @@ async fn child_that_sells() {
         .collect();
     for seller in sellers {
         seller.await.expect("no panic");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a child of uses_that_were_acknowledged_survive_a_kill"]
+async fn child_that_uses() {
+    let (path, name) = ledger_of_child();
+    let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::open(&path).expect("a ledger"));
+    let users: Vec<_> = (0..8)
+        .map(|_| {
+            let (ledger, name) = (Arc::clone(&ledger), name.clone());
+            tokio::spawn(async move {
+                // Until it is killed.
+                for _ in 0_u64.. {
+                    let taken = ledger.take_use(paid(&name, 0), Allowance::Uses(u64::MAX));
+                    match taken.await.expect("a working store") {
+                        Used::First { .. } => println!("\nsay 1"),
+                        Used::Again { used, .. } => println!("\nsay {used}"),
+                        refused => panic!("{refused:?}"),
+                    }
+                }
+            })
+        })
+        .collect();
+    for user in users {
+        user.await.expect("no panic");
     }
 }
 

@@ -51,8 +51,10 @@ impl Counter {
 /// What is counted of one route.
 #[derive(Debug, Default)]
 pub struct RouteCounts {
-    /// Answers with offers: 402 and a challenge.
+    /// Answers with offers of x402: 402 and a challenge.
     pub challenges: Counter,
+    /// Answers with an invoice and a token: 402, or 401 to a bad token.
+    pub l402_challenges: Counter,
     /// Requests that would have been charged, were the route not in shadow mode.
     pub shadowed: Counter,
     /// What they would have paid, in millionths of a dollar.
@@ -93,6 +95,8 @@ pub struct Counts {
     money: Mutex<Book>,
     /// Payments that nobody knows the outcome of, as the watch has last seen them.
     undecided: AtomicU64,
+    /// Invoices that can be paid at this moment, or are being made.
+    open_invoices: Arc<AtomicU64>,
 }
 
 impl Counts {
@@ -135,6 +139,17 @@ impl Counts {
         self.undecided.load(Ordering::Relaxed)
     }
 
+    /// Invoices that can be paid at this moment, or are being made.
+    #[must_use]
+    pub fn open_invoices(&self) -> u64 {
+        self.open_invoices.load(Ordering::Relaxed)
+    }
+
+    /// Where their number is kept.
+    pub(crate) fn invoice_gauge(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.open_invoices)
+    }
+
     pub(crate) fn set_undecided(&self, payments: usize) {
         let payments = u64::try_from(payments).unwrap_or(u64::MAX);
         self.undecided.store(payments, Ordering::Relaxed);
@@ -143,6 +158,11 @@ impl Counts {
     /// A payment was claimed.
     pub(crate) fn claimed(&self, payment: &Payment) {
         lock(&self.money).claimed(payment);
+    }
+
+    /// A payment has come in that nobody had to settle here.
+    pub(crate) fn paid(&self, route: &str, terms: &Terms) {
+        lock(&self.money).paid(route, terms);
     }
 
     /// A payment went on from a state that it was seen in.

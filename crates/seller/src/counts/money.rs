@@ -105,6 +105,14 @@ impl Book {
         }
     }
 
+    pub(super) fn paid(&mut self, route: &str, terms: &Terms) {
+        if let Some(states) = self.states_of(route, terms) {
+            states.claimed = states.claimed.saturating_add(1);
+            states.settled = states.settled.saturating_add(1);
+        }
+        self.earn(Hold::Held, Hold::Spent, terms);
+    }
+
     pub(super) fn moved(&mut self, before: &State, after: &Payment) {
         let now = &after.state;
         let is_new = before.phase != now.phase;
@@ -156,6 +164,10 @@ impl Book {
     /// The line of a payment; `None` where there are too many names, even for [`OTHER`].
     fn states(&mut self, payment: &Payment) -> Option<&mut States> {
         let route = payment.seller.as_ref().map(|side| side.route.as_str())?;
+        self.states_of(route, &payment.terms)
+    }
+
+    fn states_of(&mut self, route: &str, terms: &Terms) -> Option<&mut States> {
         let is_known = self.payments.contains_key(route);
         let route = match is_known || self.payments.len() < NAMES_MAX {
             true => route,
@@ -165,12 +177,12 @@ impl Book {
             self.payments.insert(route.to_owned(), BTreeMap::new());
         }
         let networks = self.payments.get_mut(route)?;
-        let network = &payment.terms.network;
+        let network = &terms.network;
         if !networks.contains_key(network) {
             if networks.len() >= NAMES_MAX {
                 return None;
             }
-            let rail = payment.terms.rail.clone();
+            let rail = terms.rail.clone();
             networks.insert(network.clone(), (rail, States::default()));
         }
         networks.get_mut(network).map(|(_, states)| states)

@@ -347,7 +347,7 @@ impl From<NotProven<Infallible>> for NotClaimed {
 
 /// Random, after the time: names that begin alike lie side by side in the ledger's index, so that
 /// a thousand new ones do not touch a thousand pages of it.
-fn new_payment_id(now_ms: u64) -> Result<PaymentId, NotClaimed> {
+pub(crate) fn new_payment_id(now_ms: u64) -> Result<PaymentId, NotClaimed> {
     let mut bytes = [0; 10];
     getrandom::fill(&mut bytes).map_err(|error| NotClaimed::NoRandomness(error.to_string()))?;
     Ok(PaymentId(format!(

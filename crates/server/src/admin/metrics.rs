@@ -57,6 +57,11 @@ fn process(page: &mut Page, watched: &Watched, seen: &Seen) {
         "Payments whose outcome nobody knows yet, as the watch has last seen them.",
         watched.till.counts().undecided(),
     );
+    gauge(
+        "farebox_invoices_open",
+        "Invoices that can be paid at this moment, or are being made.",
+        watched.till.counts().open_invoices(),
+    );
     if let Some(tracer) = trace::tracer() {
         let name = "farebox_spans_total";
         page.family(name, Kind::Counter, "Spans of traces that have ended.");
@@ -76,7 +81,13 @@ fn requests(page: &mut Page, counts: &Counts) {
     let name = "farebox_challenges_total";
     page.family(name, Kind::Counter, "Answers 402 with offers.");
     for (route, counts) in &routes {
-        page.sample(name, &[("route", route)], counts.challenges.get());
+        for (protocol, challenges) in [
+            ("x402", &counts.challenges),
+            ("l402", &counts.l402_challenges),
+        ] {
+            let labels = [("route", route.as_ref()), ("protocol", protocol)];
+            page.sample(name, &labels, challenges.get());
+        }
     }
     let name = "farebox_answers_total";
     page.family(name, Kind::Counter, "Answers by the class of their status.");

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use http::header::{
     CONNECTION, EXPECT, FORWARDED, HOST, HeaderName, SET_COOKIE, TE, TRAILER, UPGRADE,
+    WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderValue};
 
@@ -92,7 +93,9 @@ pub(crate) fn for_client(headers: &mut HeaderMap, takes_trailers: bool) {
 fn is_no_trailer(name: &str) -> bool {
     HOP_BY_HOP.contains(&name)
         || FOR_ALL.contains(&name)
-        || [TRAILER, SET_COOKIE].iter().any(|other| name == other)
+        || [TRAILER, SET_COOKIE, WWW_AUTHENTICATE]
+            .iter()
+            .any(|other| name == other)
         || is_about_the_client(name)
         || farebox_seller::is_payment_header(name)
 }

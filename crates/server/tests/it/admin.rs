@@ -107,7 +107,10 @@ async fn metrics_agree_with_the_books_and_the_chain() {
     town.get("/free/weather", &[]).await;
     let text = desk.metrics().await;
     let of = |sample: &str| value(&text, sample);
-    assert_eq!(of("farebox_challenges_total{route=\"all\"}"), 1);
+    assert_eq!(
+        of("farebox_challenges_total{route=\"all\",protocol=\"x402\"}"),
+        1
+    );
     assert_eq!(of("farebox_answers_total{route=\"all\",status=\"2xx\"}"), 1);
     assert_eq!(
         of("farebox_answers_total{route=\"free\",status=\"2xx\"}"),

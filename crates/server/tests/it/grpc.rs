@@ -34,7 +34,7 @@ use crate::support::{PRICE, Plan, Town, Visits, within};
 
 /// Messages are texts: to gRPC one encoding is as good as another.
 #[derive(Clone, Copy)]
-struct Text;
+pub(crate) struct Text;
 
 impl Codec for Text {
     type Encode = String;
@@ -74,8 +74,8 @@ impl Decoder for Text {
 
 /// What the server behind the gate can do, by the last part of the path.
 #[derive(Clone, Default)]
-struct Sayer {
-    visits: Visits,
+pub(crate) struct Sayer {
+    pub(crate) visits: Visits,
     /// Lets `Count` go on after its first message.
     go_on: Arc<Notify>,
 }
@@ -150,7 +150,7 @@ impl Sayer {
 }
 
 /// A server, over TLS where that is given; gives its address.
-async fn serve(sayer: Sayer, tls: Option<TlsAcceptor>) -> SocketAddr {
+pub(crate) async fn serve(sayer: Sayer, tls: Option<TlsAcceptor>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(async move {
@@ -168,7 +168,7 @@ async fn serve(sayer: Sayer, tls: Option<TlsAcceptor>) -> SocketAddr {
 }
 
 /// A connection of HTTP/2, as tonic's client wants it.
-struct Channel(SendRequest<tonic::body::Body>);
+pub(crate) struct Channel(SendRequest<tonic::body::Body>);
 
 impl Service<http::Request<tonic::body::Body>> for Channel {
     type Response = http::Response<Incoming>;
@@ -184,9 +184,9 @@ impl Service<http::Request<tonic::body::Body>> for Channel {
     }
 }
 
-type Client = tonic::client::Grpc<Channel>;
+pub(crate) type Client = tonic::client::Grpc<Channel>;
 
-async fn client<S>(stream: S, origin: String) -> Client
+pub(crate) async fn client<S>(stream: S, origin: String) -> Client
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -234,7 +234,7 @@ async fn town(is_tls: bool) -> (Town, Sayer, Client) {
     (town, sayer, client)
 }
 
-fn path(text: &'static str) -> PathAndQuery {
+pub(crate) fn path(text: &'static str) -> PathAndQuery {
     PathAndQuery::from_static(text)
 }
 
@@ -254,7 +254,7 @@ async fn say(client: &mut Client, at: &'static str, name: &str) -> Result<String
         .map(Response::into_inner)
 }
 
-async fn ask(
+pub(crate) async fn ask(
     client: &mut Client,
     at: &'static str,
     request: Request<String>,

@@ -28,6 +28,12 @@ mod proxying;
 mod recorder;
 mod reloading;
 mod remote;
+#[allow(
+    dead_code,
+    reason = "shared with the tests of the seller, which use all of it"
+)]
+#[path = "../../../seller/tests/it/support/scripted_node.rs"]
+mod scripted_node;
 mod sequence_runs;
 #[path = "../sequences/mod.rs"]
 mod sequences;
@@ -36,6 +42,7 @@ mod streaming;
 mod strict;
 mod support;
 mod tls;
+mod tokens;
 mod trailers;
 mod upstream_connections;
 mod upstream_http2;

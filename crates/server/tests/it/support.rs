@@ -15,6 +15,7 @@ use farebox_core::rail::PayRail;
 use farebox_devnet_evm::{Devnet, DevnetOptions};
 use farebox_ledger::SqliteLedger;
 use farebox_rail_evm::{EvmKey, EvmPayer, Finality, Network};
+use farebox_seller::l402::{L402, MasterKey};
 use farebox_seller::{Route, Seller, SellerConfig, SettleWhen, Unmatched};
 use farebox_server::{
     Connections, Gateway, GatewayOptions, Redirect, Reloader, Upstream, Upstreams,
@@ -31,6 +32,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use zeroize::Zeroizing;
+
+use crate::scripted_node::ScriptedNode;
 
 pub(crate) const CHAIN: u64 = 84532;
 /// Longer than any healthy machine needs; only a failing test waits for it.
@@ -63,6 +67,8 @@ pub(crate) struct Plan {
     pub(crate) redirect: Option<Redirect>,
     /// Who settles.
     pub(crate) settler: Settler,
+    /// Who is paid by invoice, if anybody.
+    pub(crate) node: Option<Arc<ScriptedNode>>,
     /// What is sold.
     pub(crate) routes: Vec<Route>,
     /// What happens to everything else.
@@ -126,6 +132,7 @@ impl Plan {
             options: GatewayOptions::default(),
             redirect: None,
             settler: Settler::Gate,
+            node: None,
             // `/free/*` is free, `/dear/*` settles before, everything else after.
             routes: vec![
                 route("free", "/free/*", 0, SettleWhen::After),
@@ -195,8 +202,12 @@ impl Town {
         config.unmatched = plan.unmatched;
         config.settle_wait_ms = plan.settle_wait_ms;
         config.watch_every_ms = 10;
-        let seller =
-            Seller::new(config, vec![rail], Arc::clone(&ledger) as _, clock()).expect("a seller");
+        let l402 = plan.node.map(|node| L402 {
+            rail: node,
+            master_key: MasterKey::new(Zeroizing::new([42; 32])),
+        });
+        let seller = Seller::with_l402(config, vec![rail], l402, Arc::clone(&ledger) as _, clock())
+            .expect("a seller");
         let upstreams = Upstreams {
             by_route: ids
                 .into_iter()

@@ -2,6 +2,8 @@
 
 pub(crate) mod fake_rail;
 pub(crate) mod frail_ledger;
+pub(crate) mod l402;
+pub(crate) mod scripted_node;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -110,6 +112,10 @@ impl Service<Request<Body>> for Goods {
 pub(crate) struct TestClock(AtomicU64);
 
 impl TestClock {
+    pub(crate) fn at_s(seconds: u64) -> Self {
+        Self(AtomicU64::new(seconds * 1000))
+    }
+
     pub(crate) fn advance_s(&self, seconds: u64) {
         self.0.fetch_add(seconds * 1000, Ordering::SeqCst);
     }

@@ -1,0 +1,183 @@
+//! Mints tokens, and finds out what one that comes back still allows (law 7): everything that needs
+//! no books.
+//!
+//! The key of a token is derived from the master key and its identifier, so a token that was never
+//! paid for has left nothing behind.
+
+use farebox_wire::l402::caveat::Service;
+use farebox_wire::l402::conditions::{self, Grant, Mode, Refusal, Request};
+use farebox_wire::l402::identifier::{Identifier, TokenId};
+use farebox_wire::l402::macaroon::{Macaroon, derive_root_key};
+use farebox_wire::l402::mint::{self, MintError};
+use farebox_wire::l402::preimage::{PaymentHash, Preimage};
+
+use super::offer::Product;
+use super::{MasterKey, SERVICE, Uses};
+
+/// A token of ours that pays, and what it says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Good {
+    pub(crate) payment_hash: PaymentHash,
+    /// By the narrowest of its caveats.
+    pub(crate) uses: Uses,
+    /// What was paid, in millisatoshi.
+    pub(crate) price_msat: u64,
+}
+
+/// Why a token is not good here.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Bad {
+    /// Not in the form of a token of ours.
+    #[error("the token cannot be read: {0}")]
+    Unreadable(String),
+    /// The preimage is of another payment.
+    #[error("the preimage does not prove the payment of this token; send the one of its invoice")]
+    Preimage,
+    /// Not made by this key, or changed since.
+    #[error("the token was not minted here, or was changed")]
+    Forged,
+    /// Its restrictions do not allow this request, or contradict each other.
+    #[error("{0}")]
+    NotAllowed(Refusal),
+    /// It lacks what every token of ours has.
+    #[error("the token lacks the restriction {0}")]
+    Lacks(&'static str),
+    /// Of a lower tier.
+    #[error("the token is of tier {has}, and this costs tier {needs}")]
+    Tier {
+        /// The token's.
+        has: u8,
+        /// The route's.
+        needs: u8,
+    },
+    /// Over.
+    #[error("the token was valid until {at_s} (Unix seconds); buy another one")]
+    Expired {
+        /// When it ended.
+        at_s: u64,
+    },
+}
+
+/// What a token is asked for.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) now_s: u64,
+    pub(crate) route: &'a str,
+    pub(crate) origin: &'a str,
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
+}
+
+/// Mints a token for a payment, as text.
+pub(crate) fn mint(
+    key: &MasterKey,
+    origin: &str,
+    product: &Product,
+    paid_by: &Paying,
+    token_id: [u8; 32],
+) -> Result<String, MintError> {
+    let identifier = Identifier {
+        payment_hash: paid_by.payment_hash,
+        token_id: TokenId(token_id),
+    };
+    let root_key = derive_root_key(&key.0, &identifier.to_bytes());
+    let terms = mint::Terms {
+        origin,
+        route: &product.route,
+        tenant: None,
+        service: Service {
+            name: SERVICE.to_owned(),
+            tier: product.terms.tier,
+        },
+        capabilities: match product.terms.capabilities.as_slice() {
+            [] => None,
+            some => Some(some),
+        },
+        valid_until_s: Some(paid_by.valid_until_s),
+        uses: match product.terms.uses {
+            Uses::Times(times) => conditions::Uses::Times(times),
+            Uses::Unlimited => conditions::Uses::Unlimited,
+        },
+        price_msat: paid_by.price_msat,
+        constraints: &[],
+    };
+    Ok(mint::mint(&root_key, &identifier, &terms)?.to_base64())
+}
+
+/// The payment that a token is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Paying {
+    pub(crate) payment_hash: PaymentHash,
+    /// In millisatoshi.
+    pub(crate) price_msat: u64,
+    /// When its tokens end, in Unix seconds.
+    pub(crate) valid_until_s: u64,
+}
+
+/// Examines a token, cheapest first: form, preimage, signature, restrictions.
+pub(crate) fn examine(
+    key: &MasterKey,
+    macaroon: &Macaroon,
+    preimage: &Preimage,
+    asked: &Asked<'_>,
+    product: &Product,
+) -> Result<Good, Bad> {
+    let identifier = Identifier::read(macaroon.identifier());
+    let identifier = identifier.map_err(|why| Bad::Unreadable(why.to_string()))?;
+    if preimage.payment_hash() != identifier.payment_hash {
+        return Err(Bad::Preimage);
+    }
+    let root_key = derive_root_key(&key.0, macaroon.identifier());
+    let verified = macaroon.verify(&root_key).map_err(|_| Bad::Forged)?;
+    let check = |capability| {
+        let request = Request {
+            now_s: asked.now_s,
+            service: SERVICE,
+            capability,
+            payment_hash: identifier.payment_hash,
+            route: asked.route,
+            origin: asked.origin,
+            tenant: None,
+            method: asked.method,
+            path: asked.path,
+            constraints: &[],
+        };
+        conditions::check(verified.caveats(), &request, Mode::Strict).map_err(Bad::of)
+    };
+    let grant = check(None)?;
+    for capability in &product.terms.capabilities {
+        check(Some(capability))?;
+    }
+    good(identifier.payment_hash, &grant, product)
+}
+
+impl Bad {
+    fn of(why: Refusal) -> Self {
+        match why {
+            Refusal::Expired { at_s } => Self::Expired { at_s },
+            why => Self::NotAllowed(why),
+        }
+    }
+}
+
+/// Strict to the end: every token of ours says all of this.
+fn good(payment_hash: PaymentHash, grant: &Grant, product: &Product) -> Result<Good, Bad> {
+    let has = grant.tier.ok_or(Bad::Lacks("services"))?;
+    grant.valid_until_s.ok_or(Bad::Lacks("valid_until"))?;
+    let needs = product.terms.tier;
+    if has < needs {
+        return Err(Bad::Tier { has, needs });
+    }
+    Ok(Good {
+        payment_hash,
+        uses: match grant.uses.ok_or(Bad::Lacks(conditions::USES))? {
+            conditions::Uses::Times(times) => Uses::Times(times),
+            conditions::Uses::Unlimited => Uses::Unlimited,
+        },
+        price_msat: grant.price_msat.ok_or(Bad::Lacks(conditions::PRICE))?,
+    })
+}
+
+#[cfg(test)]
+#[path = "token_tests.rs"]
+mod tests;
