@@ -15,7 +15,8 @@ const EXAMPLES: &str = "\
 Examples:
   farebox devnet --only evm
   farebox devnet --only evm --evm-port 0 --json
-  farebox devnet --only evm --write net      # then: farebox gate --config net/seller.toml …";
+  farebox devnet --only evm --write net      # then: farebox gate --config net/seller.toml …
+  farebox devnet --only lightning --json     # two nodes with a channel, as LND's REST serves them";
 
 /// Run local networks with funded accounts, until Ctrl-C
 #[derive(Args)]
@@ -36,7 +37,7 @@ pub(super) struct Devnet {
     /// Gas that one EVM block may hold
     #[arg(long, value_name = "GAS")]
     gas_limit: Option<u64>,
-    /// Leave seller.toml, buyer.toml and their key files in this directory
+    /// Leave seller.toml, buyer.toml, and what opens accounts and nodes, in this directory
     #[arg(long, value_name = "DIR")]
     write: Option<PathBuf>,
 }
@@ -60,47 +61,140 @@ impl Network {
     }
 
     const fn is_built(self) -> bool {
-        matches!(self, Self::Evm) && cfg!(feature = "devnet-evm")
+        match self {
+            Self::Evm => cfg!(feature = "devnet-evm"),
+            Self::Solana => false,
+            Self::Lightning => cfg!(feature = "devnet-ln"),
+        }
     }
 }
 
 impl Devnet {
     pub(super) async fn run(self, globals: &Globals) -> Result<u8, Failure> {
-        let missing = self.only.iter().find(|network| !network.is_built());
-        let evm_by_default = self.only.is_empty().then_some(&Network::Evm);
-        if let Some(network) = missing.or(evm_by_default.filter(|network| !network.is_built())) {
+        if let Some(network) = self.only.iter().find(|network| !network.is_built()) {
             return Err(not_built(*network));
         }
-        self.start(globals).await
-    }
-
-    #[cfg(not(feature = "devnet-evm"))]
-    async fn start(self, _globals: &Globals) -> Result<u8, Failure> {
-        Err(not_built(Network::Evm))
-    }
-
-    #[cfg(feature = "devnet-evm")]
-    async fn start(self, globals: &Globals) -> Result<u8, Failure> {
-        use crate::demo::net::{self, Net};
-
+        let wants = |network: Network| {
+            network.is_built() && (self.only.is_empty() || self.only.contains(&network))
+        };
+        if !wants(Network::Evm) && !wants(Network::Lightning) {
+            return Err(not_built(Network::Evm));
+        }
         let stop = super::signal::stop()?;
-        let net = Net::start(net::Options {
-            port: self.evm_port,
-            block_time: self.block_time.map(|every| every.0),
-            gas_limit: self.gas_limit,
-        })?;
+        let nets = Nets::start(&self, wants)?;
         if let Some(dir) = &self.write {
-            net.write(dir)?;
+            nets.write(dir)?;
         }
         if globals.json {
-            crate::output::json(&net.as_json())?;
+            crate::output::json(&nets.as_json()?)?;
         } else {
-            crate::output::line(&net.as_text(self.write.as_deref()))?;
+            crate::output::line(&nets.as_text(self.write.as_deref()))?;
         }
         stop.await;
-        net.stop().await;
+        nets.stop().await;
         Ok(0)
     }
+}
+
+/// The networks that run.
+struct Nets {
+    #[cfg(feature = "devnet-evm")]
+    evm: Option<crate::demo::net::Net>,
+    #[cfg(feature = "devnet-ln")]
+    lightning: Option<crate::demo::lightning::Net>,
+}
+
+impl Nets {
+    #[allow(unused_variables, reason = "a build without any network reads nothing")]
+    fn start(options: &Devnet, wants: impl Fn(Network) -> bool) -> Result<Self, Failure> {
+        #[cfg(feature = "devnet-evm")]
+        let evm = wants(Network::Evm).then(|| {
+            crate::demo::net::Net::start(crate::demo::net::Options {
+                port: options.evm_port,
+                block_time: options.block_time.as_ref().map(|every| every.0),
+                gas_limit: options.gas_limit,
+            })
+        });
+        #[cfg(feature = "devnet-ln")]
+        let lightning = wants(Network::Lightning).then(crate::demo::lightning::Net::start);
+        Ok(Self {
+            #[cfg(feature = "devnet-evm")]
+            evm: evm.transpose()?,
+            #[cfg(feature = "devnet-ln")]
+            lightning: lightning.transpose()?,
+        })
+    }
+
+    #[allow(
+        unused_variables,
+        reason = "a build without any network writes nothing"
+    )]
+    fn write(&self, dir: &std::path::Path) -> Result<(), Failure> {
+        #[cfg(feature = "devnet-evm")]
+        if let Some(net) = &self.evm {
+            net.write(dir)?;
+        }
+        #[cfg(feature = "devnet-ln")]
+        if let Some(net) = &self.lightning {
+            net.write(dir)?;
+        }
+        Ok(())
+    }
+
+    /// The line of `--json`: an object for each network (docs/command-line.md).
+    #[allow(unused_mut, reason = "a build without any network adds nothing")]
+    fn as_json(&self) -> Result<serde_json::Value, Failure> {
+        let mut all = serde_json::Map::new();
+        #[cfg(feature = "devnet-evm")]
+        if let Some(net) = &self.evm {
+            add(&mut all, &net.as_json())?;
+        }
+        #[cfg(feature = "devnet-ln")]
+        if let Some(net) = &self.lightning {
+            add(&mut all, &net.as_json())?;
+        }
+        Ok(serde_json::Value::Object(all))
+    }
+
+    #[allow(
+        unused_variables,
+        unused_mut,
+        reason = "a build without any network says nothing"
+    )]
+    fn as_text(&self, written: Option<&std::path::Path>) -> String {
+        let mut parts: Vec<String> = Vec::new();
+        #[cfg(feature = "devnet-ln")]
+        parts.extend(self.lightning.as_ref().map(|net| net.as_text(written)));
+        #[cfg(feature = "devnet-evm")]
+        parts.extend(self.evm.as_ref().map(|net| net.as_text(written)));
+        parts.push("Ctrl-C stops it; nothing is kept.".to_owned());
+        parts.join("\n\n")
+    }
+
+    async fn stop(self) {
+        #[cfg(feature = "devnet-evm")]
+        if let Some(net) = self.evm {
+            net.stop().await;
+        }
+        #[cfg(feature = "devnet-ln")]
+        if let Some(net) = self.lightning {
+            net.stop().await;
+        }
+    }
+}
+
+/// Adds the fields of a network's answer.
+#[cfg(any(feature = "devnet-evm", feature = "devnet-ln"))]
+fn add(
+    all: &mut serde_json::Map<String, serde_json::Value>,
+    net: &impl serde::Serialize,
+) -> Result<(), Failure> {
+    let fields = serde_json::to_value(net)
+        .map_err(|error| Failure::internal("json", format!("cannot write the answer: {error}")))?;
+    if let serde_json::Value::Object(fields) = fields {
+        all.extend(fields);
+    }
+    Ok(())
 }
 
 fn not_built(network: Network) -> Failure {

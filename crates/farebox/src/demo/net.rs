@@ -196,7 +196,7 @@ impl Net {
         };
         format!(
             "EVM    {rpc}  network {network}\nUSDC   {usdc}  (6 decimals; 10,000 ETH and 1,000,000 USDC per account)\n\n\
-             {accounts}\n\n{next}\nCtrl-C stops it; nothing is kept.",
+             {accounts}\n\n{next}",
             rpc = self.devnet.rpc_url(),
             network = self.network(),
             usdc = self.devnet.usdc().to_checksum(None),
@@ -236,7 +236,7 @@ impl Net {
             ("buyer.key", format!("{}\n", key(BUYER_ACCOUNT))),
         ];
         for (name, text) in files {
-            write_private(&dir.join(name), &text).map_err(failed)?;
+            super::write_private(&dir.join(name), text.as_bytes()).map_err(failed)?;
         }
         Ok(())
     }
@@ -274,13 +274,4 @@ impl Net {
     fn account(&self, number: usize) -> Option<&Account> {
         self.devnet.accounts().get(number)
     }
-}
-
-/// Writes a file that only its owner can read.
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    std::io::Write::write_all(&mut options.open(path)?, text.as_bytes())
 }

@@ -110,7 +110,11 @@ fn ctrl_c_ends_it_well() {
 #[test]
 fn a_network_that_was_not_compiled_in_names_its_feature() {
     let user = User::new();
-    for (network, feature) in [("solana", "devnet-svm"), ("lightning", "devnet-ln")] {
+    let mut missing = vec![("solana", "devnet-svm")];
+    if cfg!(not(feature = "devnet-ln")) {
+        missing.push(("lightning", "devnet-ln"));
+    }
+    for (network, feature) in missing {
         let (exit, answer) = user.json(&["devnet", "--only", network]);
         assert_eq!(exit, 2);
         assert_eq!(answer["error"]["code"], "feature_missing");
@@ -128,4 +132,31 @@ fn a_port_that_is_taken_is_refused() {
     let (exit, answer) = user.json(&["devnet", "--only", "evm", "--evm-port", port]);
     assert_eq!(exit, 2);
     assert_eq!(answer["error"]["code"], "devnet_failed");
+}
+
+#[cfg(feature = "devnet-ln")]
+#[test]
+fn its_lightning_nodes_are_told_and_their_keys_written() {
+    let user = User::new();
+    let net = user.start(&["devnet", "--only", "lightning", "--write", "net", "--json"]);
+    assert_eq!(keys(&net.ready), ["lightning"]);
+    let lightning = &net.ready["lightning"];
+    assert_eq!(keys(lightning), ["bitcoind", "network", "nodes"]);
+    assert_eq!(lightning["network"], "lightning:regtest");
+    assert_eq!(
+        keys(&lightning["bitcoind"]),
+        ["host", "password", "port", "user"]
+    );
+    let nodes = lightning["nodes"].as_array().expect("nodes");
+    for (node, name) in nodes.iter().zip(["seller", "buyer"]) {
+        assert_eq!(keys(node), ["cert", "macaroon", "p2p", "pubkey", "url"]);
+        let cert = user.read(&format!("net/{name}-tls.cert"));
+        assert_eq!(node["cert"].as_str(), Some(cert.as_str()));
+        let macaroon = std::fs::read(user.path(&format!("net/{name}.macaroon"))).expect("bytes");
+        assert_eq!(
+            node["macaroon"].as_str(),
+            Some(hex::encode(macaroon).as_str())
+        );
+    }
+    assert_eq!(nodes.len(), 2);
 }
