@@ -12,7 +12,7 @@ const MATURITY_BLOCKS = 450; // segwit is there after three windows of 144, and 
 const CHANNEL_BLOCKS = 6;
 const CHANNEL_SATS = 10_000_000;
 const PUSH_SATS = 4_000_000;
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 120_000;
 const POLL_MS = 200;
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

@@ -1,6 +1,6 @@
 // Pays with software that we did not write, in both directions, on our devnet and on anvil. Called by `interop/run`.
-// usage: node sdk/main.mjs [PATH OF FAREBOX [FOLDER OF PEBBLE]]; without the first only the controls run: official buyer,
-// official seller, anvil.
+// usage: node sdk/main.mjs [PATH OF FAREBOX [FOLDER OF PEBBLE [FOLDER OF LND]]]; without the first only the controls run:
+// official buyer, official seller, anvil.
 
 import assert from "node:assert/strict";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -11,6 +11,7 @@ import { acme } from "./acme.mjs";
 import { browser } from "./browser.mjs";
 import { account, balanceOf, startAnvil, startDevnet } from "./chains.mjs";
 import { facilitatorControls, officialFacilitator, ourFacilitator } from "./facilitators.mjs";
+import { l402 } from "./l402.mjs";
 import { buyWithAxios, buyWithFetch, facilitatorHere, startExpress, startUpstream } from "./official.mjs";
 import {
   assertPaid, assertReceipt, AXIOS, CONTROL, FETCH, OFFICIAL_GAS, ourFetch, PAYEE, PRICE, SPENDER, startGate, startOurs,
@@ -212,7 +213,7 @@ async function bothWays(chain, rpc, binary, folder) {
   await part(`${chain}: smart wallets`, () => smartWallets(chain, rpc, factory, binary, folder));
 }
 
-async function main(binary, pebble) {
+async function main(binary, pebble, lightning) {
   const folders = [];
   const folder = async () => {
     folders.push(await mkdtemp(join(tmpdir(), "farebox-interop-")));
@@ -231,6 +232,7 @@ async function main(binary, pebble) {
       await part("devnet: browser", () => browser("devnet", devnetRpc, binary, devnetFolder));
       await part("devnet: pebble", () => acme("devnet", devnetRpc, binary, devnetFolder, pebble));
     });
+    await part("lightning", async () => l402(binary, await folder(), lightning));
     await part("anvil", async () => {
       const anvilFolder = await folder();
       const rpc = await startAnvil();
@@ -246,5 +248,5 @@ async function main(binary, pebble) {
 }
 
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => stopAll().then(() => process.exit(1)));
-await main(process.argv[2], process.argv[3]);
+await main(process.argv[2], process.argv[3], process.argv[4]);
 process.exit(finish());

@@ -126,7 +126,8 @@ export async function startUpstream() {
   app.use(express.text({ type: "*/*" }));
   app.use((request, response) => {
     seen.requests += 1;
-    if (request.headers["payment-signature"] || request.headers["x-payment"]) seen.paymentHeaders += 1;
+    const paid = ["payment-signature", "x-payment", "macaroon"].some((name) => request.headers[name]);
+    if (paid || /^(l402|lsat) /i.test(request.headers.authorization)) seen.paymentHeaders += 1;
     response.json({ path: request.originalUrl, method: request.method, body: request.body ?? null });
   });
   return { ...(await listen(app)), seen };
