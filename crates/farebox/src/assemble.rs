@@ -13,6 +13,11 @@ mod certificates;
 mod checking;
 mod collecting;
 mod descriptors;
+#[cfg(feature = "embedded-node")]
+mod embedded;
+#[cfg(not(feature = "embedded-node"))]
+#[path = "assemble/no_embedded.rs"]
+mod embedded;
 mod entrance;
 mod examining;
 mod facilitating;

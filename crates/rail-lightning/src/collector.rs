@@ -105,9 +105,9 @@ impl LightningCollector {
     }
 
     /// What stands in the way of being paid.
-    async fn complaints(&self, height: Option<u64>) -> Vec<String> {
+    async fn complaints(&self, is_synced: bool) -> Vec<String> {
         let mut complaints = Vec::new();
-        if height.is_none() {
+        if !is_synced {
             complaints.push("the Lightning node is not synced; payments to it may fail".to_owned());
         }
         match self.node.liquidity().await {
@@ -212,10 +212,7 @@ impl InvoiceRail for LightningCollector {
     async fn health(&self) -> NetworkHealth {
         let state = self.node.state().await;
         let (is_reachable, head, complaints) = match state {
-            Ok(state) => {
-                let height = state.is_synced.then_some(state.height);
-                (true, Some(state.height), self.complaints(height).await)
-            }
+            Ok(state) => (true, state.height, self.complaints(state.is_synced).await),
             // A macaroon for invoices alone: that it answers is all there is to know.
             Err(why) if why.kind == NodeErrorKind::Permission => (true, None, Vec::new()),
             Err(why) => (false, None, vec![why.message]),

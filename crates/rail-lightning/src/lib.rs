@@ -2,7 +2,7 @@
 //!
 //! [`LightningPayer`] pays what an L402 challenge asks and gives the credential that the preimage
 //! makes; [`LightningCollector`] makes invoices and tells which were paid. Both speak to a [`Node`]:
-//! [`LndNode`] is one that runs lnd. Amounts are millisatoshis, shown as satoshis.
+//! [`LndNode`] is one that runs lnd, `EmbeddedNode` (feature `embedded`) one in this process. Amounts are millisatoshis, shown as satoshis.
 //!
 //! A payment is named by its hash, and a node takes one hash on once: that is what makes paying safe
 //! to repeat. What becomes of it in every state stands at the top of `payer.rs`; how lnd's answers
@@ -18,6 +18,8 @@
 )]
 
 mod collector;
+#[cfg(feature = "embedded")]
+pub mod embedded;
 mod handle;
 mod invoice;
 mod lnd;
@@ -29,6 +31,8 @@ mod quote;
 pub mod readers;
 
 pub use crate::collector::LightningCollector;
+#[cfg(feature = "embedded")]
+pub use crate::embedded::EmbeddedNode;
 pub use crate::invoice::{Bolt11, EXPIRY_MARGIN_S, INVOICE_BYTES_MAX, InvoiceError};
 pub use crate::lnd::{LndNode, LndOptions, Macaroon, OptionsError};
 pub use crate::network::{Network, PAIR};

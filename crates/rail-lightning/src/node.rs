@@ -27,8 +27,8 @@ pub struct NodeIdentity {
 pub struct NodeState {
     /// Whether it has seen the newest block.
     pub is_synced: bool,
-    /// The newest block that it has seen.
-    pub height: u64,
+    /// The newest block that it has seen, where it tells.
+    pub height: Option<u64>,
     /// Its channels that can be used now.
     pub channels: u64,
 }
@@ -70,8 +70,9 @@ pub enum PaymentFate {
     Failed {
         /// Why.
         reason: FailReason,
-        /// When the node took the payment on, in Unix seconds by its clock.
-        begun_s: u64,
+        /// When the node took the payment on, in Unix seconds by its clock; `None` where it takes a
+        /// hash on once, so that there is no earlier attempt to be taken for this one.
+        begun_s: Option<u64>,
     },
     /// The node knows no payment of this hash.
     Unknown,

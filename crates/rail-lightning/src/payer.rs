@@ -233,7 +233,10 @@ impl LightningPayer {
     async fn found(&self, place: &Place, note: &LightningHandle) -> Result<PaymentFate, RailError> {
         let fate = place.node.look_up_payment(&note.payment_hash.0).await?;
         Ok(match fate {
-            PaymentFate::Failed { begun_s, .. } if begun_s < note.begun_s => PaymentFate::Unknown,
+            PaymentFate::Failed {
+                begun_s: Some(begun_s),
+                ..
+            } if begun_s < note.begun_s => PaymentFate::Unknown,
             fate => fate,
         })
     }

@@ -41,7 +41,7 @@ pub(crate) fn desk(
             unlocked: OnceCell::new(),
         })],
     };
-    rails.extend(Lightning::of(config).payer()?);
+    rails.extend(Lightning::of(config, data_dir).payer()?);
     build(config, rails, ledger)
 }
 
@@ -49,10 +49,14 @@ pub(crate) fn desk(
 ///
 /// # Errors
 /// Exit 2 where a network is not what it should be.
-pub(crate) fn keyless_desk(config: &Config, ledger: Arc<dyn Ledger>) -> Result<Arc<Desk>, Failure> {
+pub(crate) fn keyless_desk(
+    config: &Config,
+    data_dir: &DataDir,
+    ledger: Arc<dyn Ledger>,
+) -> Result<Arc<Desk>, Failure> {
     let watcher = payer(networks::for_buying(config)?, keys::throwaway()?)?;
     let mut rails: Vec<Arc<dyn PayRail>> = vec![Arc::new(watcher)];
-    rails.extend(Lightning::of(config).payer()?);
+    rails.extend(Lightning::of(config, data_dir).payer()?);
     build(config, rails, ledger)
 }
 
@@ -65,7 +69,7 @@ pub(crate) async fn holdings(
     data_dir: &DataDir,
 ) -> Result<Vec<Result<Holding, RailError>>, Failure> {
     let networks = networks::configured(config)?;
-    let lightning = Lightning::of(config).payer()?;
+    let lightning = Lightning::of(config, data_dir).payer()?;
     let has_chain = networks.iter().any(|network| !network.rpc.is_empty());
     if !has_chain && lightning.is_none() {
         return Err(Failure::config(

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -25,9 +25,10 @@ use farebox_wire::money::UsdMicros;
 use zeroize::Zeroizing;
 
 use super::collecting::rail_failure;
+use super::embedded;
 use super::keys;
 use super::lightning_facts::NodeFacts;
-use crate::config::{Config, MaxFee, NetworkSection, NodeKind, NodeSection, RateSection};
+use crate::config::{Config, DataDir, MaxFee, NetworkSection, NodeKind, NodeSection, RateSection};
 use crate::failure::Failure;
 use crate::rates::{Board, Bounds, Feed};
 
@@ -46,6 +47,10 @@ pub(crate) struct Lightning {
     rates: BTreeMap<String, RateSection>,
     /// What paths are relative to.
     base: PathBuf,
+    /// Where an embedded node lives if nobody says.
+    data_dir: PathBuf,
+    /// The nodes that were built: one in this process can only be there once.
+    built: Arc<Mutex<BTreeMap<ChainId, Arc<dyn Node>>>>,
 }
 
 /// Whether a network is one of Lightning.
@@ -55,7 +60,7 @@ pub(crate) fn is_lightning(network: &ChainId) -> bool {
 
 impl Lightning {
     /// The networks of Lightning in a configuration, and the rates.
-    pub(crate) fn of(config: &Config) -> Self {
+    pub(crate) fn of(config: &Config, data_dir: &DataDir) -> Self {
         let networks = config.file.network.iter();
         let ours = networks.filter(|(network, _)| is_lightning(network));
         Self {
@@ -64,6 +69,8 @@ impl Lightning {
                 .collect(),
             rates: config.file.rates.clone(),
             base: config.base.clone(),
+            data_dir: data_dir.path().to_path_buf(),
+            built: Arc::default(),
         }
     }
 
@@ -78,7 +85,7 @@ impl Lightning {
             .sections
             .values()
             .filter_map(|section| section.node.as_ref());
-        nodes.map(|node| &node.macaroon)
+        nodes.filter_map(|node| node.macaroon.as_ref())
     }
 
     /// What pays, where a network is configured. Asks nobody.
@@ -192,7 +199,18 @@ impl Lightning {
         Ok(())
     }
 
+    /// The node of a network, built once.
     fn node(&self, network: &ChainId, section: &NetworkSection) -> Result<Arc<dyn Node>, Failure> {
+        let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(node) = built.get(network) {
+            return Ok(node.clone());
+        }
+        let node = self.build(network, section)?;
+        built.insert(network.clone(), node.clone());
+        Ok(node)
+    }
+
+    fn build(&self, network: &ChainId, section: &NetworkSection) -> Result<Arc<dyn Node>, Failure> {
         let key = format!("[network.\"{network}\"]");
         if Network::of(network).is_none() {
             return Err(invalid(format!(
@@ -216,14 +234,29 @@ impl Lightning {
         })?;
         match node.kind {
             NodeKind::Lnd => Ok(Arc::new(self.lnd(node, &key)?)),
+            NodeKind::Embedded => embedded::node(node, network, &self.base, &self.data_dir, &key),
         }
     }
 
     fn lnd(&self, node: &NodeSection, key: &str) -> Result<LndNode, Failure> {
+        if node.dir.is_some() || node.chain.is_some() || !node.listen.is_empty() {
+            return Err(invalid(format!(
+                "{key} node: dir, chain and listen are for kind = \"embedded\"; remove them"
+            )));
+        }
+        let missing = |what: &str, example: &str| {
+            invalid(format!(
+                "{key} node: kind = \"lnd\" needs {what}; write {what} = {example:?}"
+            ))
+        };
+        let url = node.url.as_deref();
+        let url = url.ok_or_else(|| missing("url", "https://127.0.0.1:8080"))?;
+        let macaroon = node.macaroon.as_deref();
+        let macaroon = macaroon.ok_or_else(|| missing("macaroon", "file:invoice.macaroon"))?;
         let at = |name: &str| format!("{key} node.{name}");
-        let macaroon = Macaroon::read(&bytes_of(&node.macaroon, &self.base, &at("macaroon"))?)
+        let macaroon = Macaroon::read(&bytes_of(macaroon, &self.base, &at("macaroon"))?)
             .map_err(|why| invalid(format!("{}: {why}", at("macaroon"))))?;
-        let mut options = LndOptions::new(&node.url, macaroon)
+        let mut options = LndOptions::new(url, macaroon)
             .map_err(|why| invalid(format!("{}: {why}", at("url"))))?
             .with_private_channels(node.private_channels);
         if let Some(cert) = &node.cert {

@@ -12,7 +12,7 @@ use super::{Globals, Listening, doctor, signal};
 use crate::assemble::{
     self, Entrance, Facilitators, Forwarding, Lightning, Reload, Sale, TokenKey,
 };
-use crate::config::{Config, Listen, Price, RouteSection, Settle, TimeoutsSection};
+use crate::config::{Config, DataDir, Listen, Price, RouteSection, Settle, TimeoutsSection};
 use crate::doctor::Patient;
 use crate::failure::Failure;
 use crate::output;
@@ -158,8 +158,9 @@ impl Gate {
     /// What is sold, by the file as it is now.
     fn sale_of(self, globals: &Globals) -> Result<Sale, Failure> {
         let config = globals.config()?;
-        let ledger = config.ledger_path(&globals.data_dir()?)?;
-        self.sale(config, ledger)
+        let data_dir = globals.data_dir()?;
+        let ledger = config.ledger_path(&data_dir)?;
+        self.sale(config, ledger, &data_dir)
     }
 
     /// Says what would keep the gate from opening, or from being paid.
@@ -168,19 +169,19 @@ impl Gate {
         let config = globals.config()?;
         let (file, ledger) = (config.path.clone(), config.ledger_place(&data_dir)?);
         let traces = self.traces(globals);
-        let sale = self.sale(config, ledger)?;
+        let sale = self.sale(config, ledger, &data_dir)?;
         sale.check(&data_dir).await?;
         traces?;
         doctor::check(Patient::of_sale(sale, file, &data_dir), globals).await
     }
 
     /// The file with the flags over it.
-    fn sale(self, config: Config, ledger: PathBuf) -> Result<Sale, Failure> {
+    fn sale(self, config: Config, ledger: PathBuf, data_dir: &DataDir) -> Result<Sale, Failure> {
         let file = config.name();
         let (in_vain, cors) = (config.in_vain(), config.cors()?);
         let invoice_limits = config.invoice_limits();
         let entrance = Entrance::of(&config);
-        let lightning = Lightning::of(&config);
+        let lightning = Lightning::of(&config, data_dir);
         let operation = config.operation(self.admin);
         let Config {
             file: written,

@@ -191,7 +191,7 @@ impl Resume {
             .iter()
             .partition(|payment| payment.role == Role::Buyer);
         if !bought.is_empty() {
-            let desk = assemble::keyless_desk(&config, Arc::clone(&ledger))?;
+            let desk = assemble::keyless_desk(&config, &data_dir, Arc::clone(&ledger))?;
             match &self.id {
                 Some(id) => drop(desk.resolve(&PaymentId(id.clone())).await?),
                 None => drop(desk.resolve_all().await?),

@@ -8,7 +8,7 @@ use farebox_wire::money::parse_decimal;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::values::Wei;
+use super::values::{Listen, Wei};
 
 /// A Lightning node of ours.
 #[derive(Clone, Debug, Deserialize)]
@@ -16,16 +16,27 @@ use super::values::Wei;
 pub(crate) struct NodeSection {
     /// What runs there.
     pub(crate) kind: NodeKind,
-    /// Where its REST interface is, for instance `https://127.0.0.1:8080`.
-    pub(crate) url: String,
-    /// A reference to the macaroon, `file:invoice.macaroon`, or `env:NAME` with its bytes in hex.
-    pub(crate) macaroon: String,
-    /// Its own certificate, `file:tls.cert`, which is then the only one that is taken; else those that this machine trusts.
+    /// Of `lnd`: where its REST interface is, for instance `https://127.0.0.1:8080`. Needed there.
+    #[serde(default)]
+    pub(crate) url: Option<String>,
+    /// Of `lnd`: a reference to the macaroon, `file:invoice.macaroon`, or `env:NAME` with its bytes in hex. Needed there.
+    #[serde(default)]
+    pub(crate) macaroon: Option<String>,
+    /// Of `lnd`: its own certificate, `file:tls.cert`, which is then the only one that is taken; else those that this machine trusts.
     #[serde(default)]
     pub(crate) cert: Option<String>,
-    /// Whether invoices tell payers of channels that the network does not know; needed where there are no others.
+    /// Of `lnd`: whether invoices tell payers of channels that the network does not know; needed where there are no others.
     #[serde(default)]
     pub(crate) private_channels: bool,
+    /// Of `embedded`: its folder, with its seed; by default one for each network in the data directory.
+    #[serde(default)]
+    pub(crate) dir: Option<String>,
+    /// Of `embedded`: where it listens for peers; by default nowhere.
+    #[serde(default)]
+    pub(crate) listen: Vec<Listen>,
+    /// Of `embedded`: where it looks at the chain. Needed there.
+    #[serde(default)]
+    pub(crate) chain: Option<ChainSourceSection>,
 }
 
 /// What kind of node.
@@ -34,6 +45,35 @@ pub(crate) struct NodeSection {
 pub(crate) enum NodeKind {
     /// lnd, a process of its own.
     Lnd,
+    /// In this process.
+    Embedded,
+}
+
+/// Where an embedded node looks at the chain: one of them.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ChainSourceSection {
+    /// An Esplora HTTP interface, for instance `https://blockstream.info/api`.
+    pub(crate) esplora: Option<String>,
+    /// An Electrum server, for instance `ssl://electrum.blockstream.info:60002`.
+    pub(crate) electrum: Option<String>,
+    /// The JSON-RPC of a bitcoind.
+    pub(crate) bitcoind: Option<BitcoindSection>,
+}
+
+/// The JSON-RPC of a bitcoind.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(feature = "embedded-node"), allow(dead_code))]
+pub(crate) struct BitcoindSection {
+    /// Name or address.
+    pub(crate) host: String,
+    /// TCP port.
+    pub(crate) port: u16,
+    /// What it calls `rpcuser`.
+    pub(crate) user: String,
+    /// A reference to what it calls `rpcpassword`.
+    pub(crate) password: String,
 }
 
 /// The most that moving money may cost: on an EVM chain a price of gas, on Lightning what the way may

@@ -21,6 +21,8 @@ pub(crate) use file::{
     LogFormat, NetworkSection, TelemetrySection, TimeoutsSection, TlsSection, TracedRequests,
     Unmatched,
 };
+#[cfg(feature = "embedded-node")]
+pub(crate) use lightning::ChainSourceSection;
 pub(crate) use lightning::{MaxFee, NodeKind, NodeSection};
 pub(crate) use rates::RateSection;
 pub(crate) use route::{RouteSection, Settle};

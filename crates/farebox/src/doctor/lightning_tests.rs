@@ -16,7 +16,7 @@ fn well() -> NodeFacts {
         }),
         state: Some(NodeState {
             is_synced: true,
-            height: 101,
+            height: Some(101),
             channels: 1,
         }),
         liquidity: Some(Liquidity {
@@ -82,7 +82,7 @@ fn what_stands_in_the_way_of_paying_and_being_paid_is_said() {
     let unsynced = NodeFacts {
         state: Some(NodeState {
             is_synced: false,
-            height: 1,
+            height: Some(1),
             channels: 0,
         }),
         liquidity: None,

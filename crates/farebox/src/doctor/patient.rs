@@ -62,7 +62,7 @@ impl Patient {
             .filter_map(|reference| assemble::secret_file(reference, &config.base));
         let mut patient = Self {
             networks: assemble::chains(&file.network),
-            lightning: Lightning::of(config),
+            lightning: Lightning::of(config, data_dir),
             pay_to: file.pay_to.evm.clone(),
             is_settling: !gas_keys.references.is_empty(),
             gas_keys,
@@ -85,7 +85,7 @@ impl Patient {
         let is_settling = sale.facilitators.is_local();
         let mut patient = Self {
             networks: assemble::chains(&sale.networks),
-            lightning: Lightning::default(),
+            lightning: sale.lightning,
             pay_to: sale.pay_to,
             // A key that is not needed is not read, as at the start.
             gas_keys: match is_settling {

@@ -65,7 +65,7 @@ fn values_that_mean_nothing_are_refused() {
         "[network.\"eip155:84532\"]\nmax_fee = \"100\"",
         "[network.\"lightning:regtest\"]\nmax_fee = \"10 sats\"",
         "[network.\"lightning:regtest\"]\nnode = { kind = \"cln\" }",
-        "[network.\"lightning:regtest\"]\nnode = { kind = \"lnd\", url = \"https://127.0.0.1:1\" }",
+        "[network.\"lightning:regtest\"]\nnode = { url = \"https://127.0.0.1:1\" }",
         "[rates]\n\"BTC/USD\" = { max_jump = \"10\" }",
         "[rates]\n\"ETH/USD\" = { fixed = \"many\" }",
         "[limits]\nbad_signatures_per_s = -1",

@@ -83,6 +83,35 @@ fn a_node_that_cannot_be_reached_as_written_is_refused_with_the_key() {
 }
 
 #[test]
+fn an_embedded_node_is_refused_with_the_name_of_its_feature_in_a_build_without_it() {
+    if cfg!(feature = "embedded-node") {
+        return;
+    }
+    let node = "node = { kind = \"embedded\", chain = { esplora = \"https://a.example\" } }";
+    let message = refused(&user(), &network("regtest", node, ""));
+    assert!(message.contains("feature `embedded-node`"), "{message}");
+}
+
+#[cfg(feature = "embedded-node")]
+#[test]
+fn an_embedded_node_has_one_chain_source_and_no_keys_of_lnd() {
+    let user = user();
+    for node in [
+        "kind = \"embedded\"",
+        "kind = \"embedded\", chain = {}",
+        "kind = \"embedded\", chain = { esplora = \"https://a\", electrum = \"ssl://a:1\" }",
+        "kind = \"embedded\", chain = { esplora = \"https://a\" }, url = \"https://a\"",
+    ] {
+        let node = format!("node = {{ {node} }}");
+        let message = refused(&user, &network("regtest", &node, ""));
+        assert!(
+            message.contains("chain") || message.contains("remove them"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
 fn a_rate_is_fixed_or_read_within_bounds() {
     let user = user();
     let node = lnd(NOBODY, "file:lnd.macaroon");

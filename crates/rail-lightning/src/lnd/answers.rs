@@ -60,7 +60,7 @@ pub(crate) fn state(body: &[u8]) -> Result<NodeState, String> {
     let info: Info = json(body)?;
     Ok(NodeState {
         is_synced: info.synced_to_chain,
-        height: info.block_height,
+        height: Some(info.block_height),
         channels: info.num_active_channels,
     })
 }
@@ -187,7 +187,7 @@ pub(crate) fn payment_line(line: &[u8], payment_hash: &[u8; 32]) -> Result<Payme
         "IN_FLIGHT" | "INITIATED" => Ok(PaymentFate::InFlight),
         "FAILED" => Ok(PaymentFate::Failed {
             reason: fail_reason(&payment.failure_reason),
-            begun_s: payment.creation_time_ns / 1_000_000_000,
+            begun_s: Some(payment.creation_time_ns / 1_000_000_000),
         }),
         _ => Err(unreadable(
             "the payment is in a state that is not known here",

@@ -42,7 +42,7 @@ fn a_state_that_is_not_known_is_no_state() {
     assert!(matches!(
         failed,
         Ok(PaymentFate::Failed {
-            begun_s: 1_700_000_000,
+            begun_s: Some(1_700_000_000),
             ..
         })
     ));

@@ -14,6 +14,8 @@ use crate::node::{NodeError, Order, PayError, PaymentFate};
 
 /// Between two questions after a node that does not answer.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
+/// lnd begins with where a payment is; others with where it was, and go on at once.
+const AFTERTHOUGHT: Duration = Duration::from_millis(500);
 /// A node that looks for ways longer than a minute finds none.
 const ATTEMPTS_S_MAX: u64 = 60;
 /// It gives up a little before we do, so that we hear of it.
@@ -52,7 +54,13 @@ impl LndNode {
         let deadline = Instant::now() + ANSWER_TIMEOUT;
         let asked = async {
             let mut lines = self.open_track(hash, ANSWER_TIMEOUT).await?;
-            first_state(&mut lines, hash).await
+            match first_state(&mut lines, hash).await? {
+                PaymentFate::InFlight => {
+                    let next = tokio::time::timeout(AFTERTHOUGHT, first_state(&mut lines, hash));
+                    next.await.unwrap_or(Ok(PaymentFate::InFlight))
+                }
+                fate => Ok(fate),
+            }
         };
         let asked = timeout_at(deadline, asked).await;
         match asked.unwrap_or_else(|_| Err(NoAnswer::MaybeSent("no answer in time".to_owned()))) {

@@ -10,7 +10,7 @@ use farebox_core::invoice::SettledInvoice;
 use super::http::{Ask, NoAnswer};
 use super::stream::Lines;
 use super::{ANSWER_BYTES_MAX, ANSWER_TIMEOUT, LndNode, answers};
-use crate::node::{NodeError, NodeErrorKind};
+use crate::node::NodeError;
 
 /// The place of the first invoice that a node was ever paid for.
 const FIRST: u64 = 1;
@@ -37,6 +37,11 @@ impl LndNode {
         if after < FIRST {
             return self.first_settled().await;
         }
+        self.followed_after(after).await
+    }
+
+    /// What a stream tells, which is kept for the next call.
+    async fn followed_after(&self, after: u64) -> Result<Vec<SettledInvoice>, NodeError> {
         let mut following = self.following.lock().await;
         if following.as_ref().is_none_or(|kept| kept.after != after) {
             *following = None;
@@ -55,8 +60,14 @@ impl LndNode {
 
     async fn first_settled(&self) -> Result<Vec<SettledInvoice>, NodeError> {
         loop {
-            if let Some(first) = self.listed_first().await? {
-                return Ok(vec![first]);
+            match self.listed_first().await {
+                Ok(Some(first)) => return Ok(vec![first]),
+                Ok(None) => {}
+                // Something that speaks a part of lnd's language: all but its first is told.
+                Err(NoAnswer::Refused(refusal)) if refusal.is_no_such_path() => {
+                    return self.followed_after(FIRST).await;
+                }
+                Err(why) => return Err(self.told(why)),
             }
             let woken = async {
                 let lines = self.subscribe(0).await?;
@@ -74,27 +85,19 @@ impl LndNode {
     }
 
     /// The first of all, if there is one.
-    async fn listed_first(&self) -> Result<Option<SettledInvoice>, NodeError> {
+    async fn listed_first(&self) -> Result<Option<SettledInvoice>, NoAnswer> {
         let mut offset = 0;
         loop {
             let path = format!("v1/invoices?index_offset={offset}&num_max_invoices={PAGE}");
             let ask = Ask::get(&path, ANSWER_TIMEOUT, PAGE_BYTES_MAX);
-            let body = match self.http.ask(&ask).await {
-                Ok(body) => body,
-                // Something that speaks a part of lnd's language: it has no past to be looked at.
-                Err(NoAnswer::Refused(refusal)) if refusal.is_no_such_path() => return Ok(None),
-                Err(why) => return Err(self.told(why)),
-            };
-            let (settled, next) = answers::page(&body).map_err(|why| self.unreadable(&why))?;
+            let body = self.http.ask(&ask).await?;
+            let (settled, next) = answers::page(&body).map_err(NoAnswer::MaybeSent)?;
             let first = settled.into_iter().find(|paid| paid.index == FIRST);
             match (first, next) {
                 (Some(first), _) => return Ok(Some(first)),
                 (None, Some(next)) if next > offset => offset = next,
                 (None, Some(_)) => {
-                    return Err(NodeError {
-                        kind: NodeErrorKind::Unreadable,
-                        message: format!("the invoices of {} have no order", self.http.name()),
-                    });
+                    return Err(NoAnswer::MaybeSent("its invoices have no order".to_owned()));
                 }
                 (None, None) => return Ok(None),
             }

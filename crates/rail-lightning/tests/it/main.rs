@@ -4,6 +4,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod collector;
+mod conformance;
+mod devnet;
+mod embedded;
 mod invoices;
 mod pay;
 mod payer;

@@ -1,0 +1,26 @@
+//! In the place of `embedded.rs` in a build without an embedded Lightning node.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use farebox_rail_lightning::Node;
+use farebox_wire::caip::ChainId;
+
+use crate::config::NodeSection;
+use crate::failure::Failure;
+
+/// Refuses, with the name of the feature.
+pub(super) fn node(
+    _: &NodeSection,
+    _: &ChainId,
+    _: &Path,
+    _: &Path,
+    key: &str,
+) -> Result<Arc<dyn Node>, Failure> {
+    Err(Failure::config(
+        "feature_missing",
+        format!(
+            "{key} node: this build has no embedded Lightning node; build it with the feature `embedded-node`, or name an lnd with kind = \"lnd\""
+        ),
+    ))
+}
