@@ -205,7 +205,7 @@ impl Row {
     }
 
     fn token(plan: Plan) -> Self {
-        Self::empty(plan, "L402 is not spoken yet".to_owned())
+        Self::empty(plan, "a load of L402 tokens is not written yet".to_owned())
     }
 
     /// Takes what was measured, or why it could not be.
