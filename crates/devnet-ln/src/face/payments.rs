@@ -14,6 +14,8 @@ use tokio::sync::oneshot;
 use super::{Face, Status, code, flag, hash_of_base64, lines, number, text};
 use crate::side::FacePayment;
 
+/// Between two looks whether the node has begun what it was told to pay.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// What LND writes where there is no preimage.
 const NO_PREIMAGE: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
@@ -76,11 +78,7 @@ impl Face {
     ) -> Result<Response, Status> {
         let hash = hash_of_base64(hash)?;
         let node = self.side.node().await?;
-        let known = self.side.book().payments.get(&hash).cloned();
-        let (Some(payment), false) = (
-            known,
-            node.lookup_payment(hash).await? == PayState::NotFound,
-        ) else {
+        let Some(payment) = self.initiated(&node, hash).await? else {
             return Err(Status::new(code::NOT_FOUND, "payment isn't initiated"));
         };
         let (end, ended) = oneshot::channel();
@@ -91,6 +89,26 @@ impl Face {
         });
         self.follow(hash, ended, flag(query, "no_inflight_updates"), proofs)
             .await
+    }
+
+    /// A payment that the node knows, or is about to know: then this waits until it does.
+    async fn initiated(
+        &self,
+        node: &Arc<Node>,
+        hash: PaymentHash,
+    ) -> Result<Option<FacePayment>, Status> {
+        loop {
+            let Some(payment) = self.side.book().payments.get(&hash).cloned() else {
+                return Ok(None);
+            };
+            if node.lookup_payment(hash).await? != PayState::NotFound {
+                return Ok(Some(payment));
+            }
+            if !payment.running {
+                return Ok(None);
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
     }
 
     /// Puts a payment under way, unless it is or has settled.
