@@ -4,7 +4,10 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+use crate::rail::RailError;
 
 /// What a rail needs to find a payment again after a crash; opaque to everyone else, stored as
 /// JSON text beside the payment. Two are equal where their texts are.
@@ -34,6 +37,37 @@ impl Handle {
             text,
             meaning: Some(meaning),
         }
+    }
+
+    /// Writes down what a rail means, as JSON.
+    ///
+    /// # Errors
+    /// `handle_unwritable` where it has no JSON.
+    pub fn write<T: Any + Send + Sync + Serialize>(meaning: &Arc<T>) -> Result<Self, RailError> {
+        serde_json::to_string(meaning.as_ref())
+            .map(|text| Self::written(text, meaning.clone()))
+            .map_err(|e| RailError {
+                code: "handle_unwritable",
+                message: format!("the payment cannot be written down: {e}"),
+            })
+    }
+
+    /// What [`Handle::write`] wrote, from memory where that was this process.
+    ///
+    /// # Errors
+    /// `handle_unreadable` where it says something else.
+    pub fn read<T: Any + Send + Sync + DeserializeOwned>(&self) -> Result<Arc<T>, RailError> {
+        if let Some(known) = self.meaning() {
+            return Ok(known);
+        }
+        serde_json::from_str(&self.text)
+            .map(Arc::new)
+            .map_err(|_| RailError {
+                code: "handle_unreadable",
+                message:
+                    "the stored payment is not of this rail or is damaged; run `farebox doctor`"
+                        .into(),
+            })
     }
 
     /// As it is stored.

@@ -31,26 +31,11 @@ pub(crate) struct EvmHandle {
 
 impl EvmHandle {
     pub(crate) fn read(handle: &Handle) -> Result<Arc<Self>, RailError> {
-        if let Some(known) = handle.meaning() {
-            return Ok(known);
-        }
-        serde_json::from_str(handle.text())
-            .map(Arc::new)
-            .map_err(|_| RailError {
-                code: "handle_unreadable",
-                message:
-                    "the stored payment is not of this rail or is damaged; run `farebox doctor`"
-                        .into(),
-            })
+        handle.read()
     }
 
     pub(crate) fn write(self: &Arc<Self>) -> Result<Handle, RailError> {
-        serde_json::to_string(self.as_ref())
-            .map(|text| Handle::written(text, self.clone()))
-            .map_err(|e| RailError {
-                code: "handle_unwritable",
-                message: format!("the payment cannot be written down: {e}"),
-            })
+        Handle::write(self)
     }
 
     pub(crate) fn identity(&self) -> Identity {
