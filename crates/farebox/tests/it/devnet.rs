@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::User;
 
-fn keys(value: &Value) -> Vec<&str> {
+pub(crate) fn keys(value: &Value) -> Vec<&str> {
     value
         .as_object()
         .expect("an object")
@@ -132,31 +132,4 @@ fn a_port_that_is_taken_is_refused() {
     let (exit, answer) = user.json(&["devnet", "--only", "evm", "--evm-port", port]);
     assert_eq!(exit, 2);
     assert_eq!(answer["error"]["code"], "devnet_failed");
-}
-
-#[cfg(feature = "devnet-ln")]
-#[test]
-fn its_lightning_nodes_are_told_and_their_keys_written() {
-    let user = User::new();
-    let net = user.start(&["devnet", "--only", "lightning", "--write", "net", "--json"]);
-    assert_eq!(keys(&net.ready), ["lightning"]);
-    let lightning = &net.ready["lightning"];
-    assert_eq!(keys(lightning), ["bitcoind", "network", "nodes"]);
-    assert_eq!(lightning["network"], "lightning:regtest");
-    assert_eq!(
-        keys(&lightning["bitcoind"]),
-        ["host", "password", "port", "user"]
-    );
-    let nodes = lightning["nodes"].as_array().expect("nodes");
-    for (node, name) in nodes.iter().zip(["seller", "buyer"]) {
-        assert_eq!(keys(node), ["cert", "macaroon", "p2p", "pubkey", "url"]);
-        let cert = user.read(&format!("net/{name}-tls.cert"));
-        assert_eq!(node["cert"].as_str(), Some(cert.as_str()));
-        let macaroon = std::fs::read(user.path(&format!("net/{name}.macaroon"))).expect("bytes");
-        assert_eq!(
-            node["macaroon"].as_str(),
-            Some(hex::encode(macaroon).as_str())
-        );
-    }
-    assert_eq!(nodes.len(), 2);
 }

@@ -14,7 +14,7 @@ const PUBKEY: &str = "02eec7245d6b7d2ccb30380bfbe2a3648cd7a942653f5aa340edcea1f2
 /// Where nobody listens.
 const NOBODY: &str = "https://127.0.0.1:1";
 
-fn network(name: &str, node: &str, more: &str) -> String {
+pub(crate) fn network(name: &str, node: &str, more: &str) -> String {
     format!("[network.\"lightning:{name}\"]\n{node}\n{more}\n")
 }
 
@@ -23,14 +23,14 @@ fn lnd(url: &str, macaroon: &str) -> String {
 }
 
 /// A user with something that looks like a macaroon.
-fn user() -> User {
+pub(crate) fn user() -> User {
     let user = User::new();
     user.write("lnd.macaroon", &"02".repeat(60));
     user
 }
 
 /// Why nothing is paid with this file.
-fn refused(user: &User, file: &str) -> String {
+pub(crate) fn refused(user: &User, file: &str) -> String {
     user.write("farebox.toml", file);
     let url = "http://127.0.0.1:1/";
     let (exit, answer) = user.json(&["fetch", "--config", "farebox.toml", url]);
@@ -90,25 +90,6 @@ fn an_embedded_node_is_refused_with_the_name_of_its_feature_in_a_build_without_i
     let node = "node = { kind = \"embedded\", chain = { esplora = \"https://a.example\" } }";
     let message = refused(&user(), &network("regtest", node, ""));
     assert!(message.contains("feature `embedded-node`"), "{message}");
-}
-
-#[cfg(feature = "embedded-node")]
-#[test]
-fn an_embedded_node_has_one_chain_source_and_no_keys_of_lnd() {
-    let user = user();
-    for node in [
-        "kind = \"embedded\"",
-        "kind = \"embedded\", chain = {}",
-        "kind = \"embedded\", chain = { esplora = \"https://a\", electrum = \"ssl://a:1\" }",
-        "kind = \"embedded\", chain = { esplora = \"https://a\" }, url = \"https://a\"",
-    ] {
-        let node = format!("node = {{ {node} }}");
-        let message = refused(&user, &network("regtest", &node, ""));
-        assert!(
-            message.contains("chain") || message.contains("remove them"),
-            "{message}"
-        );
-    }
 }
 
 #[test]

@@ -20,6 +20,8 @@ mod market;
 mod operations;
 mod packaging;
 mod payments;
+#[cfg(all(feature = "all-rails", feature = "embedded-node"))]
+mod rails;
 mod readme;
 mod reference;
 mod revoking;

@@ -1,0 +1,5 @@
+//! What only a build with every local network and the embedded node can do. It is compiled with
+//! `--features farebox/all-rails,farebox/embedded-node`, and `.ci/run` runs it beside `cargo test --workspace`.
+
+mod devnet;
+mod embedded;
