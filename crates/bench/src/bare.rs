@@ -6,6 +6,8 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
@@ -23,6 +25,10 @@ use crate::Fallible;
 
 /// What the upstream answers, as in peer-speed measurements: 11 bytes.
 pub(crate) const UPSTREAM_BODY: &str = "hello world";
+/// Where the upstream says how many other requests it has seen.
+pub(crate) const SEEN: &str = "/seen";
+/// What a question for [`SEEN`] begins with.
+const SEEN_LINE: &[u8] = b"GET /seen ";
 /// Bytes that the upstream reads at once; a forwarded request has a few hundred.
 const READ_BYTES: usize = 8 * 1024;
 
@@ -126,27 +132,64 @@ async fn proxy(listener: TcpListener, upstream: SocketAddr) -> Fallible<()> {
 }
 
 async fn upstream(listener: TcpListener) -> Fallible<()> {
-    let answer = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\r\n{UPSTREAM_BODY}",
-        UPSTREAM_BODY.len()
-    );
-    let answer = Bytes::from(answer);
+    let answer = Bytes::from(plain(UPSTREAM_BODY));
+    let seen = Arc::new(AtomicUsize::new(0));
     loop {
         let stream = accept(&listener).await?;
-        tokio::spawn(hello(stream, answer.clone()));
+        tokio::spawn(hello(stream, answer.clone(), Arc::clone(&seen)));
     }
 }
 
 /// Answers each head that ends; requests have no bodies here.
-async fn hello(mut stream: TcpStream, answer: Bytes) -> Option<()> {
+async fn hello(mut stream: TcpStream, answer: Bytes, seen: Arc<AtomicUsize>) -> Option<()> {
     let mut buffer = Vec::with_capacity(READ_BYTES);
     loop {
         if stream.read_buf(&mut buffer).await.ok()? == 0 {
             return None;
         }
-        if buffer.ends_with(b"\r\n\r\n") {
-            buffer.clear();
+        if !buffer.ends_with(b"\r\n\r\n") {
+            continue;
+        }
+        if buffer.starts_with(SEEN_LINE) {
+            let count = seen.load(Ordering::Relaxed).to_string();
+            stream.write_all(plain(&count).as_bytes()).await.ok()?;
+        } else {
+            seen.fetch_add(1, Ordering::Relaxed);
             stream.write_all(&answer).await.ok()?;
+        }
+        buffer.clear();
+    }
+}
+
+fn plain(body: &str) -> String {
+    let length = body.len();
+    format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {length}\r\n\r\n{body}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::{Connection, request};
+
+    #[tokio::test]
+    async fn the_upstream_says_how_many_requests_it_has_seen() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(async move { upstream(listener).await.map_err(drop) });
+        let seen = request("GET", SEEN, &[], None);
+        assert!(seen.starts_with(SEEN_LINE));
+        let other = request("GET", "/seen-by-others", &[], None);
+        let mut first = Connection::open(address).await.expect("a connection");
+        let mut second = Connection::open(address).await.expect("a connection");
+        for wanted in ["0", "2", "4"] {
+            assert_eq!(
+                first.ask(&seen).await.expect("asked").body,
+                wanted.as_bytes()
+            );
+            for connection in [&mut first, &mut second] {
+                let answer = connection.ask(&other).await.expect("answered");
+                assert_eq!(answer.body, UPSTREAM_BODY.as_bytes());
+            }
         }
     }
 }

@@ -22,8 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is sent.
 pub(crate) enum Feed {
-    /// The same request again and again, for so long.
-    Same(Vec<u8>, Duration),
+    /// These in turn, again and again, for so long.
+    InTurn(Vec<Vec<u8>>, Duration),
     /// Each of these once.
     Each(Vec<Vec<u8>>),
 }
@@ -127,8 +127,9 @@ struct Tally {
 }
 
 enum Source {
-    Same {
-        request: Vec<u8>,
+    InTurn {
+        requests: Vec<Vec<u8>>,
+        next: AtomicUsize,
         until: Instant,
     },
     Each {
@@ -140,8 +141,9 @@ enum Source {
 impl Source {
     fn new(feed: Feed, began: Instant) -> Self {
         match feed {
-            Feed::Same(request, time) => Self::Same {
-                request,
+            Feed::InTurn(requests, time) => Self::InTurn {
+                requests,
+                next: AtomicUsize::new(0),
                 until: began + time,
             },
             Feed::Each(requests) => Self::Each {
@@ -153,7 +155,16 @@ impl Source {
 
     fn next(&self) -> Option<&[u8]> {
         match self {
-            Self::Same { request, until } => (Instant::now() < *until).then_some(request),
+            Self::InTurn {
+                requests,
+                next,
+                until,
+            } => {
+                let turn = next.fetch_add(1, Ordering::Relaxed);
+                let turn = turn.checked_rem(requests.len())?;
+                let request = requests.get(turn).map(Vec::as_slice);
+                request.filter(|_| Instant::now() < *until)
+            }
             Self::Each { requests, next } => requests
                 .get(next.fetch_add(1, Ordering::Relaxed))
                 .map(Vec::as_slice),
@@ -326,6 +337,18 @@ mod tests {
         );
         assert!(lengths_of(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").is_err());
         assert!(lengths_of(b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n").is_err());
+    }
+
+    #[test]
+    fn requests_in_turn_begin_again_until_the_time_is_over() {
+        let feed = |time| {
+            let requests = vec![b"a".to_vec(), b"b".to_vec()];
+            Source::new(Feed::InTurn(requests, time), Instant::now())
+        };
+        let source = feed(Duration::from_secs(3600));
+        let sent: Vec<&[u8]> = (0..5).filter_map(|_| source.next()).collect();
+        assert_eq!(sent, [b"a", b"b", b"a", b"b", b"a"]);
+        assert_eq!(feed(Duration::ZERO).next(), None);
     }
 
     /// Answers each connection's requests with 200 and 500 in turn.

@@ -8,6 +8,7 @@
 mod bare;
 mod curves;
 mod delay;
+mod lnd;
 mod load;
 mod machine;
 mod markdown;
@@ -91,7 +92,7 @@ pub(crate) enum Part {
     Challenge,
     /// A free route through the gate.
     Proxy,
-    /// A request paid with a token.
+    /// A request paid by a token of L402, with unlimited and with counted uses.
     Token,
 }
 

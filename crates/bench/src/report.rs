@@ -115,14 +115,14 @@ const PAID: Plan = Plan(
 );
 
 const TOKEN: Plan = Plan(
-    "request paid by a token, unlimited uses",
+    "request paid by a token, unlimited uses, 50 connections",
     "bare hyper proxy",
     &[Ratio(0.8)],
     &[Ratio(0.95)],
 );
 
 const TOKEN_USES: Plan = Plan(
-    "request paid by a token, counted uses",
+    "request paid by a token, counted uses, 400 connections",
     "bare hyper proxy",
     &[Ratio(0.4)],
     &[Ratio(0.6)],
@@ -181,7 +181,7 @@ impl Sample {
 }
 
 impl Row {
-    const fn empty(plan: Plan, reason: String) -> Self {
+    fn new(plan: Plan) -> Self {
         let Plan(what, limit_is, must, aim) = plan;
         Self {
             ops: None,
@@ -194,18 +194,10 @@ impl Row {
             aim: Bounds(aim),
             pass: None,
             first_ms: None,
-            reason: Some(reason),
+            reason: Some("left out by --only".to_owned()),
             what,
             limit_is,
         }
-    }
-
-    fn new(plan: Plan) -> Self {
-        Self::empty(plan, "left out by --only".to_owned())
-    }
-
-    fn token(plan: Plan) -> Self {
-        Self::empty(plan, "a load of L402 tokens is not written yet".to_owned())
     }
 
     /// Takes what was measured, or why it could not be.
@@ -266,8 +258,8 @@ impl Report {
             settle_400: Row::new(SETTLE_400),
             settle_block: Row::new(SETTLE_BLOCK),
             paid: Row::new(PAID),
-            token: Row::token(TOKEN),
-            token_uses: Row::token(TOKEN_USES),
+            token: Row::new(TOKEN),
+            token_uses: Row::new(TOKEN_USES),
             challenge: Row::new(CHALLENGE),
             proxy: Row::new(PROXY),
             verify_rtt: Row::new(VERIFY_RTT),

@@ -1,14 +1,12 @@
 //! Rows of the gate: the 402, a free route, a paid request, and what memory it has after them.
 
-use std::time::Duration;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::say;
+use super::{ask, header, in_turn, say};
 use crate::bare::UPSTREAM_BODY;
-use crate::load::{self, Answer, Connection, Feed, Judge};
+use crate::load::{self, Feed, Judge};
 use crate::node::{self, PAYEE};
 use crate::product::Server;
 use crate::report::{Report, Sample};
@@ -17,11 +15,6 @@ use crate::{Fallible, Options, Part};
 
 const CONNECTIONS: usize = 50;
 const PAID_CONNECTIONS: usize = 400;
-const RUNS: usize = 5;
-/// Of one run of a cheap row.
-const TIME: Duration = Duration::from_millis(1200);
-/// Connections, caches and pools fill before anything counts.
-const WARM_UP: Duration = Duration::from_millis(300);
 const PAID_RUNS: usize = 3;
 const PAYMENTS: usize = 8_000;
 /// Payments before anything counts, as many as there are connections.
@@ -128,7 +121,6 @@ fn proxy(stage: &Stage, gate: &Server, upstream: &Server) -> Fallible<Sample> {
     })
 }
 
-/// The gate and its limit in turn, so that whatever else the machine does slows both.
 fn beside(
     stage: &Stage,
     gate: &Server,
@@ -139,24 +131,17 @@ fn beside(
     // The limit answers 200 where the gate may not.
     let answers: Judge = |answer| answer.status == 200;
     let send = |server: &Server, time, judge| {
-        let feed = Feed::Same(request.to_vec(), time);
+        let feed = Feed::InTurn(vec![request.to_vec()], time);
         let (sample, measured) =
             stage::timed(&server.process, server.address, CONNECTIONS, feed, judge)?;
         stage::all_good(&measured)?;
         Fallible::Ok(sample)
     };
-    send(gate, WARM_UP, judge)?;
-    send(limit, WARM_UP, answers)?;
-    let mut samples = Vec::new();
-    for _ in 0..stage.runs(RUNS) {
-        let sample = send(gate, TIME, judge)?;
-        let limit = send(limit, TIME, answers)?;
-        samples.push(Sample {
-            limit: Some(limit.ops),
-            ..sample
-        });
-    }
-    stage::median(samples)
+    in_turn(
+        stage,
+        |time| send(gate, time, judge),
+        |time| send(limit, time, answers),
+    )
 }
 
 /// Paid requests, and what the gate has after them in bytes: the first run is that of the gate which the other rows
@@ -221,48 +206,4 @@ fn pay_for_some(
     stage::all_good(&measured)?;
     stage.check_books(before, measured.good)?;
     Ok(sample)
-}
-
-/// Sends one request and reads something off the answer.
-fn ask<T>(
-    server: &Server,
-    request: &[u8],
-    read: impl FnOnce(&Answer<'_>) -> Option<T>,
-) -> Fallible<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        let mut connection = Connection::open(server.address).await?;
-        let answer = connection.ask(request).await?;
-        read(&answer).ok_or_else(|| {
-            format!(
-                "{}: {}",
-                answer.status,
-                String::from_utf8_lossy(answer.body)
-            )
-            .into()
-        })
-    })
-}
-
-/// A header's value.
-fn header(head: &[u8], name: &str) -> Option<String> {
-    let head = std::str::from_utf8(head).ok()?;
-    head.lines()
-        .filter_map(|line| line.split_once(':'))
-        .find(|(this, _)| this.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value.trim().to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_header_is_found_whatever_its_case() {
-        let head = b"HTTP/1.1 402 Payment Required\r\nPayment-Required: abc=\r\n\r\n";
-        assert_eq!(header(head, "payment-required").as_deref(), Some("abc="));
-        assert_eq!(header(head, "payment-response"), None);
-    }
 }
