@@ -251,13 +251,13 @@ impl Devnet {
         })
     }
 
-    fn side(&self, node: usize) -> Result<Arc<Side>, DevnetError> {
+    pub(crate) fn side(&self, node: usize) -> Result<Arc<Side>, DevnetError> {
         let side = self.sides.get(node).ok_or(DevnetError::NoSuchNode(node))?;
         Ok(Arc::clone(side))
     }
 
     /// Runs something to its end on the devnet's threads, also for a caller inside of another runtime.
-    fn wait<T: Send>(
+    pub(crate) fn wait<T: Send>(
         &self,
         work: impl Future<Output = Result<T, DevnetError>> + Send,
     ) -> Result<T, DevnetError> {

@@ -23,9 +23,11 @@ mod chain;
 mod devnet;
 mod face;
 mod faults;
+mod records;
 mod side;
 mod start;
 mod tls;
 
 pub use devnet::{Devnet, DevnetError, DevnetOptions, LndNode, NodeBalances, RpcAccess};
 pub use faults::{ANY_METHOD, Fault, Faults};
+pub use records::Moved;

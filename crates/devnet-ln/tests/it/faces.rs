@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use farebox_devnet_ln::Moved;
 use farebox_node_ldk::Preimage;
 use serde_json::{Value, json};
 
@@ -22,7 +23,7 @@ fn preimage(hex_digits: &Value) -> Preimage {
 #[tokio::test]
 async fn payments_go_both_ways_and_their_preimages_open_their_hashes() {
     let [seller, buyer] = clients();
-    for (payee, payer) in [(&seller, &buyer), (&buyer, &seller)] {
+    for (at, payee, payer) in [(0, &seller, &buyer), (1, &buyer, &seller)] {
         let (bolt11, hash) = payee.invoice(21_000).await;
         let (_, open) = payee.get(&format!("/v1/invoice/{hash}")).await;
         assert_eq!(
@@ -56,6 +57,13 @@ async fn payments_go_both_ways_and_their_preimages_open_their_hashes() {
         while payee.state(&hash).await != "SETTLED" {
             tokio::task::yield_now().await;
         }
+        let moved = Moved {
+            payment_hash: hash.clone(),
+            msat: 21_000,
+            fee_msat: 0,
+        };
+        assert!(SHARED.received(at).unwrap().contains(&moved));
+        assert!(SHARED.paid(1 - at).unwrap().contains(&moved));
         let (_, settled) = payee.get(&format!("/v1/invoice/{hash}")).await;
         assert_eq!(settled["settled"], true);
         assert_eq!(settled["amt_paid_msat"], "21000");

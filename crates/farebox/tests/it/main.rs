@@ -2,6 +2,7 @@
 
 mod acme;
 mod budget;
+mod channel;
 mod completions;
 mod config;
 mod cors;
@@ -29,6 +30,7 @@ mod support;
 mod timeouts;
 mod tls;
 mod token;
+mod trade;
 mod usage;
 mod version_1;
 mod wallet;
