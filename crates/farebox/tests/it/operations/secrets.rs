@@ -2,6 +2,8 @@
 //! and fetch say at their most talkative, in the request logs, in the metrics, and in what a collector
 //! of traces gets.
 
+mod lightning;
+
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
