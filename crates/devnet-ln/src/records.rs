@@ -1,5 +1,5 @@
-//! What has become of the invoices and payments of a node, so that tests can hold books against it. Asked by tests alone; it
-//! changes nothing.
+//! What has become of the invoices and payments of a node, so that books can be held against it. Asked by tests and by
+//! the demonstration; it changes nothing.
 
 use farebox_node_ldk::{InvoiceState, Node, PayState, PaymentHash};
 

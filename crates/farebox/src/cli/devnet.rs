@@ -16,6 +16,7 @@ Examples:
   farebox devnet --only evm
   farebox devnet --only evm --evm-port 0 --json
   farebox devnet --only evm --write net      # then: farebox gate --config net/seller.toml …
+  farebox devnet --only evm,lightning --write net
   farebox devnet --only lightning --json     # two nodes with a channel, as LND's REST serves them";
 
 /// Run local networks with funded accounts, until Ctrl-C
@@ -130,13 +131,16 @@ impl Nets {
         reason = "a build without any network writes nothing"
     )]
     fn write(&self, dir: &std::path::Path) -> Result<(), Failure> {
-        #[cfg(feature = "devnet-evm")]
-        if let Some(net) = &self.evm {
-            net.write(dir)?;
-        }
-        #[cfg(feature = "devnet-ln")]
-        if let Some(net) = &self.lightning {
-            net.write(dir)?;
+        #[cfg(any(feature = "devnet-evm", feature = "devnet-ln"))]
+        {
+            let mut parts = Vec::new();
+            #[cfg(feature = "devnet-evm")]
+            parts.extend(self.evm.as_ref().map(crate::demo::net::Net::part));
+            #[cfg(feature = "devnet-ln")]
+            if let Some(net) = &self.lightning {
+                parts.push(net.part()?);
+            }
+            crate::demo::files::write(dir, &parts)?;
         }
         Ok(())
     }
@@ -163,10 +167,19 @@ impl Nets {
     )]
     fn as_text(&self, written: Option<&std::path::Path>) -> String {
         let mut parts: Vec<String> = Vec::new();
-        #[cfg(feature = "devnet-ln")]
-        parts.extend(self.lightning.as_ref().map(|net| net.as_text(written)));
+        let mut rails: Vec<&str> = Vec::new();
         #[cfg(feature = "devnet-evm")]
-        parts.extend(self.evm.as_ref().map(|net| net.as_text(written)));
+        if let Some(net) = &self.evm {
+            parts.push(net.as_text());
+            rails.push("evm");
+        }
+        #[cfg(feature = "devnet-ln")]
+        if let Some(net) = &self.lightning {
+            parts.push(net.as_text());
+            rails.push("lightning");
+        }
+        #[cfg(any(feature = "devnet-evm", feature = "devnet-ln"))]
+        parts.push(crate::demo::files::next(written, &rails));
         parts.push("Ctrl-C stops it; nothing is kept.".to_owned());
         parts.join("\n\n")
     }

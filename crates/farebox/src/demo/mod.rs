@@ -1,10 +1,15 @@
 //! The main job in one command: a local chain, a priced API behind the gate, and a buyer, all over
 //! real sockets; each claim is checked, the chain asked, the books compared.
 //!
-//! `net` is shared with `farebox devnet`, to which `lightning` belongs, `api` is what is sold, `steps` buys, `report` tells.
+//! `net`, `lightning` and `files` are shared with `farebox devnet`, `api` is what is sold, `steps` and
+//! `by_lightning` buy, `report` tells.
 
 #[cfg(feature = "devnet-evm")]
 mod api;
+#[cfg(all(feature = "devnet-evm", feature = "devnet-ln"))]
+mod by_lightning;
+#[cfg(any(feature = "devnet-evm", feature = "devnet-ln"))]
+pub(crate) mod files;
 #[cfg(feature = "devnet-ln")]
 pub(crate) mod lightning;
 #[cfg(feature = "devnet-evm")]
@@ -20,13 +25,3 @@ mod steps;
 
 #[cfg(feature = "devnet-evm")]
 pub(crate) use stage::run;
-
-/// Writes a file that only its owner can read.
-#[cfg(any(feature = "devnet-evm", feature = "devnet-ln"))]
-fn write_private(path: &std::path::Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    std::io::Write::write_all(&mut options.open(path)?, bytes)
-}

@@ -1,16 +1,15 @@
-//! The local EVM network of `farebox devnet` and `farebox demo`, and the files that make a seller
-//! and a buyer of it.
+//! The local EVM network of `farebox devnet` and `farebox demo`, and what of the files of a seller and a
+//! buyer is its own.
 //!
 //! Everything that is written here is for this network alone: the keys are public knowledge.
 
-use std::path::Path;
 use std::time::Duration;
 
 use farebox_devnet_evm::{Account, Devnet, DevnetOptions};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::config::create_private;
+use super::files::Part;
 use crate::failure::Failure;
 use crate::output;
 
@@ -164,8 +163,8 @@ impl Net {
         }
     }
 
-    /// The same for people, with what to run next.
-    pub(crate) fn as_text(&self, written: Option<&Path>) -> String {
+    /// The same for people.
+    pub(crate) fn as_text(&self) -> String {
         let rows: Vec<Vec<String>> = self
             .devnet
             .accounts()
@@ -185,18 +184,9 @@ impl Net {
                 ]
             })
             .collect();
-        let next = match written {
-            Some(dir) => format!(
-                "Sell:  farebox gate --config {dir}/seller.toml --upstream http://127.0.0.1:3000 --price \"0.001 USD\" --listen 127.0.0.1:8402\n\
-                 Buy:   farebox fetch --config {dir}/buyer.toml http://127.0.0.1:8402/",
-                dir = dir.display()
-            ),
-            None => "Add --write DIR for files that `farebox gate` and `farebox fetch` can use."
-                .to_owned(),
-        };
         format!(
             "EVM    {rpc}  network {network}\nUSDC   {usdc}  (6 decimals; 10,000 ETH and 1,000,000 USDC per account)\n\n\
-             {accounts}\n\n{next}",
+             {accounts}",
             rpc = self.devnet.rpc_url(),
             network = self.network(),
             usdc = self.devnet.usdc().to_checksum(None),
@@ -204,63 +194,25 @@ impl Net {
         )
     }
 
-    /// Leaves `seller.toml`, `buyer.toml`, `gas.key` and `buyer.key` in `dir`, created if needed.
-    ///
-    /// # Errors
-    /// Exit 2 where the directory cannot be written.
-    pub(crate) fn write(&self, dir: &Path) -> Result<(), Failure> {
-        let failed = |error: std::io::Error| {
-            Failure::config(
-                "devnet_write",
-                format!("cannot write to {}: {error}", dir.display()),
-            )
-        };
-        create_private(dir).map_err(failed)?;
-        for stale in ["seller.db", "buyer.db"].map(|name| dir.join(name)) {
-            if stale.exists() {
-                output::say(&format!(
-                    "farebox: {} is the ledger of an earlier chain; remove it, or its payments will not be found",
-                    stale.display()
-                ));
-            }
-        }
+    /// What of the files of a seller and a buyer is of this network: account 9 is paid, 0 pays gas, 1 buys.
+    pub(crate) fn part(&self) -> Part {
+        let network = self.network_toml();
         let key = |number| {
-            self.account(number)
-                .map(Account::key_hex)
-                .unwrap_or_default()
+            let key = self.account(number).map(Account::key_hex);
+            format!("{}\n", key.unwrap_or_default()).into_bytes()
         };
-        let files = [
-            ("seller.toml", self.seller_toml()),
-            ("buyer.toml", self.buyer_toml()),
-            ("gas.key", format!("{}\n", key(GAS_ACCOUNT))),
-            ("buyer.key", format!("{}\n", key(BUYER_ACCOUNT))),
-        ];
-        for (name, text) in files {
-            super::write_private(&dir.join(name), text.as_bytes()).map_err(failed)?;
+        Part {
+            seller: format!(
+                "{network}\n[pay_to]\nevm = \"{}\"\n\n\
+                 [facilitator]\nurls = [\"local\"]\nsigner = {{ evm = \"file:gas.key\" }}\n",
+                self.payee(),
+            ),
+            buyer: format!("{network}\n[wallet]\nevm_key = \"file:buyer.key\"\n"),
+            secrets: vec![
+                ("gas.key".to_owned(), key(GAS_ACCOUNT)),
+                ("buyer.key".to_owned(), key(BUYER_ACCOUNT)),
+            ],
         }
-        Ok(())
-    }
-
-    fn seller_toml(&self) -> String {
-        format!(
-            "# A seller on the local chain, for `farebox gate --config`.\n\
-             ledger = \"sqlite:seller.db\"\n\n{}\n\
-             [pay_to]\nevm = \"{}\"\n\n\
-             [facilitator]\nurls = [\"local\"]\nsigner = {{ evm = \"file:gas.key\" }}\n",
-            self.network_toml(),
-            self.payee(),
-        )
-    }
-
-    fn buyer_toml(&self) -> String {
-        format!(
-            "# A buyer on the local chain, for `farebox fetch --config`.\n\
-             ledger = \"sqlite:buyer.db\"\n\n{}\n\
-             [wallet]\nevm_key = \"file:buyer.key\"\n\n\
-             [budget]\nper_payment = \"1 USD\"\nper_day = \"10 USD\"\ntotal = \"10 USD\"\n\n\
-             [policy]\nallow_private = [\"127.0.0.1/32\"]\n",
-            self.network_toml(),
-        )
     }
 
     fn network_toml(&self) -> String {

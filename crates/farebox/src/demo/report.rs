@@ -37,6 +37,23 @@ pub(super) struct Books {
     pub(super) chain: String,
 }
 
+/// The same sum over Lightning, in millisatoshis.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(super) struct LightningBooks {
+    /// What the ledgers say was paid.
+    pub(super) ledger: String,
+    /// What the seller's node says was paid.
+    pub(super) node: String,
+}
+
+/// The part of the object that is Lightning's, of the same form as the chain's.
+#[derive(Debug, Default, Serialize)]
+struct LightningReport {
+    /// The payment hash.
+    transaction: Option<String>,
+    books: LightningBooks,
+}
+
 /// The object that `farebox demo --json` prints.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Report {
@@ -45,6 +62,9 @@ pub(super) struct Report {
     steps: Vec<Step>,
     transaction: Option<String>,
     books: Books,
+    /// Only where Lightning was shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lightning: Option<LightningReport>,
 }
 
 /// Tells the story while it happens.
@@ -74,14 +94,12 @@ impl Teller {
     }
 
     /// What was set up.
-    pub(super) fn open(&self, lines: &[(&str, String)]) -> Result<(), Failure> {
-        self.say(
-            &self
-                .paint
-                .bold("A local chain, an API behind a paying gate, and a buyer with a budget"),
-        )?;
+    pub(super) fn open(&self, title: &str, lines: &[(&str, String)]) -> Result<(), Failure> {
+        self.say(&self.paint.bold(title))?;
+        let width = lines.iter().map(|(name, _)| name.len()).max();
+        let width = width.unwrap_or_default() + 3;
         for (name, value) in lines {
-            self.say(&self.paint.dim(&format!("   {name:8}{value}")))?;
+            self.say(&self.paint.dim(&format!("   {name:width$}{value}")))?;
         }
         self.say("")
     }
@@ -113,6 +131,19 @@ impl Teller {
     /// The books were compared.
     pub(super) fn books(&mut self, books: Books) {
         self.report.books = books;
+    }
+
+    /// The payment hash of what was paid over Lightning.
+    #[cfg(feature = "devnet-ln")]
+    pub(super) fn paid_over_lightning(&mut self, transaction: Option<String>) {
+        let lightning = self.report.lightning.get_or_insert_default();
+        lightning.transaction = transaction;
+    }
+
+    /// The books of Lightning were compared.
+    #[cfg(feature = "devnet-ln")]
+    pub(super) fn lightning_books(&mut self, books: LightningBooks) {
+        self.report.lightning.get_or_insert_default().books = books;
     }
 
     /// The end: whether all of it held.

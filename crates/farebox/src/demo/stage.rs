@@ -14,6 +14,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::api::Api;
+#[cfg(feature = "devnet-ln")]
+use super::by_lightning::{self, Side};
+use super::files;
 use super::net::{Net, Options};
 use super::report::Teller;
 use super::steps;
@@ -21,7 +24,8 @@ use crate::assemble::{
     self, Entrance, Facilitators, Forwarding, GasKeys, Lightning, Sale, TokenKey,
 };
 use crate::config::{
-    Config, DataDir, Listen, Operation, Price, RouteSection, Settle, TimeoutsSection, Unmatched,
+    Config, DataDir, Listen, Operation, Price, RouteSection, Settle, TimeoutsSection, TokenUses,
+    Unmatched,
 };
 use crate::failure::Failure;
 
@@ -40,9 +44,15 @@ const PRICES: [(&str, UsdMicros); 3] = [
     ("GET /report", UsdMicros(500_000)),
 ];
 
+/// How many requests a token buys, where tokens are sold.
+pub(super) const USES: u64 = 2;
+
 /// Everything that runs.
 pub(super) struct Stage {
     pub(super) net: Net,
+    /// What is paid over Lightning, if that is shown.
+    #[cfg(feature = "devnet-ln")]
+    pub(super) lightning: Option<Side>,
     pub(super) api: Api,
     pub(super) buyer: Buyer,
     /// The buyer's books.
@@ -59,21 +69,31 @@ pub(super) struct Stage {
     _dir: TempDir,
 }
 
-/// Shows the main job. Returns whether every step held.
+/// Shows the main job, with Lightning too where `all_rails` asks for it and this build has it. Returns whether every
+/// step held.
 ///
 /// # Errors
 /// Where the stage cannot be set, or stdout cannot be written.
-pub(crate) async fn run(json: bool) -> Result<bool, Failure> {
-    let stage = Box::pin(Stage::set()).await?;
+pub(crate) async fn run(json: bool, all_rails: bool) -> Result<bool, Failure> {
+    let stage = Box::pin(Stage::set(all_rails)).await?;
+    #[cfg(feature = "devnet-ln")]
+    if stage.lightning.is_some() {
+        by_lightning::warm_up(&stage).await?;
+    }
     let mut teller = Teller::new(json);
     let played = Box::pin(steps::play(&stage, &mut teller)).await;
+    let steps = stage.steps();
     stage.clear().await?;
     played?;
-    teller.close(steps::COUNT)
+    teller.close(steps)
 }
 
 impl Stage {
-    async fn set() -> Result<Self, Failure> {
+    #[cfg_attr(
+        not(feature = "devnet-ln"),
+        allow(unused_variables, unused_mut, reason = "there is one rail")
+    )]
+    async fn set(all_rails: bool) -> Result<Self, Failure> {
         let broken = |error: std::io::Error| Failure::internal("demo_failed", error.to_string());
         let dir = tempfile::Builder::new()
             .prefix("farebox-demo-")
@@ -84,11 +104,23 @@ impl Stage {
             block_time: None,
             gas_limit: None,
         })?;
-        net.write(dir.path())?;
+        let mut parts = vec![net.part()];
+        #[cfg(feature = "devnet-ln")]
+        let lightning = all_rails.then(super::lightning::Net::start).transpose()?;
+        #[cfg(feature = "devnet-ln")]
+        if let Some(net) = &lightning {
+            parts.push(net.part()?);
+        }
+        files::write(dir.path(), &parts)?;
         let api = Api::start().await.map_err(broken)?;
         let data_dir = DataDir::new(Some(dir.path()))?;
         let seller = Config::load(Some(&dir.path().join("seller.toml")))?;
         let seller_ledger = assemble::ledger(&seller, &data_dir).await?;
+        #[cfg(feature = "devnet-ln")]
+        let lightning = match lightning {
+            Some(net) => Some(Side::new(net, &Lightning::of(&seller, &data_dir)).await?),
+            None => None,
+        };
         let gate = assemble::gate(sale(seller, &data_dir, &api.url())?, &data_dir).await?;
         let address = gate.origin.clone();
         let (close, closing) = oneshot::channel();
@@ -106,6 +138,8 @@ impl Stage {
         };
         Ok(Self {
             net,
+            #[cfg(feature = "devnet-ln")]
+            lightning,
             api,
             buyer: Buyer::new(desk, options)?,
             buyer_ledger,
@@ -125,16 +159,31 @@ impl Stage {
         Ok(call)
     }
 
+    /// How many steps are played.
+    fn steps(&self) -> usize {
+        #[cfg(feature = "devnet-ln")]
+        if self.lightning.is_some() {
+            return steps::COUNT + by_lightning::COUNT;
+        }
+        steps::COUNT
+    }
+
     async fn clear(self) -> Result<(), Failure> {
         // An error means that the gate has ended by itself; what it said comes next.
         let _ = self.close.send(());
         let closed = self.closed.await;
         self.net.stop().await;
+        #[cfg(feature = "devnet-ln")]
+        if let Some(side) = self.lightning {
+            side.stop().await;
+        }
         closed.map_err(|why| Failure::internal("demo_failed", why.to_string()))?
     }
 }
 
 fn sale(config: Config, data_dir: &DataDir, upstream: &str) -> Result<Sale, Failure> {
+    let lightning = Lightning::of(&config, data_dir);
+    let uses = (!lightning.is_empty()).then_some(TokenUses::Times(USES));
     let routes = PRICES.map(|(matcher, price)| RouteSection {
         matcher: matcher.to_owned(),
         upstream: upstream.to_owned(),
@@ -144,7 +193,7 @@ fn sale(config: Config, data_dir: &DataDir, upstream: &str) -> Result<Sale, Fail
         accept: None,
         settle: Settle::After,
         max_timeout: None,
-        uses: None,
+        uses: uses.filter(|_| price != UsdMicros(0)),
         valid_for: None,
         tier: 0,
         capabilities: Vec::new(),
@@ -165,15 +214,18 @@ fn sale(config: Config, data_dir: &DataDir, upstream: &str) -> Result<Sale, Fail
         pay_to: config.file.pay_to.evm,
         gas_keys: GasKeys {
             references: config.file.facilitator.signer.evm.0,
-            base: config.base,
+            base: config.base.clone(),
         },
         facilitators: Facilitators::default(),
         factories: Vec::new(),
         gas: config.file.facilitator.limits,
         in_vain: None,
         invoice_limits: InvoiceLimits::default(),
-        lightning: Lightning::default(),
-        l402: TokenKey::default(),
+        lightning,
+        l402: TokenKey {
+            reference: config.file.l402.and_then(|section| section.master_key),
+            base: config.base,
+        },
         cors: farebox_seller::Cors::default(),
         routes: routes.into(),
         unmatched: Unmatched::NotFound,

@@ -1,12 +1,14 @@
 //! The play, step by step. Each step says what it saw and holds only if all of it is as claimed:
 //! on the wire, at the API, in the ledgers and on the chain.
 
-use farebox_buyer::{Exit, Fetched};
+use farebox_buyer::{Call, Exit, Fetched};
 use farebox_core::ledger::{Ledger, PaymentId};
 use farebox_core::payment::Phase;
 use farebox_wire::challenge::{self, Offer};
 use serde_json::{Map, Value, json};
 
+#[cfg(feature = "devnet-ln")]
+use super::by_lightning;
 use super::report::{Books, Step, Teller};
 use super::stage::{AGENT, Stage};
 use crate::failure::Failure;
@@ -15,24 +17,13 @@ use crate::failure::Failure;
 pub(super) const COUNT: usize = 6;
 
 const FREE: &str = "/";
-const PRICED: &str = "/weather/oslo";
-const EXPENSIVE: &str = "/report";
+pub(super) const PRICED: &str = "/weather/oslo";
+pub(super) const EXPENSIVE: &str = "/report";
 
 /// Plays all steps; one that breaks is a step that did not hold, and the rest goes on.
 pub(super) async fn play(stage: &Stage, teller: &mut Teller) -> Result<(), Failure> {
     let before = stage.net.payee_balance()?;
-    teller.open(&[
-        (
-            "chain",
-            format!("{} {}", stage.net.rpc_url(), stage.net.network()),
-        ),
-        ("API", stage.api.url()),
-        ("gate", stage.gate.clone()),
-        (
-            "buyer",
-            format!("agent {AGENT:?}: 0.05 USD per payment, 1 USD in total"),
-        ),
-    ])?;
+    open(stage, teller)?;
     teller.step(
         free(stage)
             .await
@@ -49,16 +40,48 @@ pub(super) async fn play(stage: &Stage, teller: &mut Teller) -> Result<(), Failu
     let replayed = replayed(stage, paid.map(|paid| paid.id)).await;
     teller
         .step(replayed.unwrap_or_else(|why| broken("replay", "The same credential again", &why)))?;
+    #[cfg(feature = "devnet-ln")]
+    if let Some(side) = &stage.lightning {
+        Box::pin(by_lightning::play(stage, side, teller)).await?;
+    }
     let refused = Box::pin(refused(stage)).await;
     teller
         .step(refused.unwrap_or_else(|why| broken("over_limit", "A call above the limit", &why)))?;
     match books(stage, before).await {
         Ok((step, books)) => {
             teller.books(books);
-            teller.step(step)
+            teller.step(step)?;
         }
-        Err(why) => teller.step(broken("books", "The books", &why)),
+        Err(why) => teller.step(broken("books", "The books", &why))?,
     }
+    #[cfg(feature = "devnet-ln")]
+    if let Some(side) = &stage.lightning {
+        by_lightning::balance(stage, side, teller).await?;
+    }
+    Ok(())
+}
+
+/// Says what runs.
+#[cfg_attr(
+    not(feature = "devnet-ln"),
+    allow(unused_mut, reason = "there is one rail")
+)]
+fn open(stage: &Stage, teller: &Teller) -> Result<(), Failure> {
+    let chain = format!("{} {}", stage.net.rpc_url(), stage.net.network());
+    let buyer = format!("agent {AGENT:?}: 0.05 USD per payment, 1 USD in total");
+    let mut title = "A local chain, an API behind a paying gate, and a buyer with a budget";
+    let mut lines = vec![
+        ("chain", chain),
+        ("API", stage.api.url()),
+        ("gate", stage.gate.clone()),
+        ("buyer", buyer),
+    ];
+    #[cfg(feature = "devnet-ln")]
+    if let Some(side) = &stage.lightning {
+        title = "A local chain and a local Lightning network, an API behind a paying gate, and a buyer with a budget";
+        lines.insert(1, ("lightning", side.about()));
+    }
+    teller.open(title, &lines)
 }
 
 /// A payment that was made.
@@ -68,7 +91,7 @@ struct Paid {
 }
 
 async fn free(stage: &Stage) -> Result<Step, Failure> {
-    let (fetched, body) = fetch(stage, FREE).await?;
+    let (fetched, body) = fetch(stage, stage.call(FREE)?).await?;
     let status = fetched.status.as_u16();
     Ok(Step {
         name: "free_call",
@@ -104,6 +127,12 @@ async fn challenged(stage: &Stage) -> Result<Step, Failure> {
         ));
         offers.push(offer.raw.clone());
     }
+    #[cfg(feature = "devnet-ln")]
+    if stage.lightning.is_some() {
+        let (line, offer) = by_lightning::offered(stage, &challenge.offers).await?;
+        seen.push(line);
+        offers.push(offer);
+    }
     Ok(Step {
         name: "challenge",
         title: "The price",
@@ -115,7 +144,9 @@ async fn challenged(stage: &Stage) -> Result<Step, Failure> {
 
 async fn paid(stage: &Stage) -> Result<(Step, Paid), Failure> {
     let calls = stage.api.calls();
-    let (fetched, body) = fetch(stage, PRICED).await?;
+    let mut call = stage.call(PRICED)?;
+    call.rail = Some("evm".to_owned());
+    let (fetched, body) = fetch(stage, call).await?;
     let status = fetched.status.as_u16();
     let payment = fetched.payment.as_ref().ok_or_else(|| {
         Failure::internal(
@@ -197,7 +228,7 @@ async fn replayed(stage: &Stage, paid: Option<PaymentId>) -> Result<Step, Failur
 
 async fn refused(stage: &Stage) -> Result<Step, Failure> {
     let calls = stage.api.calls();
-    let (fetched, _) = fetch(stage, EXPENSIVE).await?;
+    let (fetched, _) = fetch(stage, stage.call(EXPENSIVE)?).await?;
     let exit = fetched.ending.exit();
     let fault = fetched.ending.fault();
     let code = fault.as_ref().map(|fault| fault.code);
@@ -212,8 +243,9 @@ async fn refused(stage: &Stage) -> Result<Step, Failure> {
 }
 
 async fn books(stage: &Stage, before: u128) -> Result<(Step, Books), Failure> {
-    let spent = sum_of(&*stage.buyer_ledger, "buyer/spent/").await?;
-    let earned = sum_of(&*stage.seller_ledger, "seller/revenue/").await?;
+    let network = stage.net.network();
+    let spent = sum_of(&*stage.buyer_ledger, "buyer/spent/", &network).await?;
+    let earned = sum_of(&*stage.seller_ledger, "seller/revenue/", &network).await?;
     let moved = stage.net.payee_balance()?.checked_sub(before);
     let moved =
         moved.ok_or_else(|| Failure::internal("demo_failed", "the payee has lost money"))?;
@@ -242,12 +274,18 @@ async fn books(stage: &Stage, before: u128) -> Result<(Step, Books), Failure> {
     Ok((step, books))
 }
 
-/// What the accounts of that name hold together, in atomic units.
-async fn sum_of(ledger: &dyn Ledger, account: &str) -> Result<String, Failure> {
+/// What the accounts of that name hold together of the money of a network, in atomic units.
+pub(super) async fn sum_of(
+    ledger: &dyn Ledger,
+    account: &str,
+    network: &str,
+) -> Result<String, Failure> {
     let books = ledger.books().await?;
-    let balances = books
-        .iter()
-        .filter(|line| line.account.starts_with(account));
+    let balances = books.iter().filter(|line| {
+        let asset = line.asset.as_ref();
+        let is_there = asset.is_some_and(|asset| asset.chain().to_string() == network);
+        line.account.starts_with(account) && is_there
+    });
     let sum = balances
         .map(|line| line.balance)
         .try_fold(0_i128, i128::checked_add);
@@ -255,14 +293,14 @@ async fn sum_of(ledger: &dyn Ledger, account: &str) -> Result<String, Failure> {
     Ok(sum.to_string())
 }
 
-async fn fetch(stage: &Stage, path: &str) -> Result<(Fetched, String), Failure> {
-    let fetched = stage.buyer.fetch(stage.call(path)?).await;
+pub(super) async fn fetch(stage: &Stage, call: Call) -> Result<(Fetched, String), Failure> {
+    let fetched = stage.buyer.fetch(call).await;
     let mut fetched = fetched.map_err(|why| Failure::internal("demo_failed", why.to_string()))?;
     let body = fetched.collect().await?;
     Ok((fetched, String::from_utf8_lossy(&body).into_owned()))
 }
 
-fn broken(name: &'static str, title: &'static str, why: &Failure) -> Step {
+pub(super) fn broken(name: &'static str, title: &'static str, why: &Failure) -> Step {
     let message = why
         .fault
         .as_ref()
@@ -277,7 +315,7 @@ fn broken(name: &'static str, title: &'static str, why: &Failure) -> Step {
     }
 }
 
-fn detail<const N: usize>(pairs: [(&str, Value); N]) -> Map<String, Value> {
+pub(super) fn detail<const N: usize>(pairs: [(&str, Value); N]) -> Map<String, Value> {
     pairs
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
@@ -291,6 +329,6 @@ fn number(value: &Value) -> String {
     number.map_or_else(|| "?".to_owned(), |number| number.to_string())
 }
 
-fn http_failed(why: reqwest::Error) -> Failure {
+pub(super) fn http_failed(why: reqwest::Error) -> Failure {
     Failure::internal("demo_failed", why.to_string())
 }

@@ -1,7 +1,57 @@
 //! `farebox devnet` with Lightning: the line that scripts read and the files that it leaves.
 
+use serde_json::{Value, json};
+
+use crate::acme::eventually;
 use crate::devnet::keys;
-use crate::support::User;
+use crate::market::Upstream;
+use crate::support::{Running, User};
+use crate::version_1::ask;
+
+/// A gate with the files of the devnet, in front of `upstream`, that has its first invoice: a 402 does not wait long for a
+/// node on a busy machine.
+fn gate(user: &User, upstream: &Upstream) -> Running {
+    let gate = user.start(&[
+        "gate",
+        "--config",
+        "net/seller.toml",
+        "--upstream",
+        &upstream.url(),
+        "--price",
+        "0.001 USD",
+        "--listen",
+        "127.0.0.1:0",
+        "--json",
+    ]);
+    let page = format!("{}/ok", gate.text("/listening"));
+    eventually("an offer over Lightning", || {
+        let headers = ask(&page, &[], None).headers;
+        headers.iter().any(|(name, _)| name == "www-authenticate")
+    });
+    gate
+}
+
+/// Buys with the files of the devnet.
+fn buy(user: &User, gate: &Running, flags: &[&str]) -> Value {
+    let page = format!("{}/ok", gate.text("/listening"));
+    let usual = ["fetch", "--config", "net/buyer.toml", &page];
+    let (exit, answer) = user.json(&[&usual[..], flags].concat());
+    assert_eq!((exit, &answer["body"]), (0, &json!("ok\n")), "{answer}");
+    let payment = &answer["payment"];
+    assert_eq!(payment["state"], "settled", "{answer}");
+    payment.clone()
+}
+
+/// What the seller's books say was paid for, by rail.
+fn sold(user: &User) -> Vec<Value> {
+    let list = ["payments", "list", "--role", "seller"];
+    let (_, answer) = user.json(&[&list[..], &["--config", "net/seller.toml"]].concat());
+    let payments = answer["payments"].as_array().expect("payments");
+    payments
+        .iter()
+        .map(|payment| payment["rail"].clone())
+        .collect()
+}
 
 #[test]
 fn its_lightning_nodes_are_told_and_their_keys_written() {
@@ -27,4 +77,42 @@ fn its_lightning_nodes_are_told_and_their_keys_written() {
         );
     }
     assert_eq!(nodes.len(), 2);
+}
+
+#[test]
+fn a_gate_with_its_files_sells_over_both_rails_and_a_buyer_buys_over_either() {
+    let user = User::new();
+    let only = ["--only", "evm,lightning", "--evm-port", "0"];
+    let net = user.start(&[&["devnet", "--write", "net", "--json"], &only[..]].concat());
+    assert_eq!(keys(&net.ready), ["evm", "lightning"]);
+    let upstream = Upstream::start();
+    let gate = gate(&user, &upstream);
+    let paid = buy(&user, &gate, &["--rail", "lightning"]);
+    assert_eq!(paid["network"], "lightning:regtest", "{paid}");
+    assert_eq!(paid["amount"]["atomic"], "1000", "1 sat: {paid}");
+    let paid = buy(&user, &gate, &["--rail", "evm"]);
+    assert_eq!(paid["network"], "eip155:84532", "{paid}");
+    assert_eq!(paid["amount"]["atomic"], "1000", "{paid}");
+    assert_eq!(upstream.calls(), 2);
+    drop(gate);
+    assert_eq!(sold(&user), ["evm", "lightning"]);
+    for file in ["net/seller.toml", "net/buyer.toml"] {
+        let (exit, answer) = user.json(&["doctor", "--config", file]);
+        assert_eq!(exit, 0, "{answer}");
+    }
+    let usual = ["facilitator", "--config", "net/seller.toml"];
+    let more = ["--listen", "127.0.0.1:0", "--json"];
+    user.start(&[&usual[..], &more].concat()).text("/listening");
+}
+
+#[test]
+fn its_files_sell_over_lightning_alone_where_no_chain_runs() {
+    let user = User::new();
+    let _net = user.start(&["devnet", "--only", "lightning", "--write", "net", "--json"]);
+    let upstream = Upstream::start();
+    let gate = gate(&user, &upstream);
+    let paid = buy(&user, &gate, &[]);
+    assert_eq!(paid["rail"], "lightning", "{paid}");
+    drop(gate);
+    assert_eq!(sold(&user), ["lightning"]);
 }
