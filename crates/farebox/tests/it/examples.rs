@@ -1,6 +1,8 @@
 //! The files in examples/config: each one starts and does what it says, on the devnet. What is filled in
 //! are the addresses of nodes, servers and facilitators, and free ports.
 
+mod lightning;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Barrier, Mutex};
@@ -220,7 +222,10 @@ fn every_example_is_tried_here() {
                 .expect("UTF-8")
         })
         .collect();
-    let here = include_str!("examples.rs");
+    let here = concat!(
+        include_str!("examples.rs"),
+        include_str!("examples/lightning.rs")
+    );
     for name in there {
         let tried = format!("\"{name}\"");
         assert!(here.contains(&tried), "{name} is tried by no test");
