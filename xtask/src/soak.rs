@@ -23,11 +23,12 @@ const JOBS: [Job; 5] = [
         target: "soak",
         tests: &["budget::", "gate::", "facilitator::"],
     },
-    // Forged signatures at every door: no line in the books, no call to a node, and the neighbours are served.
+    // Forged signatures at every door: no line in the books, no call to a node, and the neighbours are served. Strangers
+    // from everywhere who never pay their invoices: a bounded number of these, and somebody honest is sold to.
     Job {
         name: "flood",
         target: "soak",
-        tests: &["flood::"],
+        tests: &["flood::", "ln_flood::"],
     },
     // Reloads and a drain of a gate while hundreds pay and stream: no broken stream, no lost payment.
     Job {

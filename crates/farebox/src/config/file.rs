@@ -347,7 +347,8 @@ pub(crate) struct LimitsSection {
     pub(crate) simulations_per_s: Option<u32>,
     /// Invoices that may be open for one client, an IPv4 address or an IPv6 /64; by default 3.
     pub(crate) open_invoices_per_prefix: Option<u32>,
-    /// Invoices that may be open in all; by default 10000.
+    /// Invoices that may be open in all; by default 10000. A tenth is kept for clients who come when they may have none of
+    /// their own.
     pub(crate) open_invoices: Option<u32>,
 }
 

@@ -205,7 +205,8 @@ fn now_s() -> u64 {
     now.expect("after 1970").as_secs()
 }
 
-fn wait_until(mut is_so: impl FnMut() -> bool) {
+/// Looks again and again until it is so.
+pub(crate) fn wait_until(mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {
         assert!(began.elapsed() < PATIENCE, "it never happened");

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::channel::{Channel, PRICE_MSAT, PRICE_USD};
+use crate::channel::{Channel, PRICE_MSAT, PRICE_USD, wait_until};
 use crate::support::Running;
 
 /// How each payment of one side ended: its state, and at a seller whether it was handed over.
@@ -64,7 +64,7 @@ fn a_payment_that_the_node_has_not_decided_is_taken_up_again_and_not_paid_twice(
     let channel = Channel::open(1);
     let url = channel.url("/ok");
     channel.net.devnet().faults(0).hold_payments();
-    let (exit, answer) = channel.fetch_json(&["--max-time", "3s", &url]);
+    let (exit, answer) = channel.fetch_json(&["--max-time", "8s", &url]);
     assert_eq!(exit, 6, "{answer}");
     assert_eq!(answer["error"]["money_may_have_moved"], true, "{answer}");
     assert_ne!(channel.spent_and_reserved().1, "0");
@@ -78,13 +78,8 @@ fn a_payment_that_the_node_has_not_decided_is_taken_up_again_and_not_paid_twice(
         (PRICE_USD.to_owned(), "0".to_owned())
     );
     // The seller learns of it from its node, before anybody shows the token.
-    let sold = loop {
-        let sold = channel.payments("seller");
-        if !sold.is_empty() {
-            break sold;
-        }
-        std::thread::yield_now();
-    };
+    wait_until(|| !channel.payments("seller").is_empty());
+    let sold = channel.payments("seller");
     assert_eq!(states(&sold), ["settled undelivered"]);
     assert_eq!(sold[0]["route"], "/*");
     assert_eq!(channel.fetch(&[&url]).stdout, "ok\n");

@@ -4,10 +4,18 @@
 //! They use the binary as its users do and judge by what it prints.
 
 mod budget;
+#[allow(
+    dead_code,
+    reason = "shared with the tests in it/, which use all of it"
+)]
+#[path = "../it/channel.rs"]
+mod channel;
 mod facilitator;
 mod flood;
 mod gate;
 mod idle;
+#[cfg(unix)]
+mod ln_flood;
 mod luck;
 #[allow(
     dead_code,
@@ -28,6 +36,7 @@ mod support;
 #[cfg(unix)]
 mod under_load;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Processes that buy at the same time.
@@ -39,6 +48,17 @@ const PRICE_ATOMIC: u128 = 1000;
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Tells others to stop when it is dropped, also by a panic: a scope waits for them.
+#[cfg(unix)]
+struct Stop<'a>(&'a AtomicBool);
+
+#[cfg(unix)]
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 fn variable(name: &str, default: u64) -> u64 {

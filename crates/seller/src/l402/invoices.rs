@@ -1,9 +1,12 @@
 //! The invoices that are open: in memory only, bounded, and offered again (law 9).
 //!
 //! A client that comes again for the same route is shown the same invoice until that is near its
-//! end. Where no new one may be made, it is shown one that was made for somebody else: whoever pays
-//! an invoice first has what it buys, and those who flood a seller pay none. Asked by `offer`; it
-//! never talks to a node.
+//! end, and nobody else is. Where it may have none of its own, because it or all have too many, it
+//! is shown a common one: a few of each route, made when they are needed, for which a tenth of the
+//! whole is kept, so that those who flood a seller with addresses take nothing from others but that.
+//! Whoever pays a common invoice first has what it buys; who comes second cannot pay it any more.
+//! One that was made for a client is never lent: a node on the way of its payment learns the
+//! preimage, and must have no way to a token beside it. Asked by `offer`; it never talks to a node.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,6 +22,12 @@ use crate::client::Prefix;
 
 /// Invoices that may be asked for at the same time: a node makes some hundreds per second.
 const MAKING_MAX: u32 = 64;
+/// Common ones that may be asked for beside them.
+const MAKING_COMMON_MAX: u32 = 16;
+/// Common invoices that are kept ready for a route: two buyers seldom pay in the same second.
+const COMMON_MAX: usize = 16;
+/// The part of all invoices that may only be common.
+const COMMON_SHARE: u32 = 10;
 /// An invoice is not offered in its last minute: paying takes some seconds, and people wait.
 const NEAR_END_S: u64 = 60;
 
@@ -30,7 +39,9 @@ pub(crate) struct Open {
     pub(crate) paying: Paying,
     /// In Unix seconds.
     pub(crate) expires_s: u64,
+    /// Whose own it is.
     prefix: Option<Prefix>,
+    is_common: bool,
     /// It was paid.
     is_gone: AtomicBool,
 }
@@ -72,22 +83,25 @@ struct Book {
     /// In the order in which they end.
     order: VecDeque<Arc<Open>>,
     by_prefix: HashMap<Prefix, u32>,
-    /// By route, to be offered to others.
+    /// By route, to be offered to all.
     shelves: HashMap<Arc<str>, Shelf>,
+    /// Of a client's own.
     making: u32,
+    making_common: u32,
+    /// Common ones that are open, offered or not.
+    common: u32,
     gauge: Arc<AtomicU64>,
 }
 
 /// The route and the client.
 type Key = (Arc<str>, Prefix);
 
+/// The common invoices of a route.
 #[derive(Default)]
 struct Shelf {
-    invoices: Vec<Arc<Open>>,
-    /// Whose turn it is.
-    next: usize,
-    /// Of them, at least.
-    gone: usize,
+    /// Whose turn it is stands first.
+    invoices: VecDeque<Arc<Open>>,
+    making: usize,
 }
 
 /// The right to have one invoice made; given back where it is dropped.
@@ -95,6 +109,7 @@ pub(crate) struct Making {
     invoices: Arc<Invoices>,
     product: Arc<Product>,
     prefix: Option<Prefix>,
+    is_common: bool,
     told: watch::Sender<Option<Arc<Open>>>,
 }
 
@@ -144,23 +159,18 @@ impl Invoices {
             // Those that have ended may be in the way.
             book.forget_ended(now_s, usize::MAX);
         }
-        if !book.may_make(prefix) {
+        let is_common = !book.may_make(prefix);
+        if is_common && !book.may_make_common(product, now_s) {
             return Look::Full;
         }
-        let (told, coming) = watch::channel(None);
-        book.making = book.making.saturating_add(1);
-        book.tell();
-        if let Some(prefix) = prefix {
-            let count = book.by_prefix.entry(prefix).or_default();
-            *count = count.saturating_add(1);
-            let key = (Arc::clone(&product.route), prefix);
-            book.coming.insert(key, coming);
-        }
+        let prefix = prefix.filter(|_| !is_common);
+        let told = book.begin(product, prefix, is_common);
         drop(book);
         Look::Make(Making {
             invoices: Arc::clone(self),
             product: Arc::clone(product),
             prefix,
+            is_common,
             told,
         })
     }
@@ -170,13 +180,16 @@ impl Invoices {
         self.made.notified()
     }
 
-    /// Whether some are on their way.
-    pub(crate) fn is_making(&self) -> bool {
-        self.lock().making > 0
+    /// Whether common ones of a route are on their way.
+    pub(crate) fn is_making_common(&self, route: &str) -> bool {
+        let book = self.lock();
+        book.shelves
+            .get(route)
+            .is_some_and(|shelf| shelf.making > 0)
     }
 
-    /// One that was made for somebody else.
-    pub(crate) fn borrowed(&self, product: &Product, now_s: u64) -> Option<Arc<Open>> {
+    /// A common one, each in its turn.
+    pub(crate) fn common(&self, product: &Product, now_s: u64) -> Option<Arc<Open>> {
         let mut book = self.lock();
         let shelf = book.shelves.get_mut(&product.route)?;
         shelf.pick(product, now_s)
@@ -221,6 +234,7 @@ impl Making {
             paying,
             expires_s,
             prefix: self.prefix,
+            is_common: self.is_common,
             is_gone: AtomicBool::new(false),
         });
         let mut book = self.invoices.lock();
@@ -233,8 +247,11 @@ impl Making {
         }
         book.by_hash
             .insert(open.paying.payment_hash.0, Arc::clone(&open));
-        let shelf = book.shelves.entry(Arc::clone(&self.product.route));
-        shelf.or_default().invoices.push(Arc::clone(&open));
+        if self.is_common {
+            book.common = book.common.saturating_add(1);
+            let shelf = book.shelves.entry(Arc::clone(&self.product.route));
+            shelf.or_default().invoices.push_back(Arc::clone(&open));
+        }
         book.order.push_back(Arc::clone(&open));
         book.tell();
         drop(book);
@@ -245,7 +262,15 @@ impl Making {
 impl Drop for Making {
     fn drop(&mut self) {
         let mut book = self.invoices.lock();
-        book.making = book.making.saturating_sub(1);
+        if self.is_common {
+            book.making_common = book.making_common.saturating_sub(1);
+            if let Some(shelf) = book.shelves.get_mut(&self.product.route) {
+                shelf.making = shelf.making.saturating_sub(1);
+            }
+            book.forget_shelf(&self.product.route);
+        } else {
+            book.making = book.making.saturating_sub(1);
+        }
         book.tell();
         if let Some(prefix) = self.prefix {
             book.one_less(prefix);
@@ -261,6 +286,15 @@ impl Book {
     fn count(&self) -> u32 {
         let open = u32::try_from(self.by_hash.len()).unwrap_or(u32::MAX);
         open.saturating_add(self.making)
+            .saturating_add(self.making_common)
+    }
+
+    /// How many of all only common ones may be.
+    fn kept_for_common(&self) -> u32 {
+        let total = self.limits.total;
+        let share = total.div_ceil(COMMON_SHARE);
+        // Of a single one nothing is kept.
+        share.min(total.saturating_sub(1))
     }
 
     fn tell(&self) {
@@ -269,9 +303,51 @@ impl Book {
 
     fn may_make(&self, prefix: Option<Prefix>) -> bool {
         let of_client = prefix.and_then(|prefix| self.by_prefix.get(&prefix));
+        let own = self.limits.total.saturating_sub(self.kept_for_common());
+        let common = self.common.saturating_add(self.making_common);
         self.making < MAKING_MAX
+            && self.count().saturating_sub(common) < own
             && self.count() < self.limits.total
             && of_client.is_none_or(|count| *count < self.limits.per_prefix)
+    }
+
+    /// Every route may have one, and more while there is plenty.
+    fn may_make_common(&mut self, product: &Product, now_s: u64) -> bool {
+        let has_room = self.count() < self.limits.total && self.making_common < MAKING_COMMON_MAX;
+        let common = self.common.saturating_add(self.making_common);
+        let is_plenty = common < self.kept_for_common().div_ceil(2);
+        let ready = self.shelves.get_mut(&product.route).map_or(0, |shelf| {
+            shelf
+                .invoices
+                .retain(|open| open.is_offered(product, now_s));
+            shelf.invoices.len().saturating_add(shelf.making)
+        });
+        has_room && (ready == 0 || (is_plenty && ready < COMMON_MAX))
+    }
+
+    /// Counts one that is on its way.
+    fn begin(
+        &mut self,
+        product: &Product,
+        prefix: Option<Prefix>,
+        is_common: bool,
+    ) -> watch::Sender<Option<Arc<Open>>> {
+        let (told, coming) = watch::channel(None);
+        if is_common {
+            self.making_common = self.making_common.saturating_add(1);
+            let shelf = self.shelves.entry(Arc::clone(&product.route)).or_default();
+            shelf.making = shelf.making.saturating_add(1);
+        } else {
+            self.making = self.making.saturating_add(1);
+        }
+        if let Some(prefix) = prefix {
+            let count = self.by_prefix.entry(prefix).or_default();
+            *count = count.saturating_add(1);
+            self.coming
+                .insert((Arc::clone(&product.route), prefix), coming);
+        }
+        self.tell();
+        told
     }
 
     fn forget_ended(&mut self, now_s: u64, at_most: usize) -> Vec<[u8; 32]> {
@@ -306,11 +382,20 @@ impl Book {
                 self.offered.remove(&key);
             }
         }
-        if let Some(shelf) = self.shelves.get_mut(&open.product.route) {
-            shelf.one_gone();
-            if shelf.invoices.is_empty() {
-                self.shelves.remove(&open.product.route);
+        if open.is_common {
+            self.common = self.common.saturating_sub(1);
+            if let Some(shelf) = self.shelves.get_mut(&open.product.route) {
+                shelf.invoices.retain(|other| !Arc::ptr_eq(other, open));
             }
+            self.forget_shelf(&open.product.route);
+        }
+    }
+
+    /// Where nothing is on it and nothing comes.
+    fn forget_shelf(&mut self, route: &str) {
+        let is_bare = |shelf: &Shelf| shelf.invoices.is_empty() && shelf.making == 0;
+        if self.shelves.get(route).is_some_and(is_bare) {
+            self.shelves.remove(route);
         }
     }
 
@@ -327,26 +412,10 @@ impl Book {
 impl Shelf {
     /// Each in its turn, so that two who are shown one seldom have the same.
     fn pick(&mut self, product: &Product, now_s: u64) -> Option<Arc<Open>> {
-        for _ in 0..self.invoices.len() {
-            let at = self.next.checked_rem(self.invoices.len())?;
-            let open = self.invoices.get(at)?;
-            if open.is_offered(product, now_s) {
-                self.next = at.saturating_add(1);
-                return Some(Arc::clone(open));
-            }
-            self.invoices.swap_remove(at);
-        }
-        None
-    }
-
-    /// One of them has gone: they are looked through when half have, so that each costs little.
-    fn one_gone(&mut self) {
-        self.gone = self.gone.saturating_add(1);
-        if self.gone.saturating_mul(2) > self.invoices.len() {
-            self.gone = 0;
-            self.invoices
-                .retain(|open| !open.is_gone.load(Ordering::Relaxed));
-        }
+        self.invoices.retain(|open| open.is_offered(product, now_s));
+        let open = self.invoices.pop_front()?;
+        self.invoices.push_back(Arc::clone(&open));
+        Some(open)
     }
 }
 

@@ -8,7 +8,7 @@
 //!
 //! | state of a token | known by | what its owner gets | crash | timeout, hang-up | repeat | twin at the same time | lying peer |
 //! |---|---|---|---|---|---|---|---|
-//! | unpaid | the open invoice, in memory only | 402, the same invoice again until it is near its end | the invoice is forgotten and can still be paid: its token is good, and the node tells of it | the invoice that comes late is offered to the next | the same invoice for the same client and route | waits for the same invoice | without the preimage: 401; a preimage of another payment: 401 |
+//! | unpaid | the open invoice, in memory only | 402, the same invoice again until it is near its end | the invoice is forgotten and can still be paid: its token is good, and the node tells of it | the invoice that comes late is offered to the next | the same invoice for the same client and route | waits for the same invoice; two who are over the limits may be shown one, and the second cannot pay it | without the preimage: 401; a preimage of another payment: 401 |
 //! | paid | the preimage, or the node's word | served, one use taken before | booked by whichever of the two comes next | – | – | one of them takes the first use | changed, widened, reordered or foreign tokens: 401 |
 //! | used n of N | a counter in the books | served while n < N | a use that was taken stays taken | the use is given back unless the head has left | takes the next use | each takes its own, never more than N | a bad answer of the upstream gives the use back |
 //! | exhausted | the same counter | 402 `token_exhausted` with a new challenge | – | – | the same | of many for the last use one is served | – |

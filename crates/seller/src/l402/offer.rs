@@ -139,15 +139,15 @@ impl Offering {
         write(self, &open, origin)
     }
 
-    /// One that was made for somebody else; where some are on their way, the first of them.
-    async fn borrow(&self, now_s: u64) -> Option<Arc<Open>> {
+    /// A common one; where some are on their way, the first of them.
+    async fn common(&self, now_s: u64) -> Option<Arc<Open>> {
         let invoices = &self.sales.invoices;
         let waiting = async {
             loop {
                 let made = invoices.next_made();
-                let borrowed = invoices.borrowed(&self.product, now_s);
-                if borrowed.is_some() || !invoices.is_making() {
-                    return borrowed;
+                let common = invoices.common(&self.product, now_s);
+                if common.is_some() || !invoices.is_making_common(&self.product.route) {
+                    return common;
                 }
                 made.await;
             }
@@ -160,7 +160,7 @@ impl Offering {
         let now_s = self.sales.clock.now_s();
         let mut coming = match invoices.look(&self.product, prefix, now_s) {
             Look::Open(open) => return Some(open),
-            Look::Full => return self.borrow(now_s).await,
+            Look::Full => return self.common(now_s).await,
             Look::Coming(coming) => coming,
             Look::Make(making) => {
                 let coming = making.coming();
@@ -175,7 +175,7 @@ impl Offering {
         match came {
             Ok(Ok(open)) => open.clone(),
             // The node fails or takes its time.
-            Ok(Err(_)) | Err(_) => invoices.borrowed(&self.product, now_s),
+            Ok(Err(_)) | Err(_) => invoices.common(&self.product, now_s),
         }
     }
 }

@@ -134,8 +134,9 @@ async fn a_flood_leaves_a_bounded_number_of_invoices_and_no_row() {
             assert!(answer.headers().contains_key(WWW_AUTHENTICATE));
         }
     }
-    assert_eq!(stand.node.made().len(), 50);
-    assert_eq!(stand.seller.open_invoices(), Some(50));
+    // 45 for those who came first, and 3 of the 5 that are kept for all.
+    assert_eq!(stand.node.made().len(), 48);
+    assert_eq!(stand.seller.open_invoices(), Some(48));
     assert!(stand.payments().await.is_empty());
     assert!(stand.ledger.books().await.expect("books").is_empty());
     // Somebody honest among them.
@@ -145,7 +146,7 @@ async fn a_flood_leaves_a_bounded_number_of_invoices_and_no_row() {
     let bought = stand.paid(&challenge_of(&seen).expect("a challenge"));
     let served = stand.show("/weather/x", &bought).await;
     assert_eq!(served.status, StatusCode::OK);
-    assert_eq!(stand.seller.open_invoices(), Some(49));
+    assert_eq!(stand.seller.open_invoices(), Some(47));
 }
 
 #[tokio::test]
@@ -158,17 +159,20 @@ async fn one_client_cannot_have_more_than_three_invoices() {
             .await;
         assert!(challenge_of(&seen).is_some());
     }
-    let fourth = stand.send(from_client(get("/r3"), client(1))).await;
-    assert_eq!(fourth.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(fourth.code(), "no_invoice");
-    assert!(fourth.headers.contains_key("retry-after"));
-    assert_eq!(stand.node.made().len(), 3);
-    // What was made for others is shown to him too.
     let other = stand.send(from_client(get("/r3"), client(2))).await;
     let other = challenge_of(&other).expect("a challenge");
-    let fourth = stand.send(from_client(get("/r3"), client(1))).await;
-    let shown = challenge_of(&fourth).expect("a challenge");
-    assert_eq!(shown.invoice, other.invoice);
+    assert_eq!(stand.node.made().len(), 4);
+    // It has one that is everybody's, and never one that was made for somebody.
+    for _ in 0..100 {
+        let fourth = stand.send(from_client(get("/r3"), client(1))).await;
+        let shown = challenge_of(&fourth).expect("a challenge");
+        assert_ne!(shown.invoice, other.invoice);
+    }
+    assert_eq!(
+        stand.node.made().len(),
+        4 + 16,
+        "those that are everybody's"
+    );
 }
 
 #[tokio::test]
