@@ -8,9 +8,17 @@ default:
 demo:
     cargo run --release -- demo
 
+# The same over Lightning too.
+demo-all-rails:
+    cargo run --release --features all-rails -- demo --all-rails
+
 # Run all tests.
 test:
     cargo test --workspace
+
+# Run the tests that need every part of the binary.
+test-rails:
+    cargo test --workspace --features farebox/all-rails,farebox/embedded-node --test it -- rails::
 
 # Check one room alone: `just check-crate farebox-wire`.
 check-crate package:

@@ -24,6 +24,11 @@ use crate::failure::Failure;
 /// How many steps there are.
 pub(super) const COUNT: usize = 4;
 
+const PAID: &str = "The same page over Lightning";
+const AGAIN: &str = "Once more, for the token";
+const USED_UP: &str = "The used token again";
+const BOOKS: &str = "The books of Lightning";
+
 /// How long a node has to do what a payment does not wait for: its first invoice, and its records.
 const READY_WITHIN: Duration = Duration::from_secs(20);
 /// How often they are asked meanwhile.
@@ -111,11 +116,6 @@ pub(super) async fn play(stage: &Stage, side: &Side, teller: &mut Teller) -> Res
     let used_up = used_up(stage).await;
     teller.step(used_up.unwrap_or_else(|why| broken("token_replay", USED_UP, &why)))
 }
-
-const PAID: &str = "The same page over Lightning";
-const AGAIN: &str = "Once more, for the token";
-const USED_UP: &str = "The used token again";
-const BOOKS: &str = "The books of Lightning";
 
 /// Compares ledgers and nodes.
 pub(super) async fn balance(
