@@ -16,12 +16,12 @@ struct Job {
 
 /// All jobs, in the order in which they run.
 const JOBS: [Job; 5] = [
-    // Random kill -9 of fetches that share a budget, of the gate and of the facilitator under load; the books against
-    // the chain after each.
+    // Random kill -9 of fetches that share a budget, of the gate and of the facilitator under load, also while money
+    // moves between two Lightning nodes; the books against the chain and the nodes afterwards.
     Job {
         name: "kills",
         target: "soak",
-        tests: &["budget::", "gate::", "facilitator::"],
+        tests: &["budget::", "gate::", "facilitator::", "ln_kills::"],
     },
     // Forged signatures at every door: no line in the books, no call to a node, and the neighbours are served. Strangers
     // from everywhere who never pay their invoices: a bounded number of these, and somebody honest is sold to.

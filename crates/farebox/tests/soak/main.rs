@@ -16,6 +16,8 @@ mod gate;
 mod idle;
 #[cfg(unix)]
 mod ln_flood;
+#[cfg(unix)]
+mod ln_kills;
 mod luck;
 #[allow(
     dead_code,
