@@ -199,6 +199,12 @@ impl Devnet {
         self.chain.lock().height()
     }
 
+    /// How many transactions wait for a block.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.chain.lock().waiting()
+    }
+
     /// Mines blocks; the first takes what waits. The nodes see them within two seconds; [`Devnet::sync`] waits for that.
     pub fn mine(&self, blocks: usize) {
         self.chain.lock().mine(blocks);

@@ -28,7 +28,17 @@ mod l402;
 mod lightning;
 mod lightning_facts;
 mod networks;
+#[cfg(feature = "embedded-node")]
+mod operating;
 mod overseeing;
+#[cfg_attr(
+    not(feature = "embedded-node"),
+    allow(
+        dead_code,
+        reason = "a build without an embedded node makes none of it"
+    )
+)]
+mod own_node;
 mod reloading;
 mod remote;
 mod routes;
@@ -44,6 +54,7 @@ use farebox_ledger::SqliteLedger;
 
 pub(crate) use buying::{desk, holdings, keyless_desk};
 pub(crate) use collecting::GasKeys;
+pub(crate) use embedded::{a_node_runs, stop_nodes};
 pub(crate) use entrance::Entrance;
 pub(crate) use examining::{
     CertificateFacts, OrderFacts, Span, certificate_facts, certificate_secrets, chain_facts,
@@ -60,6 +71,11 @@ pub(crate) use l402::TokenKey;
 pub(crate) use lightning::Lightning;
 pub(crate) use lightning_facts::NodeFacts;
 pub(crate) use networks::chains;
+#[cfg(test)]
+pub(crate) use own_node::Opened;
+pub(crate) use own_node::{
+    Change, ChannelFacts, ChannelState, NodeInfo, OwnNode, Wanted, call_this_process,
+};
 pub(crate) use reloading::{Changes, Reload};
 pub(crate) use remote::Facilitators;
 pub(crate) use selling::{Gate, Sale, gate, recover};

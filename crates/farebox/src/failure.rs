@@ -45,6 +45,11 @@ impl Failure {
         }
     }
 
+    /// The machine code, where something is said.
+    pub(crate) fn code(&self) -> Option<&'static str> {
+        self.fault.as_ref().map(|fault| fault.code)
+    }
+
     /// The same at the start of a gate, which exits 2 whatever the reason (docs/command-line.md).
     pub(crate) fn at_start(self) -> Self {
         Self {

@@ -4,6 +4,7 @@
 //! nothing to fail for.
 
 use std::io::{ErrorKind, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
@@ -49,6 +50,21 @@ pub(crate) fn is_coloured(stream: &impl IsTerminal) -> bool {
 /// Whether somebody watches stderr.
 pub(crate) fn is_watched() -> bool {
     std::io::stderr().is_terminal()
+}
+
+/// Whether people are told what is waited for; not before [`allow_progress`].
+static PROGRESS: AtomicBool = AtomicBool::new(false);
+
+/// Lets [`progress`] speak, where somebody watches.
+pub(crate) fn allow_progress() {
+    PROGRESS.store(is_watched(), Ordering::Relaxed);
+}
+
+/// Tells people on a terminal what they wait for.
+pub(crate) fn progress(text: &str) {
+    if PROGRESS.load(Ordering::Relaxed) {
+        say(&format!("farebox: {text}"));
+    }
 }
 
 /// Says something to people on stderr.

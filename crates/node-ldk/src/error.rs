@@ -19,8 +19,13 @@ pub enum Error {
         why: String,
     },
     /// Another process has the directory: two nodes with one state lose their channels' money.
-    #[error("another process runs a node in {}; stop it first", .0.display())]
-    InUse(PathBuf),
+    #[error("{holder} runs the node in {}; stop it first, or wait until it has ended", path.display())]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// Who has it, by its own words in [`LdkOptions::holder`](crate::LdkOptions::holder).
+        holder: String,
+    },
     /// The seed is not 64 bytes, or cannot be read or made.
     #[error("cannot use the node's seed: {0}")]
     Seed(String),
@@ -81,6 +86,8 @@ pub enum Error {
 pub enum ErrorKind {
     /// Ours to mend in the configuration: directory, seed, address, network.
     Config,
+    /// Another process has the directory.
+    InUse,
     /// What was given is no good: invoice, argument.
     Input,
     /// The node cannot now: stopped, full, no funds, no peer, no chain. May be tried again.
@@ -94,17 +101,16 @@ impl Error {
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         match self {
-            Self::Directory { .. }
-            | Self::InUse(_)
-            | Self::Seed(_)
-            | Self::Listen(_)
-            | Self::Start(_) => ErrorKind::Config,
+            Self::Directory { .. } | Self::Seed(_) | Self::Listen(_) | Self::Start(_) => {
+                ErrorKind::Config
+            }
             Self::Invoice(_)
             | Self::WrongNetwork { .. }
             | Self::NoAmount
             | Self::InvoiceExpired(_)
             | Self::NotHeld
             | Self::Argument(_) => ErrorKind::Input,
+            Self::InUse { .. } => ErrorKind::InUse,
             Self::Storage(_) => ErrorKind::Storage,
             Self::Chain(_)
             | Self::Stopped

@@ -13,6 +13,7 @@ use tokio::sync::{broadcast, watch};
 
 use crate::decode::now;
 use crate::error::Error;
+use crate::funds::ChannelId;
 use crate::hash::PaymentHash;
 use crate::invoices::Settlement;
 use crate::node::Inner;
@@ -24,6 +25,8 @@ use crate::records::{Sent, SentState};
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
 /// A pause after the storage failed, before the same event is taken again.
 const RETRY: Duration = Duration::from_secs(1);
+/// Characters of a reason that a peer may have written.
+const REASON_CHARS: usize = 200;
 
 /// Something that happened. What it says is in the records before it is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,8 +55,15 @@ pub enum Event {
         /// Why.
         reason: FailReason,
     },
-    /// A channel can be used, or cannot any more.
+    /// A channel is on its way, or can be used.
     ChannelChanged,
+    /// A channel is closed, or did not come about.
+    ChannelClosed {
+        /// Which.
+        id: ChannelId,
+        /// In LDK's words.
+        reason: String,
+    },
     /// So many events were missed, because nobody listened.
     Missed(u64),
 }
@@ -111,6 +121,12 @@ pub(crate) async fn follow(inner: Arc<Inner>, mut stopped: watch::Receiver<bool>
     }
 }
 
+/// A stranger's text as it may be shown: one line, short.
+fn plain(text: &str) -> String {
+    let shown = text.chars().filter(|c| !c.is_control());
+    shown.take(REASON_CHARS).collect()
+}
+
 /// Waits for the stop, or for the handle that would have told it to be gone.
 async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {
     drop(stopped.wait_for(|stopped| *stopped).await);
@@ -149,8 +165,19 @@ impl Inner {
                 reason,
                 ..
             } => self.send_failed(PaymentHash(payment_hash.0), reason),
-            Ldk::ChannelReady { .. } | Ldk::ChannelPending { .. } | Ldk::ChannelClosed { .. } => {
+            Ldk::ChannelReady { .. } | Ldk::ChannelPending { .. } => {
                 self.tell(Event::ChannelChanged);
+                Ok(())
+            }
+            Ldk::ChannelClosed {
+                user_channel_id,
+                reason,
+                ..
+            } => {
+                self.tell(Event::ChannelClosed {
+                    id: ChannelId(user_channel_id.0),
+                    reason: reason.map_or_else(String::new, |reason| plain(&reason.to_string())),
+                });
                 Ok(())
             }
             _ => Ok(()),

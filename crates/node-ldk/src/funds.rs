@@ -4,9 +4,20 @@ use std::fmt;
 use std::str::FromStr;
 
 use ldk_node::UserChannelId;
+use ldk_node::{BalanceDetails, ChannelDetails, LightningBalance, PendingSweepBalance};
 
 use crate::error::Error;
 use crate::node::{Node, Peer};
+
+/// What a node keeps on chain for each channel, in satoshis, so that it can pay for closing it in need. ldk-node takes no
+/// channel, from either side, before it has this.
+pub const ANCHOR_RESERVE_SATS: u64 = 25_000;
+/// What the opener of a channel sets aside for the two outputs by which its closing is sped up (BOLT 3), in satoshis.
+const ANCHORS_SATS: u64 = 660;
+/// The smallest channel that LDK opens, in satoshis.
+const CAPACITY_SATS_MIN: u64 = 1_000;
+/// The largest channel that LDK opens unless both sides agree on larger ones, in satoshis (BOLT 2).
+const CAPACITY_SATS_MAX: u64 = 16_777_215;
 
 /// What the node has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,6 +30,17 @@ pub struct Balances {
     pub outbound_msat: u64,
     /// What it can be paid now over its channels, in msat, all together.
     pub inbound_msat: u64,
+    /// Of closed channels, in satoshis: ours, and not in the on-chain wallet yet.
+    pub closing_sats: u64,
+}
+
+/// A block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// How many came before it.
+    pub height: u32,
+    /// Its hash, hexadecimal.
+    pub hash: String,
 }
 
 /// What names a channel at this node.
@@ -50,14 +72,76 @@ pub struct Channel {
     pub peer: String,
     /// What both sides have together, in satoshis.
     pub capacity_sats: u64,
+    /// What is ours of it, in msat, but for payments that are under way.
+    pub ours_msat: u64,
+    /// What is the peer's, in msat.
+    pub theirs_msat: u64,
     /// What we can pay over it now, in msat.
     pub outbound_msat: u64,
     /// What we can be paid over it now, in msat.
     pub inbound_msat: u64,
     /// The transaction that funds it, once there is one.
     pub funding_txid: Option<String>,
-    /// Whether it is confirmed and its peer connected.
+    /// How often that is confirmed, and how often it has to be, where LDK tells.
+    pub confirmations: Option<(u32, u32)>,
+    /// Whether we opened it.
+    pub is_outbound: bool,
+    /// Whether both sides take it for open.
+    pub is_ready: bool,
+    /// Whether it is ready and its peer connected.
     pub usable: bool,
+}
+
+impl Channel {
+    fn of(channel: &ChannelDetails) -> Self {
+        let capacity_msat = channel.channel_value_sats.saturating_mul(1_000);
+        let theirs_msat = theirs(channel, capacity_msat);
+        let counted = channel.confirmations.zip(channel.confirmations_required);
+        Self {
+            id: ChannelId(channel.user_channel_id.0),
+            peer: channel.counterparty_node_id.to_string(),
+            capacity_sats: channel.channel_value_sats,
+            ours_msat: capacity_msat.saturating_sub(theirs_msat),
+            theirs_msat,
+            outbound_msat: channel.outbound_capacity_msat,
+            inbound_msat: channel.inbound_capacity_msat,
+            funding_txid: channel.funding_txo.map(|output| output.txid.to_string()),
+            confirmations: counted,
+            is_outbound: channel.is_outbound,
+            is_ready: channel.is_channel_ready,
+            usable: channel.is_usable,
+        }
+    }
+}
+
+/// What is the peer's of a channel. LDK tells what each side may spend, which ends at its reserve, and takes the anchors
+/// off the side that has opened the channel.
+fn theirs(channel: &ChannelDetails, capacity_msat: u64) -> u64 {
+    let msat = |sats: u64| sats.saturating_mul(1_000);
+    let ours = (
+        channel.outbound_capacity_msat,
+        msat(channel.unspendable_punishment_reserve.unwrap_or_default()),
+    );
+    let peers = (
+        channel.inbound_capacity_msat,
+        msat(channel.counterparty_unspendable_punishment_reserve),
+    );
+    let (opener, other) = match channel.is_outbound {
+        true => (ours, peers),
+        false => (peers, ours),
+    };
+    let others = match other {
+        // At its reserve or below: known by what the opener has.
+        (0, _) => capacity_msat
+            .saturating_sub(opener.0)
+            .saturating_sub(opener.1)
+            .saturating_sub(msat(ANCHORS_SATS)),
+        (spendable, reserve) => spendable.saturating_add(reserve).min(capacity_msat),
+    };
+    match channel.is_outbound {
+        true => others,
+        false => capacity_msat.saturating_sub(others),
+    }
 }
 
 impl Node {
@@ -71,6 +155,7 @@ impl Node {
             let mut balances = Balances {
                 onchain_sats: onchain.total_onchain_balance_sats,
                 onchain_spendable_sats: onchain.spendable_onchain_balance_sats,
+                closing_sats: closing(&onchain),
                 ..Balances::default()
             };
             let usable = inner
@@ -89,6 +174,21 @@ impl Node {
         .await
     }
 
+    /// The newest block that its channels have seen.
+    ///
+    /// # Errors
+    /// The node is stopped.
+    pub async fn best_block(&self) -> Result<Block, Error> {
+        self.blocking(|inner| {
+            let best = inner.ldk.status().current_best_block;
+            Ok(Block {
+                height: best.height,
+                hash: best.block_hash.to_string(),
+            })
+        })
+        .await
+    }
+
     /// Its channels.
     ///
     /// # Errors
@@ -96,16 +196,7 @@ impl Node {
     pub async fn channels(&self) -> Result<Vec<Channel>, Error> {
         self.blocking(|inner| {
             let channels = inner.ldk.list_channels().into_iter();
-            let ours = channels.map(|channel| Channel {
-                id: ChannelId(channel.user_channel_id.0),
-                peer: channel.counterparty_node_id.to_string(),
-                capacity_sats: channel.channel_value_sats,
-                outbound_msat: channel.outbound_capacity_msat,
-                inbound_msat: channel.inbound_capacity_msat,
-                funding_txid: channel.funding_txo.map(|output| output.txid.to_string()),
-                usable: channel.is_usable,
-            });
-            Ok(ours.collect())
+            Ok(channels.map(|channel| Channel::of(&channel)).collect())
         })
         .await
     }
@@ -123,7 +214,8 @@ impl Node {
     /// told of it: nobody else can pay through it.
     ///
     /// # Errors
-    /// The peer cannot be reached, or the on-chain wallet has too little.
+    /// The peer cannot be reached, or the on-chain wallet has too little: beside the channel it keeps
+    /// [`ANCHOR_RESERVE_SATS`] for closing it.
     pub async fn open_channel(
         &self,
         peer: &Peer,
@@ -131,6 +223,21 @@ impl Node {
         push_msat: u64,
     ) -> Result<ChannelId, Error> {
         let (id, address) = peer.parse()?;
+        if !(CAPACITY_SATS_MIN..=CAPACITY_SATS_MAX).contains(&capacity_sats) {
+            return Err(Error::Argument(format!(
+                "a channel holds from {CAPACITY_SATS_MIN} to {CAPACITY_SATS_MAX} sat, and many nodes want more than the least"
+            )));
+        }
+        if push_msat > capacity_sats.saturating_mul(1_000) {
+            return Err(Error::Argument(
+                "more would be given to the peer than the channel holds".to_owned(),
+            ));
+        }
+        if id == self.inner()?.ldk.node_id() {
+            return Err(Error::Argument(
+                "this is the node's own public key; name another node".to_owned(),
+            ));
+        }
         self.blocking(move |inner| {
             let push = (push_msat > 0).then_some(push_msat);
             let opened = inner
@@ -163,4 +270,36 @@ impl Node {
         })
         .await
     }
+}
+
+/// What of closed channels is on its way to the on-chain wallet.
+fn closing(balances: &BalanceDetails) -> u64 {
+    let contested = balances.lightning_balances.iter().map(|part| match part {
+        LightningBalance::ClaimableAwaitingConfirmations {
+            amount_satoshis, ..
+        }
+        | LightningBalance::ContentiousClaimable {
+            amount_satoshis, ..
+        }
+        | LightningBalance::CounterpartyRevokedOutputClaimable {
+            amount_satoshis, ..
+        } => *amount_satoshis,
+        // Still in a channel; or somebody else's until a time is over.
+        LightningBalance::ClaimableOnChannelClose { .. }
+        | LightningBalance::MaybeTimeoutClaimableHTLC { .. }
+        | LightningBalance::MaybePreimageClaimableHTLC { .. } => 0,
+    });
+    let swept = balances.pending_balances_from_channel_closures.iter();
+    let swept = swept.map(|part| match part {
+        PendingSweepBalance::PendingBroadcast {
+            amount_satoshis, ..
+        }
+        | PendingSweepBalance::BroadcastAwaitingConfirmation {
+            amount_satoshis, ..
+        }
+        | PendingSweepBalance::AwaitingThresholdConfirmations {
+            amount_satoshis, ..
+        } => *amount_satoshis,
+    });
+    contested.chain(swept).fold(0, u64::saturating_add)
 }

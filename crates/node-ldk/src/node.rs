@@ -3,7 +3,7 @@
 //! The node lives on threads of its own. ldk-node blocks where it writes or waits, so every call goes through
 //! [`Node::blocking`], and callers need no particular runtime.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 
 use crate::error::Error;
 use crate::events::{self, Event, Events};
+use crate::lock::take_directory;
 use crate::logs::ToTracing;
 use crate::open::OpenInvoices;
 use crate::options::{ChainSource, LdkOptions, Network, Storage};
@@ -355,7 +356,7 @@ fn start(options: &LdkOptions, handle: tokio::runtime::Handle) -> Result<Inner, 
     let (store, lock, dir) = match &options.storage {
         Storage::Memory(memory) => (Store::memory(memory.clone()), None, None),
         Storage::Directory(dir) => {
-            let lock = take_directory(dir)?;
+            let lock = take_directory(dir, &options.holder)?;
             (Store::sqlite(dir)?, Some(lock), Some(dir.as_path()))
         }
     };
@@ -442,27 +443,4 @@ fn builder(
         }
     }
     Ok(builder)
-}
-
-/// Makes the directory, for its owner alone, and takes it for this process.
-fn take_directory(dir: &Path) -> Result<File, Error> {
-    let failed = |error: std::io::Error| Error::Directory {
-        path: dir.to_owned(),
-        why: error.to_string(),
-    };
-    let mut make = DirBuilder::new();
-    make.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut make, 0o700);
-    make.create(dir).map_err(failed)?;
-    let mut options = OpenOptions::new();
-    options.create(true).truncate(false).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let lock = options.open(dir.join("lock")).map_err(failed)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(std::fs::TryLockError::WouldBlock) => Err(Error::InUse(dir.to_owned())),
-        Err(std::fs::TryLockError::Error(error)) => Err(failed(error)),
-    }
 }

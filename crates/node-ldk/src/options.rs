@@ -152,6 +152,9 @@ pub struct LdkOptions {
     pub listen: Vec<SocketAddr>,
     /// The name that it announces; only used while it listens.
     pub alias: Option<String>,
+    /// What this process is called, for another that finds the directory taken: a program and its command, and nothing
+    /// secret.
+    pub holder: String,
     /// Public keys (hex) whose unconfirmed channels are taken as usable. None by default: such a peer can cheat.
     pub trusted_0conf: Vec<String>,
 }
@@ -167,6 +170,7 @@ impl LdkOptions {
             storage: Storage::Memory(MemoryStore::default()),
             listen: Vec::new(),
             alias: None,
+            holder: "a program".to_owned(),
             trusted_0conf: Vec::new(),
         }
     }

@@ -1,8 +1,10 @@
 //! A node in this process, for those who run none.
 //!
 //! It is started when it is first asked, because most commands never do, and one folder has one node
-//! at a time. It takes a payment hash on once, so that a failure that it tells is the end; its own
-//! table of what becomes of a payment is in `farebox-node-ldk`.
+//! at a time. It pays when it has caught up with its chain and a channel can be used, for which it
+//! waits a while. Who has started one stops it before the process ends: LDK closes a channel whose
+//! last change it had no time to write. It takes a payment hash on once, so that a failure that it
+//! tells is the end; its own table of what becomes of a payment is in `farebox-node-ldk`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +17,10 @@ use farebox_wire::money::Amount;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-pub use farebox_node_ldk::{ChainSource, Error as StartError, LdkOptions, Seed, Storage};
+pub use farebox_node_ldk::{
+    ANCHOR_RESERVE_SATS, Balances, Block, ChainSource, Channel, ChannelId, Error as StartError,
+    ErrorKind, Event, Events, LdkOptions, Node as LdkNode, Peer, Seed, Storage,
+};
 
 use crate::network::Network;
 use crate::node::{
@@ -25,10 +30,14 @@ use crate::node::{
 
 /// A chain source that takes longer is down.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a node that has just started waits for a peer of its channels.
-const PEERS_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a payer waits for the node to read the blocks since it last ran, unless it is told otherwise.
+const SYNC_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a payer waits for a peer of the node's channels, which takes the connection up by itself.
+const PEERS_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long it waits for the other peers when one is there.
+const MORE_PEERS: Duration = Duration::from_secs(2);
 /// How often it looks whether one is there.
-const PEERS_LOOK: Duration = Duration::from_millis(100);
+const PEERS_LOOK: Duration = Duration::from_millis(50);
 /// A question to the node's own storage.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Settled invoices that are told at once.
@@ -37,11 +46,28 @@ const AT_ONCE: usize = 1_000;
 /// Makes what a node is started with; called again where a start has failed.
 type Make = dyn Fn() -> Result<LdkOptions, StartError> + Send + Sync;
 
+/// What a caller waits for, for those who want to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The node starts.
+    Starting,
+    /// It reads the blocks since it last ran.
+    CatchingUp,
+    /// It waits for the peers of its channels.
+    Connecting,
+}
+
+/// Is told what is waited for.
+type Tell = dyn Fn(Stage) + Send + Sync;
+
 /// A node in this process, started when it is first asked.
 pub struct EmbeddedNode {
     make: Box<Make>,
+    tell: Box<Tell>,
     network: Network,
+    sync_timeout: Duration,
     node: OnceCell<Arc<ldk::Node>>,
+    ready: OnceCell<()>,
 }
 
 /// The same network in the node's words.
@@ -63,9 +89,26 @@ impl EmbeddedNode {
     ) -> Self {
         Self {
             make: Box::new(make),
+            tell: Box::new(|_| {}),
             network,
+            sync_timeout: SYNC_TIMEOUT,
             node: OnceCell::new(),
+            ready: OnceCell::new(),
         }
+    }
+
+    /// Waits so long for the node to catch up with its chain before a payment; by default a minute.
+    #[must_use]
+    pub const fn catching_up_within(mut self, limit: Duration) -> Self {
+        self.sync_timeout = limit;
+        self
+    }
+
+    /// Tells `tell` what is waited for.
+    #[must_use]
+    pub fn telling(mut self, tell: impl Fn(Stage) + Send + Sync + 'static) -> Self {
+        self.tell = Box::new(tell);
+        self
     }
 
     /// The node, started if it was not.
@@ -73,28 +116,111 @@ impl EmbeddedNode {
     /// # Errors
     /// Where it cannot be started, or not in time.
     pub async fn node(&self) -> Result<&Arc<ldk::Node>, NodeError> {
+        self.started().await.map_err(|why| told(&why))
+    }
+
+    /// The same, in its own words where it does not start.
+    ///
+    /// # Errors
+    /// Where it cannot be started, or not in time.
+    pub async fn started(&self) -> Result<&Arc<ldk::Node>, StartError> {
         self.node.get_or_try_init(|| self.start()).await
     }
 
-    async fn start(&self) -> Result<Arc<ldk::Node>, NodeError> {
-        let options = (self.make)().map_err(|why| told(&why))?;
+    /// Stops the node, if it was started: peers are disconnected, all is written.
+    ///
+    /// # Errors
+    /// Where the end could not be written; it is stopped nevertheless.
+    pub async fn stop(&self) -> Result<(), StartError> {
+        match self.node.get() {
+            None => Ok(()),
+            Some(node) => match node.stop().await {
+                Ok(()) | Err(StartError::Stopped) => Ok(()),
+                Err(why) => Err(why),
+            },
+        }
+    }
+
+    async fn start(&self) -> Result<Arc<ldk::Node>, StartError> {
+        (self.tell)(Stage::Starting);
+        let options = (self.make)()?;
         let started = tokio::time::timeout(START_TIMEOUT, ldk::Node::start(options)).await;
-        let node = started.map_err(|_| late())?.map_err(|why| told(&why))?;
-        wait_for_peers(&node).await?;
-        Ok(Arc::new(node))
+        match started {
+            Ok(started) => Ok(Arc::new(started?)),
+            Err(_) => Err(StartError::Chain(format!(
+                "no answer within {} s",
+                START_TIMEOUT.as_secs()
+            ))),
+        }
+    }
+
+    /// Waits until the node has read the newest block.
+    ///
+    /// # Errors
+    /// Where it does not start, or its chain does not answer in time.
+    pub async fn catch_up(&self) -> Result<(), NodeError> {
+        let node = self.node().await?;
+        (self.tell)(Stage::CatchingUp);
+        let caught_up = tokio::time::timeout(self.sync_timeout, node.sync()).await;
+        let why = match caught_up {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(why)) => why.to_string(),
+            Err(_) => format!("it takes longer than {} s", self.sync_timeout.as_secs()),
+        };
+        Err(not_ready(&format!(
+            "has not caught up with its chain, without which nothing is paid: {why}"
+        )))
+    }
+
+    /// Waits until channels can be used: when their peers are connected, which the node takes up by
+    /// itself.
+    ///
+    /// # Errors
+    /// Where there are channels and after this time none can be used.
+    pub async fn meet_peers(&self, limit: Duration) -> Result<(), NodeError> {
+        let node = self.node().await?;
+        (self.tell)(Stage::Connecting);
+        let begun = Instant::now();
+        loop {
+            let channels = node.channels().await.map_err(|why| told(&why))?;
+            let open = channels.iter().filter(|channel| channel.is_ready).count();
+            let usable = channels.iter().filter(|channel| channel.usable).count();
+            let limit = match usable {
+                0 => limit,
+                _ => limit.min(MORE_PEERS),
+            };
+            let is_over = usable == open || begun.elapsed() >= limit;
+            match (is_over, usable, channels.len()) {
+                (false, ..) => tokio::time::sleep(PEERS_LOOK).await,
+                // Without a channel there is nothing to wait for; who pays finds nothing to pay with.
+                (true, 0, 0) | (true, 1.., _) => return Ok(()),
+                (true, 0, all) => return Err(not_ready(&unusable(open, all))),
+            }
+        }
+    }
+
+    async fn make_ready(&self) -> Result<(), NodeError> {
+        self.catch_up().await?;
+        self.meet_peers(PEERS_TIMEOUT).await
     }
 }
 
-/// Channels can be used when their peers are connected, which the node takes up by itself.
-async fn wait_for_peers(node: &ldk::Node) -> Result<(), NodeError> {
-    let deadline = Instant::now() + PEERS_TIMEOUT;
-    loop {
-        let channels = node.channels().await.map_err(|why| told(&why))?;
-        let is_ready = channels.is_empty() || channels.iter().any(|channel| channel.usable);
-        if is_ready || Instant::now() >= deadline {
-            return Ok(());
-        }
-        tokio::time::sleep(PEERS_LOOK).await;
+/// Why no channel can be used.
+fn unusable(ready: usize, all: usize) -> String {
+    match ready {
+        0 => format!(
+            "has {all} channel(s), none of which is confirmed yet; try again when it is (`farebox node channels`)"
+        ),
+        _ => format!(
+            "has {ready} open channel(s), and no peer of them answers; try again when one is there (`farebox node channels`)"
+        ),
+    }
+}
+
+fn not_ready(why: &str) -> NodeError {
+    NodeError {
+        kind: NodeErrorKind::NotReady,
+        message: format!("the embedded Lightning node {why}"),
     }
 }
 
@@ -119,13 +245,19 @@ impl Node for EmbeddedNode {
         })
     }
 
+    async fn ready(&self) -> Result<(), NodeError> {
+        self.ready.get_or_try_init(|| self.make_ready()).await?;
+        Ok(())
+    }
+
     async fn state(&self) -> Result<NodeState, NodeError> {
         let node = self.node().await?;
+        let is_synced = within(node.sync()).await.is_ok();
         let channels = within(node.channels()).await?;
         let usable = channels.iter().filter(|channel| channel.usable).count();
         Ok(NodeState {
-            is_synced: within(node.sync()).await.is_ok(),
-            height: None,
+            is_synced,
+            height: Some(within(node.best_block()).await?.height.into()),
             channels: u64::try_from(usable).unwrap_or(u64::MAX),
         })
     }
@@ -194,6 +326,17 @@ impl Node for EmbeddedNode {
 
     async fn pay(&self, order: &Order<'_>) -> Result<PaymentFate, PayError> {
         let node = self.node().await.map_err(PayError::NotSent)?;
+        let known = node.lookup_payment(ldk::PaymentHash(*order.payment_hash));
+        // What has left is waited for, or is over; only what is begun needs a way.
+        let is_new = known.await.is_ok_and(|state| {
+            matches!(
+                state,
+                ldk::PayState::NotFound | ldk::PayState::Failed { .. }
+            )
+        });
+        if is_new {
+            self.ready().await.map_err(PayError::NotSent)?;
+        }
         let paid = node.pay(order.bolt11, order.max_fee_msat, order.wait).await;
         match paid {
             Ok(state) => Ok(fate(state)),
@@ -262,6 +405,7 @@ fn late() -> NodeError {
 fn told(why: &StartError) -> NodeError {
     let kind = match why.kind() {
         ldk::ErrorKind::Input => NodeErrorKind::Refused,
+        ldk::ErrorKind::InUse => NodeErrorKind::InUse,
         ldk::ErrorKind::Config | ldk::ErrorKind::Unavailable | ldk::ErrorKind::Storage => {
             NodeErrorKind::Unreachable
         }

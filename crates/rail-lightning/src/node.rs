@@ -143,8 +143,10 @@ pub enum NodeErrorKind {
     Unreachable,
     /// What we show does not allow this.
     Permission,
-    /// Locked or starting.
+    /// Locked or starting; or it has not caught up with its chain, or its channels cannot be used now.
     NotReady,
+    /// Another process runs it.
+    InUse,
     /// It answered, and refused.
     Refused,
     /// It answered what cannot be read.
@@ -169,6 +171,7 @@ impl NodeError {
             NodeErrorKind::Unreachable => "node_unreachable",
             NodeErrorKind::Permission => "node_permission",
             NodeErrorKind::NotReady => "node_not_ready",
+            NodeErrorKind::InUse => "node_in_use",
             NodeErrorKind::Refused => "node_refused",
             NodeErrorKind::Unreadable => "node_answer",
         }
@@ -203,6 +206,11 @@ pub trait Node: Send + Sync {
 
     /// Who it is.
     async fn identity(&self) -> Result<NodeIdentity, NodeError>;
+
+    /// Waits until the node can pay: one that was there before us can.
+    async fn ready(&self) -> Result<(), NodeError> {
+        Ok(())
+    }
 
     /// How it does.
     async fn state(&self) -> Result<NodeState, NodeError>;

@@ -248,6 +248,10 @@ impl LightningPayer {
     }
 
     async fn holding(place: &Place) -> Result<Holding, RailError> {
+        // What cannot be used now is not there; the sum says so.
+        if let Err(why) = place.node.ready().await {
+            tracing::info!(%why, "a Lightning node can pay less than it has");
+        }
         let liquidity = place.node.liquidity().await?;
         let known = place.identity().await?;
         Ok(Holding {

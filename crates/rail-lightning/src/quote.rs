@@ -149,6 +149,10 @@ async fn payer_of(place: &Place, invoice: &Bolt11) -> Result<Option<String>, Not
             why: "the invoice is of the node that would pay it".to_owned(),
         });
     }
+    place.node.ready().await.map_err(|why| NotPayable {
+        code: why.code(),
+        why: why.message,
+    })?;
     match place.node.liquidity().await {
         Ok(has) if has.outbound_msat < invoice.amount_msat => Err(NotPayable {
             code: "insufficient_balance",

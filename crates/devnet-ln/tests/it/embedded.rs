@@ -255,7 +255,8 @@ async fn a_payment_that_is_held_is_never_called_failed_and_a_restart_finds_its_e
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let [payer, payee] = pair(&devnet, [directory(&one), directory(&two)]).await;
     let second = options(&devnet, [1; 64], directory(&one));
-    assert!(matches!(Node::start(second).await, Err(Error::InUse(_))));
+    let refused = Node::start(second).await;
+    assert!(matches!(refused, Err(Error::InUse { .. })));
     let secret = [9; 32];
     let hash = Preimage::new(secret).payment_hash();
     let held = payee

@@ -3,24 +3,52 @@
 //! The seed is made where there is none, because nobody has to choose it. Whoever has it has the
 //! node's money, and without it the money is lost; its file belongs into the backup.
 
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use farebox_rail_lightning::embedded::{
-    ChainSource, EmbeddedNode, LdkOptions, Seed, StartError, Storage, network_of,
+    ChainSource, EmbeddedNode, LdkOptions, Seed, Stage, StartError, Storage, network_of,
 };
 use farebox_rail_lightning::{Network, Node};
 use farebox_wire::caip::ChainId;
+use tokio::sync::Notify;
 
 use super::keys;
+use super::operating::Operated;
+use super::own_node::{OwnNode, this_process};
 use crate::config::{ChainSourceSection, NodeSection, create_private};
 use crate::failure::Failure;
+use crate::output;
 
 /// The seed's file in the node's folder.
 const SEED: &str = "seed";
+
+/// The nodes of this process by their folders: one folder has one, and who ends stops them all.
+static NODES: Mutex<BTreeMap<PathBuf, Arc<EmbeddedNode>>> = Mutex::new(BTreeMap::new());
+/// Told when the first one starts.
+static STARTED: Notify = Notify::const_new();
+/// Held while they are stopped, so that whoever comes second waits for it as well.
+static STOPPING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// Waits until a node of this process starts.
+pub(crate) async fn a_node_runs() {
+    STARTED.notified().await;
+}
+
+/// Stops the nodes of this process. LDK closes a channel whose last change it had no time to write.
+pub(crate) async fn stop_nodes() {
+    let _turn = STOPPING.lock().await;
+    let nodes = std::mem::take(&mut *NODES.lock().unwrap_or_else(PoisonError::into_inner));
+    for (dir, node) in nodes {
+        if let Err(why) = node.stop().await {
+            tracing::error!(dir = %dir.display(), %why, "the Lightning node was not stopped in order");
+        }
+    }
+}
 
 /// The node; it is started when it is first asked.
 pub(super) fn node(
@@ -30,6 +58,29 @@ pub(super) fn node(
     data_dir: &Path,
     key: &str,
 ) -> Result<Arc<dyn Node>, Failure> {
+    let (node, _) = made(section, network, base, data_dir, key)?;
+    Ok(node)
+}
+
+/// The same as its operator uses it.
+pub(super) fn own(
+    section: &NodeSection,
+    network: &ChainId,
+    base: &Path,
+    data_dir: &Path,
+    key: &str,
+) -> Result<Arc<dyn OwnNode>, Failure> {
+    let (node, listen) = made(section, network, base, data_dir, key)?;
+    Ok(Arc::new(Operated::new(node, network.clone(), listen)))
+}
+
+fn made(
+    section: &NodeSection,
+    network: &ChainId,
+    base: &Path,
+    data_dir: &Path,
+    key: &str,
+) -> Result<(Arc<EmbeddedNode>, Vec<SocketAddr>), Failure> {
     let is_lnds = section.url.is_some()
         || section.macaroon.is_some()
         || section.cert.is_some()
@@ -39,22 +90,44 @@ pub(super) fn node(
             "{key} node: url, macaroon, cert and private_channels are for kind = \"lnd\"; remove them"
         )));
     }
+    let id = network;
     let network =
-        Network::of(network).ok_or_else(|| invalid(format!("{key} is no network of Lightning")))?;
+        Network::of(id).ok_or_else(|| invalid(format!("{key} is no network of Lightning")))?;
     let chain = chain(section.chain.as_ref(), base, key)?;
     let dir = match &section.dir {
         Some(dir) => base.join(dir),
         None => data_dir.join(format!("lightning-{}", network.name())),
     };
     let listen: Vec<SocketAddr> = section.listen.iter().map(|listen| listen.0).collect();
+    let mut nodes = NODES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(node) = nodes.get(&dir) {
+        return Ok((Arc::clone(node), listen));
+    }
+    let (place, addresses) = (dir.clone(), listen.clone());
     let make = move || {
+        STARTED.notify_one();
         Ok(LdkOptions {
-            storage: Storage::Directory(dir.clone()),
-            listen: listen.clone(),
-            ..LdkOptions::new(network_of(network), chain.clone(), seed(&dir)?)
+            storage: Storage::Directory(place.clone()),
+            listen: addresses.clone(),
+            holder: this_process(),
+            ..LdkOptions::new(network_of(network), chain.clone(), seed(&place)?)
         })
     };
-    Ok(Arc::new(EmbeddedNode::new(network, make)))
+    let name = id.clone();
+    let node = EmbeddedNode::new(network, make).telling(move |stage| tell(&name, stage));
+    let node = Arc::new(node);
+    nodes.insert(dir, Arc::clone(&node));
+    Ok((node, listen))
+}
+
+/// People who wait want to know for what.
+fn tell(network: &ChainId, stage: Stage) {
+    let what = match stage {
+        Stage::Starting => "starts",
+        Stage::CatchingUp => "reads the newest blocks",
+        Stage::Connecting => "waits for the peers of its channels",
+    };
+    output::progress(&format!("the node of {network} {what} …"));
 }
 
 fn chain(

@@ -28,6 +28,7 @@ use super::collecting::rail_failure;
 use super::embedded;
 use super::keys;
 use super::lightning_facts::NodeFacts;
+use super::own_node::OwnNode;
 use crate::config::{Config, DataDir, MaxFee, NetworkSection, NodeKind, NodeSection, RateSection};
 use crate::failure::Failure;
 use crate::rates::{Board, Bounds, Feed};
@@ -137,6 +138,56 @@ impl Lightning {
         Ok(Some(Arc::new(collector)))
     }
 
+    /// The embedded node of a network, or of the only one that has one, for its operator.
+    ///
+    /// # Errors
+    /// Exit 2, with what is missing.
+    pub(crate) fn own_node(&self, wanted: Option<&ChainId>) -> Result<Arc<dyn OwnNode>, Failure> {
+        #[cfg(not(feature = "embedded-node"))]
+        embedded::refuse()?;
+        let is_embedded = |section: &NetworkSection| {
+            let node = section.node.as_ref();
+            node.is_some_and(|node| node.kind == NodeKind::Embedded)
+        };
+        let mut own = self.sections.iter().filter(|(network, section)| {
+            is_embedded(section) && wanted.is_none_or(|wanted| wanted == *network)
+        });
+        let (network, section) = match (own.next(), own.next(), wanted) {
+            (Some(own), None, _) => own,
+            (Some((one, _)), Some((other, _)), _) => {
+                return Err(Failure::config(
+                    "usage",
+                    format!(
+                        "there are several embedded nodes, {one} and {other}; name a network with --network"
+                    ),
+                ));
+            }
+            (None, _, Some(wanted)) if self.sections.contains_key(wanted) => {
+                return Err(Failure::config(
+                    "node_not_embedded",
+                    format!(
+                        "the node of {wanted} is a process of its own, with tools of its own (lncli); `farebox node` is for kind = \"embedded\""
+                    ),
+                ));
+            }
+            (None, ..) => {
+                let network = wanted.map_or("lightning:mainnet", |wanted| wanted.as_str());
+                return Err(Failure::config(
+                    "config_missing",
+                    format!(
+                        "no embedded node is configured; name a file with --config that has [network.\"{network}\"] node = {{ kind = \"embedded\", chain = {{ esplora = \"https://…\" }} }}"
+                    ),
+                ));
+            }
+        };
+        refuse_keys_of_chains(network, section)?;
+        let key = format!("[network.\"{network}\"]");
+        match &section.node {
+            Some(node) => embedded::own(node, network, &self.base, &self.data_dir, &key),
+            None => Err(invalid(format!("{key} has no node"))),
+        }
+    }
+
     /// What every node says of itself, for those who look why nothing works.
     pub(crate) async fn facts(&self) -> Vec<NodeFacts> {
         let mut facts = Vec::with_capacity(self.sections.len());
@@ -211,22 +262,8 @@ impl Lightning {
     }
 
     fn build(&self, network: &ChainId, section: &NetworkSection) -> Result<Arc<dyn Node>, Failure> {
+        refuse_keys_of_chains(network, section)?;
         let key = format!("[network.\"{network}\"]");
-        if Network::of(network).is_none() {
-            return Err(invalid(format!(
-                "{key} is no network of Lightning; write lightning:mainnet, lightning:testnet, lightning:signet or lightning:regtest"
-            )));
-        }
-        let has_chain_keys = !section.rpc.is_empty()
-            || !section.asset.is_empty()
-            || !section.offered.is_empty()
-            || section.confirmations.is_some()
-            || section.settler.is_some();
-        if has_chain_keys {
-            return Err(invalid(format!(
-                "{key} has keys of an EVM chain; Lightning needs node and, if you like, max_fee"
-            )));
-        }
         let node = section.node.as_ref().ok_or_else(|| {
             invalid(format!(
                 "{key} has no node; write node = {{ kind = \"lnd\", url = \"https://127.0.0.1:8080\", macaroon = \"file:invoice.macaroon\", cert = \"file:tls.cert\" }}"
@@ -266,6 +303,27 @@ impl Lightning {
         }
         LndNode::new(options).map_err(|why| invalid(format!("{key} node: {why}")))
     }
+}
+
+/// Refuses what is no network of Lightning, or has keys of another kind.
+fn refuse_keys_of_chains(network: &ChainId, section: &NetworkSection) -> Result<(), Failure> {
+    let key = format!("[network.\"{network}\"]");
+    if Network::of(network).is_none() {
+        return Err(invalid(format!(
+            "{key} is no network of Lightning; write lightning:mainnet, lightning:testnet, lightning:signet or lightning:regtest"
+        )));
+    }
+    let has_chain_keys = !section.rpc.is_empty()
+        || !section.asset.is_empty()
+        || !section.offered.is_empty()
+        || section.confirmations.is_some()
+        || section.settler.is_some();
+    if has_chain_keys {
+        return Err(invalid(format!(
+            "{key} has keys of an EVM chain; Lightning needs node and, if you like, max_fee"
+        )));
+    }
+    Ok(())
 }
 
 /// The bytes behind a reference, as they are: a macaroon may end in what looks like a blank.

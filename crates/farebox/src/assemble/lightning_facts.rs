@@ -1,10 +1,15 @@
 //! What a Lightning node says of itself, for the doctor and for `--check`. Facts alone.
 
+use std::time::Duration;
+
 use farebox_core::rail::RailError;
 use farebox_rail_lightning::{Liquidity, Network, Node, NodeErrorKind, NodeIdentity, NodeState};
 use farebox_wire::caip::ChainId;
 
 use crate::failure::Failure;
+
+/// How long a node is waited for that has just started.
+const READY: Duration = Duration::from_secs(5);
 
 /// What there is to know about one node.
 pub(crate) struct NodeFacts {
@@ -25,6 +30,8 @@ pub(crate) struct NodeFacts {
 impl NodeFacts {
     /// Asks a node; nothing is paid.
     pub(super) async fn ask(network: &ChainId, node: &dyn Node) -> Self {
+        // What is not ready in this time is seen in what it says then.
+        let _ = tokio::time::timeout(READY, node.ready()).await;
         let (state, liquidity) = tokio::join!(node.state(), node.liquidity());
         // No payment has this hash.
         let payments = node.look_up_payment(&[0; 32]).await;

@@ -13,6 +13,7 @@ mod facilitator;
 mod fetch;
 mod gate;
 mod man;
+mod node;
 mod payment_view;
 mod payments;
 pub(crate) mod signal;
@@ -30,6 +31,7 @@ use farebox_core::fault::Fault;
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
+use crate::assemble;
 use crate::config::{Config, DataDir};
 use crate::failure::Failure;
 use crate::output;
@@ -115,6 +117,7 @@ enum Command {
     Budget(budget::Budget),
     Payments(payments::Payments),
     Token(token::Tokens),
+    Node(node::Node),
     Completions(completions::Completions),
     Man(man::Manual),
 }
@@ -127,6 +130,25 @@ impl Command {
             Self::Gate(gate) => gate.is_checking(),
             Self::Facilitator(facilitator) => facilitator.is_checking(),
             _ => false,
+        }
+    }
+
+    /// What the process that runs it is called.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Demo(_) => "farebox demo",
+            Self::Devnet(_) => "farebox devnet",
+            Self::Doctor(_) => "farebox doctor",
+            Self::Facilitator(_) => "farebox facilitator",
+            Self::Fetch(_) => "farebox fetch",
+            Self::Gate(_) => "farebox gate",
+            Self::Wallet(_) => "farebox wallet",
+            Self::Budget(_) => "farebox budget",
+            Self::Payments(_) => "farebox payments",
+            Self::Token(_) => "farebox token",
+            Self::Node(_) => "farebox node",
+            Self::Completions(_) => "farebox completions",
+            Self::Man(_) => "farebox man",
         }
     }
 
@@ -162,6 +184,9 @@ pub(crate) fn main() -> ExitCode {
         }
         _ => (None, false),
     };
+    if !cli.globals.quiet && !silent {
+        output::allow_progress();
+    }
     match refused.map_or_else(|| run(cli), Err) {
         Ok(exit) => ExitCode::from(exit),
         Err(failure) => {
@@ -180,9 +205,14 @@ fn run(cli: Cli) -> Result<u8, Failure> {
         .build()
         .map_err(|error| Failure::internal("threads", format!("cannot start threads: {error}")))?;
     let globals = cli.globals;
+    assemble::call_this_process(cli.command.name());
     let exit = runtime.block_on(async {
         telemetry::start();
-        match cli.command {
+        tokio::spawn(async {
+            assemble::a_node_runs().await;
+            signal::end_after(assemble::stop_nodes).await;
+        });
+        let exit = match cli.command {
             Command::Demo(demo) => Box::pin(demo.run(&globals)).await,
             Command::Fetch(fetch) => Box::pin(fetch.run(&globals)).await,
             Command::Devnet(devnet) => devnet.run(&globals).await,
@@ -193,9 +223,12 @@ fn run(cli: Cli) -> Result<u8, Failure> {
             Command::Budget(budget) => budget.run(&globals).await,
             Command::Payments(payments) => payments.run(&globals).await,
             Command::Token(token) => token.run(&globals).await,
+            Command::Node(node) => Box::pin(node.run(&globals)).await,
             Command::Completions(completions) => completions.run(&globals),
             Command::Man(man) => man.run(&globals),
-        }
+        };
+        assemble::stop_nodes().await;
+        exit
     });
     // A thread that still reads a terminal or a pipe must not keep the process.
     runtime.shutdown_background();

@@ -8,17 +8,38 @@
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use crate::assemble::Changes;
 use crate::failure::{EXIT_FAILED, Failure};
 use crate::output;
 
+/// Whether the command that runs comes to its end by itself when it is told to stop.
+static FOLLOWED: AtomicBool = AtomicBool::new(false);
+/// What shells show of a process that SIGINT has ended.
+const EXIT_INTERRUPTED: i32 = 130;
+
+/// Ends a command that does not follow signals: what must not be torn off comes to its end first.
+pub(crate) async fn end_after<F: Future<Output = ()>>(finish: impl FnOnce() -> F) {
+    if FOLLOWED.load(Ordering::Relaxed) {
+        return;
+    }
+    let Ok(told) = listen() else { return };
+    told.await;
+    if FOLLOWED.load(Ordering::Relaxed) {
+        return;
+    }
+    finish().await;
+    std::process::exit(EXIT_INTERRUPTED);
+}
+
 /// Listens from now on; the future ends with the first signal.
 ///
 /// # Errors
 /// Exit 1 where the system gives no signals.
 pub(crate) fn stop() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
+    FOLLOWED.store(true, Ordering::Relaxed);
     listen().map_err(|error| {
         Failure::internal("signals", format!("cannot listen for signals: {error}"))
     })

@@ -29,6 +29,10 @@ pub(super) fn judge(facts: &NodeFacts) -> Vec<Finding> {
     };
     let identity = match &facts.identity {
         Ok(identity) => identity,
+        // It runs, and who runs it knows how it does.
+        Err(why) if why.code == "node_in_use" => {
+            return vec![Finding::ok("node_in_use", subject, &why.message)];
+        }
         Err(why) => {
             let advice = format!("check `node` of [network.\"{network}\"] and the node's own log");
             return vec![Finding::told(why.code, subject, &why.message, &advice)];

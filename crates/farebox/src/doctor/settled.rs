@@ -34,7 +34,7 @@ pub(super) async fn compare(
     full: bool,
     commands: &str,
 ) -> Vec<Finding> {
-    let payments = match settled(ledger, full).await {
+    let payments = match settled(ledger, rail.rail(), full).await {
         Ok(payments) => payments,
         Err(why) => {
             let advice = "run `farebox doctor --full`";
@@ -71,8 +71,9 @@ fn asked<'a>((payment, handle): &Candidate<'a>) -> Asked<'a> {
     }
 }
 
-/// Settled payments whose handles are still there: those that are not final, and the newest.
-async fn settled(ledger: &dyn Ledger, full: bool) -> Result<Vec<Payment>, LedgerError> {
+/// Settled payments of a rail whose handles are still there: those that are not final, and the newest.
+/// Those of Lightning are on no chain; their preimage has proven them.
+async fn settled(ledger: &dyn Ledger, rail: &str, full: bool) -> Result<Vec<Payment>, LedgerError> {
     let not_final = Filter {
         stage: Stage::NotFinal,
         limit: (!full).then_some(LOOKED_UP),
@@ -90,7 +91,7 @@ async fn settled(ledger: &dyn Ledger, full: bool) -> Result<Vec<Payment>, Ledger
             .into_iter()
             .filter(|payment| !seen.contains(&payment.id)),
     );
-    payments.retain(|payment| payment.state.phase == Phase::Settled);
+    payments.retain(|payment| payment.state.phase == Phase::Settled && payment.terms.rail == rail);
     Ok(payments)
 }
 

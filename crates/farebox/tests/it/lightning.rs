@@ -194,3 +194,46 @@ fn a_wallet_of_lightning_alone_tells_what_its_node_can_pay() {
     }], "errors": []});
     assert_eq!(answer, expected);
 }
+
+#[test]
+fn the_operator_of_an_embedded_node_is_told_what_the_build_lacks() {
+    if cfg!(feature = "embedded-node") {
+        return;
+    }
+    let user = User::new();
+    for command in [
+        &["info"][..],
+        &["address"],
+        &["channels"],
+        &["open", "02aa@127.0.0.1:9735", "200000sat"],
+        &["close", "a"],
+        &["run"],
+    ] {
+        let (exit, answer) = user.json(&[&["node"], command].concat());
+        assert_eq!(exit, 2, "{command:?}: {answer}");
+        assert_eq!(answer["error"]["code"], "feature_missing", "{command:?}");
+        let message = answer["error"]["message"].as_str().expect("a sentence");
+        assert!(message.contains("`embedded-node`"), "{message}");
+    }
+}
+
+#[test]
+fn a_channel_that_makes_no_sense_is_a_usage_error() {
+    let user = User::new();
+    for (arguments, said) in [
+        (["02aa", "200000sat", ""], "where it listens"),
+        (["02aa@127.0.0.1:9735", "200000", ""], "no sum of satoshis"),
+        (["02aa@127.0.0.1:9735", "0.5sat", ""], "no sum of satoshis"),
+        (
+            ["02aa@127.0.0.1:9735", "20000sat", "--push=20001sat"],
+            "more than the channel holds",
+        ),
+    ] {
+        let given = arguments.iter().filter(|argument| !argument.is_empty());
+        let arguments: Vec<&str> = ["node", "open"].iter().chain(given).copied().collect();
+        let (exit, answer) = user.json(&arguments);
+        assert_eq!(exit, 2, "{arguments:?}: {answer}");
+        assert_eq!(answer["error"]["code"], "usage", "{arguments:?}");
+        assert!(answer.to_string().contains(said), "{arguments:?}: {answer}");
+    }
+}

@@ -4,3 +4,4 @@
 mod demo;
 mod devnet;
 mod embedded;
+mod trade;

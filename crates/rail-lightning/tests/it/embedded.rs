@@ -143,7 +143,8 @@ async fn a_node_without_its_chain_is_not_synced_and_pays_nothing() {
         };
         let seed = Seed::new([9; 64]);
         Ok(LdkOptions::new(network_of(Network::Regtest), chain, seed))
-    });
+    })
+    .catching_up_within(Duration::from_secs(1));
     assert!(!node.state().await.unwrap().is_synced);
     let order = Order {
         bolt11: "lnbcrt1",
@@ -151,5 +152,10 @@ async fn a_node_without_its_chain_is_not_synced_and_pays_nothing() {
         max_fee_msat: 0,
         wait: LONG,
     };
-    assert!(matches!(node.pay(&order).await, Err(PayError::NotSent(_))));
+    let why = node.pay(&order).await;
+    let Err(PayError::NotSent(why)) = why else {
+        panic!("nothing is paid");
+    };
+    assert_eq!(why.kind, NodeErrorKind::NotReady);
+    assert!(why.message.contains("not caught up"), "{why}");
 }
