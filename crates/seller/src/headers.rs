@@ -3,8 +3,10 @@
 
 use std::borrow::Cow;
 
+use axum::body::Body;
+use bytes::BytesMut;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderName, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Request, Uri};
 
 use farebox_wire::auth;
 use farebox_wire::l402::{Scheme, credential};
@@ -55,6 +57,28 @@ const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const FOR_SHARED_CACHES: [&str; 2] = ["surrogate-control", "x-accel-expires"];
 /// `CDN-Cache-Control` and what vendors put in front of it.
 const CDN_SUFFIX: &str = "cdn-cache-control";
+
+/// Copies what a request says out of the buffer of its connection. Whoever waits for a settlement would
+/// keep all of that, and hyper would need another one meanwhile.
+pub(crate) fn leave_buffer(request: &mut Request<Body>) {
+    let headers = request.headers_mut();
+    let mut all = BytesMut::with_capacity(headers.values().map(HeaderValue::len).sum());
+    for value in headers.values_mut() {
+        all.extend_from_slice(value.as_bytes());
+        // The same bytes as before: they cannot be refused.
+        if let Ok(mut copy) = HeaderValue::from_maybe_shared(all.split().freeze()) {
+            copy.set_sensitive(value.is_sensitive());
+            *value = copy;
+        }
+    }
+    // What does not come out the same stays as it is.
+    let copy = Uri::try_from(request.uri().to_string());
+    if let Ok(copy) = copy
+        && copy == *request.uri()
+    {
+        *request.uri_mut() = copy;
+    }
+}
 
 /// Whether a header asks for another method than the one that has a price.
 pub(crate) fn overrides_method(headers: &HeaderMap) -> bool {

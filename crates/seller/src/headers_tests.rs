@@ -1,9 +1,13 @@
 //! What is taken away and what is added.
 
-use http::header::CACHE_CONTROL;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use std::ops::Range;
 
-use super::{make_private, overrides_method, strip, strip_request};
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::CACHE_CONTROL;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
+
+use super::{leave_buffer, make_private, overrides_method, strip, strip_request};
 
 fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
     let mut map = HeaderMap::new();
@@ -119,4 +123,35 @@ fn a_header_that_replaces_the_method_is_seen() {
         ])));
     }
     assert!(!overrides_method(&headers(&[("accept", "a")])));
+}
+
+#[test]
+fn a_request_leaves_the_buffer_that_it_came_in_and_says_the_same() {
+    let buffer = Bytes::from(b"/a%20b?c=%2f&d secret \xe4\xf6".to_vec());
+    let part = |range: Range<usize>| buffer.slice(range);
+    let mut request = Request::new(Body::empty());
+    *request.uri_mut() = Uri::from_maybe_shared(part(0..14)).expect("a target");
+    let mut secret = HeaderValue::from_maybe_shared(part(15..21)).expect("a value");
+    secret.set_sensitive(true);
+    let opaque = HeaderValue::from_maybe_shared(part(22..24)).expect("a value");
+    let headers = request.headers_mut();
+    headers.append("a", secret.clone());
+    headers.append("b", HeaderValue::from_static(""));
+    headers.append("a", opaque.clone());
+    let (target, said) = (request.uri().to_string(), request.headers().clone());
+    drop((secret, opaque));
+    assert!(!buffer.is_unique());
+    leave_buffer(&mut request);
+    assert_eq!(request.uri().to_string(), target);
+    assert_eq!(request.uri().query(), Some("c=%2f&d"));
+    assert_eq!(request.headers(), &said);
+    let sensitive: Vec<bool> = request
+        .headers()
+        .get_all("a")
+        .iter()
+        .map(HeaderValue::is_sensitive)
+        .collect();
+    assert_eq!(sensitive, [true, false]);
+    drop(said);
+    assert!(buffer.is_unique());
 }

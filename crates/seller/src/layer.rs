@@ -146,6 +146,9 @@ where
         };
         let timed = Timed::new(began, counts, leftover);
         tell(request.extensions_mut());
+        if matches!(seen, Seen::Shown(..)) {
+            headers::leave_buffer(&mut request);
+        }
         Either::Right(match seen {
             Seen::Answered(answer) => {
                 drop(request);

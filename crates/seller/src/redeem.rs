@@ -51,7 +51,18 @@ pub(crate) struct Visit {
 }
 
 /// Collects: checks, claims, settles, and lets through.
+///
+/// Hundreds of these wait for one block. What they need for a moment only is on the heap for that moment.
 pub(crate) async fn collect(visit: Visit, inner: Inner) -> Result<Response<Body>, Refused> {
+    let (case, request) = Box::pin(sit(visit)).await?;
+    match case.earlier().await? {
+        None => case.serve_first(request, inner).await,
+        Some(paid) => Box::pin(case.serve_again(paid, request, inner)).await,
+    }
+}
+
+/// Does what is cheap, and takes the seat.
+async fn sit(visit: Visit) -> Result<(Box<Case>, Request<Body>), Refused> {
     let Visit {
         shop,
         open,
@@ -105,10 +116,7 @@ pub(crate) async fn collect(visit: Visit, inner: Inner) -> Result<Response<Body>
         version: credential.version,
         meter,
     };
-    match case.earlier().await? {
-        None => case.serve_first(request, inner).await,
-        Some(paid) => case.serve_again(paid, request, inner).await,
-    }
+    Ok((Box::new(case), request))
 }
 
 /// An offer that is over is for payments that were made in time: one that is pending gets no new
@@ -229,7 +237,7 @@ impl Case {
 
     /// The credential comes for the first time.
     async fn serve_first(
-        self,
+        self: Box<Self>,
         request: Request<Body>,
         inner: Inner,
     ) -> Result<Response<Body>, Refused> {
@@ -237,7 +245,7 @@ impl Case {
         let (parts, body) = request.into_parts();
         let (body, digest) = HashingBody::new(body);
         let request = Request::from_parts(parts, Body::new(body));
-        let payment = self.claim(&digest).await?;
+        let payment = Box::pin(self.claim(&digest)).await?;
         match self.settle {
             SettleWhen::Before => {
                 let receipt = self.settle(&payment, &digest).await?;
@@ -280,7 +288,7 @@ impl Case {
 
     /// Paid for and never delivered: once more, without settling again.
     async fn serve_again(
-        self,
+        self: Box<Self>,
         paid: Payment,
         request: Request<Body>,
         inner: Inner,

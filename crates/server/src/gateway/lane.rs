@@ -37,6 +37,8 @@ pub(super) struct Lane {
     /// One timer for all requests: moving it on costs nothing, a new one for each takes a lock that
     /// all connections share.
     timer: Pin<Box<Sleep>>,
+    /// By which the pool counts what is open.
+    _open: Arc<()>,
 }
 
 /// Whether the connection may be taken out of HTTP.
@@ -68,8 +70,8 @@ pub(super) enum Unanswered {
 }
 
 impl Lane {
-    /// Speaks HTTP/1.1 on `stream`.
-    pub(super) async fn new(stream: Stream) -> Result<Box<Self>, hyper::Error> {
+    /// Speaks HTTP/1.1 on `stream`, and has a copy of `open` for as long as there is a connection.
+    pub(super) async fn new(stream: Stream, open: &Arc<()>) -> Result<Box<Self>, hyper::Error> {
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let bell = Arc::new(Bell::default());
         let mut lane = Box::new(Self {
@@ -79,6 +81,7 @@ impl Lane {
             rope: Waker::from(Arc::clone(&bell)),
             bell,
             timer: Box::pin(tokio::time::sleep_until(Instant::now())),
+            _open: Arc::clone(open),
         });
         // It takes no request before it has been polled once.
         lane.advance();

@@ -31,8 +31,13 @@ const IDLE: Duration = Duration::from_secs(4);
 /// Idle connections to one upstream: as many as a busy gate uses at once.
 const IDLE_MAX: usize = 512;
 /// Connections that are being opened at once; a burst waits for these, or for one that is given
-/// back meanwhile, which with a quick upstream is most of them. Each has 30 KiB of buffers.
+/// back meanwhile.
 const OPENING_MAX: usize = 32;
+/// Open connections from which on a request waits a moment for one that is given back before it has
+/// another one opened: each has 35 KiB of buffers for as long as it is kept.
+const MANY: usize = 64;
+/// That moment: a quick upstream answers within it, and to a slow one it is nothing.
+const MOMENT: Duration = Duration::from_millis(30);
 
 /// How often a request goes to another connection of HTTP/2, where nothing of it was sent.
 const ELSEWHERE_MAX: usize = 3;
@@ -46,6 +51,10 @@ pub(super) struct Pool {
     /// Whether it does without asking for it first.
     speech: Speech,
     idle: Mutex<Idle>,
+    /// Every open connection of HTTP/1.1 has a copy.
+    open: Arc<()>,
+    /// [`MOMENT`], but in tests.
+    moment: Duration,
     opening: Semaphore,
     /// Whether it is known to speak nothing else.
     speaks_http_1: AtomicBool,
@@ -95,6 +104,8 @@ impl Pool {
             trunks: (!is_plain).then(Trunks::default),
             speech,
             idle: Mutex::default(),
+            open: Arc::default(),
+            moment: MOMENT,
             // One at a time where the first may carry all: until it says that it speaks HTTP/1.1.
             opening: Semaphore::new(if is_plain { OPENING_MAX } else { 1 }),
             speaks_http_1: AtomicBool::new(is_plain),
@@ -171,7 +182,7 @@ impl Pool {
         let opening = Box::pin(self.dialer.open(Offer::Http1));
         let opened = tokio::time::timeout_at(deadline, opening).await;
         let (stream, _) = opened.map_err(|_| Failed::Late)??;
-        let mut lane = Lane::new(stream).await?;
+        let mut lane = Lane::new(stream, &self.open).await?;
         lane.may_leave();
         match lane.ask(request, deadline).await {
             Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {
@@ -240,6 +251,11 @@ impl Pool {
     /// open theirs waits no longer than one of them may take: an upstream that is away would keep
     /// everybody.
     async fn wait_or_open(&self) -> Result<Carrier, Failed> {
+        if Arc::strong_count(&self.open) > MANY
+            && let Ok(carrier) = tokio::time::timeout(self.moment, self.given_back()).await
+        {
+            return Ok(carrier);
+        }
         let mut turn = pin!(self.opening.acquire());
         let mut late = pin!(tokio::time::sleep(self.patience.connect));
         loop {
@@ -262,11 +278,20 @@ impl Pool {
         }
     }
 
+    async fn given_back(&self) -> Carrier {
+        loop {
+            self.returned.notified().await;
+            if let Some(carrier) = self.kept() {
+                return carrier;
+            }
+        }
+    }
+
     async fn open(&self) -> Result<Carrier, Failed> {
         let speaks_http_1 = self.speaks_http_1.load(Ordering::Relaxed);
         let Some(trunks) = self.trunks.as_ref().filter(|_| !speaks_http_1) else {
             let (stream, _) = self.dialer.open(Offer::Http1).await?;
-            return Ok(Carrier::Lane(Lane::new(stream).await?, false));
+            return Ok(Carrier::Lane(Lane::new(stream, &self.open).await?, false));
         };
         // Whoever was here before may have opened one for all.
         if let Some(carrier) = self.kept() {
@@ -280,7 +305,7 @@ impl Pool {
         if !self.speaks_http_1.swap(true, Ordering::Relaxed) {
             self.opening.add_permits(OPENING_MAX);
         }
-        Ok(Carrier::Lane(Lane::new(stream).await?, false))
+        Ok(Carrier::Lane(Lane::new(stream, &self.open).await?, false))
     }
 
     fn idle(&self) -> MutexGuard<'_, Idle> {
@@ -336,3 +361,7 @@ pub(super) fn chain(error: impl std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+#[path = "pool_tests.rs"]
+mod tests;
