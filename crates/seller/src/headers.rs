@@ -123,10 +123,14 @@ pub(crate) fn strip(headers: &mut HeaderMap) {
 /// Removes tokens with their preimages. Other schemes of `Authorization`, and macaroons that are meant
 /// for what is behind the price, stay.
 fn strip_tokens(headers: &mut HeaderMap) {
-    let is_carrier = |name: &HeaderName| name == AUTHORIZATION || is_metadata(name);
+    if headers.contains_key(AUTHORIZATION) {
+        remove_values(headers, &AUTHORIZATION, |value| {
+            is_token(&AUTHORIZATION, value)
+        });
+    }
     let carriers: Vec<HeaderName> = headers
         .keys()
-        .filter(|name| is_carrier(name))
+        .filter(|name| is_metadata(name))
         .cloned()
         .collect();
     for name in carriers {
@@ -172,21 +176,26 @@ fn asks_for_payment(value: &HeaderValue) -> bool {
     schemes.any(|scheme| Scheme::from_name(scheme).is_some())
 }
 
-/// Removes some of the values of a header.
+/// Removes some of the values of a header; each is looked at once.
 fn remove_values(
     headers: &mut HeaderMap,
     name: &HeaderName,
     is_unwanted: impl Fn(&HeaderValue) -> bool,
 ) {
-    if !headers.get_all(name).iter().any(&is_unwanted) {
-        return;
-    }
+    let mut count = 0_usize;
+    let wanted = |value: &&HeaderValue| {
+        count = count.saturating_add(1);
+        !is_unwanted(value)
+    };
     let kept: Vec<HeaderValue> = headers
         .get_all(name)
         .iter()
-        .filter(|value| !is_unwanted(value))
+        .filter(wanted)
         .cloned()
         .collect();
+    if kept.len() == count {
+        return;
+    }
     headers.remove(name);
     for value in kept {
         headers.append(name, value);
@@ -226,6 +235,10 @@ pub(crate) fn make_private(headers: &mut HeaderMap) {
     remove_where(headers, |name| {
         FOR_SHARED_CACHES.contains(&name) || name.ends_with(CDN_SUFFIX)
     });
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private"));
+        return;
+    }
     let said: Vec<String> = headers
         .get_all(CACHE_CONTROL)
         .iter()

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use axum::body::Body;
 use bytes::Bytes;
-use farebox_wire::l402::credential::{CredentialError, L402Credential};
+use farebox_wire::l402::credential::CredentialError;
 use farebox_wire::x402::{self, Version};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, Ready, ready};
@@ -28,7 +28,7 @@ use crate::config::Unmatched;
 use crate::counts::RouteCounts;
 use crate::credential::Credential;
 use crate::inner::{self, BoxError, Inner, into_inner};
-use crate::l402::{Asker, Bearer, Denied};
+use crate::l402::{Asker, Bearer, Denied, Token};
 use crate::leftover::Leftover;
 use crate::redeem::{self, Visit};
 use crate::shop::{OpenRoute, Shop};
@@ -172,11 +172,11 @@ where
                 let selling = sell(visit, into_inner(self.inner.clone()));
                 Box::pin(timed.hand_over(selling))
             }
-            Seen::Borne(open, credential) => {
+            Seen::Borne(open, token) => {
                 let bearer = Bearer {
                     shop: Arc::clone(&self.shop),
                     open,
-                    credential,
+                    token,
                     request,
                 };
                 let redeeming = l402::serve(bearer, into_inner(self.inner.clone()));
@@ -249,7 +249,7 @@ enum Seen {
     /// Something with a price, and this credential.
     Shown(Arc<OpenRoute>, Credential),
     /// Something with a price, and this token.
-    Borne(Arc<OpenRoute>, L402Credential),
+    Borne(Arc<OpenRoute>, Token),
     /// Something that an invoice has to be had for, and what was wrong with the token that came.
     Asked(Arc<OpenRoute>, Option<Denied>),
 }
@@ -310,12 +310,12 @@ fn look_at(
         request.extensions_mut().insert(open.matched.clone());
         return Seen::Shown(Arc::clone(open), credential);
     }
-    if priced.l402.is_some() {
-        return match l402::bearer(request.headers()) {
+    if let Some(offering) = &priced.l402 {
+        return match l402::token_of(&offering.sales, request.headers()) {
             None => Seen::Asked(Arc::clone(open), None),
-            Some(Ok(credential)) => {
+            Some(Ok(token)) => {
                 request.extensions_mut().insert(open.matched.clone());
-                Seen::Borne(Arc::clone(open), credential)
+                Seen::Borne(Arc::clone(open), token)
             }
             Some(Err(why)) => refused_token(shop, open, request, why),
         };
@@ -442,7 +442,7 @@ fn malformed(request: &Request<Body>) -> Option<(&'static str, String)> {
     }
     let headers = request.headers();
     let count = payment_headers(headers);
-    if count > 1 || (count == 1 && l402::bearer(headers).is_some()) {
+    if count > 1 || (count == 1 && l402::bears_token(headers)) {
         let message = "send exactly one payment header";
         return Some(("several_payment_headers", message.to_owned()));
     }

@@ -16,6 +16,7 @@ use http::HeaderValue;
 use tokio::time::timeout;
 
 use super::invoices::{Invoices, Look, Making, Open};
+use super::known::Known;
 use super::token::{self, Paying};
 use super::{
     INVOICE_LIFE_S, InvoiceLimits, L402, L402Error, MasterKey, Passes, TokenTerms, Uses,
@@ -59,6 +60,8 @@ pub(crate) struct Sales {
     pub(crate) key: MasterKey,
     pub(crate) invoices: Arc<Invoices>,
     pub(crate) passes: Passes,
+    /// Of its own key.
+    pub(crate) known: Known,
     clock: Arc<dyn Clock>,
 }
 
@@ -74,6 +77,7 @@ impl Sales {
             key: l402.master_key,
             invoices: Invoices::new(limits, counts.invoice_gauge()),
             passes: Passes::default(),
+            known: Known::default(),
             clock,
         })
     }

@@ -22,8 +22,9 @@ use tokio::runtime::Handle;
 
 use super::Uses;
 use super::answer::Denied;
+use super::known::LineDigest;
 use super::offer::{Offering, Sales};
-use super::token::{self, Asked, Bad, Good};
+use super::token::{self, Asked, Bad, Good, Proven};
 use crate::answer::{Refused, UpstreamFailed, problem};
 use crate::body::{Bought, Delivery, HandedOver, PaidBody};
 use crate::buckets::Cost;
@@ -39,7 +40,15 @@ pub(crate) struct Bearer {
     pub(crate) shop: Arc<Shop>,
     pub(crate) open: Arc<OpenRoute>,
     pub(crate) request: Request<Body>,
-    pub(crate) credential: L402Credential,
+    pub(crate) token: Token,
+}
+
+/// The token of a request.
+pub(crate) enum Token {
+    /// The same line has shown it before.
+    Known(Arc<Proven>),
+    /// Read, and nothing more. If it is good, the next line like this one need not be read.
+    New(Box<L402Credential>, Option<LineDigest>),
 }
 
 /// Why a token is not served.
@@ -72,8 +81,28 @@ impl NotServed {
     }
 }
 
+/// Whether a request has a token, readable or not.
+pub(crate) fn bears_token(headers: &HeaderMap) -> bool {
+    read(headers).is_some()
+}
+
 /// The token of a request, if it has one.
-pub(crate) fn bearer(headers: &HeaderMap) -> Option<Result<L402Credential, CredentialError>> {
+pub(crate) fn token_of(
+    sales: &Sales,
+    headers: &HeaderMap,
+) -> Option<Result<Token, CredentialError>> {
+    let mut lines = headers.get_all(AUTHORIZATION).iter();
+    // Of two lines, one says nothing of the other.
+    let only = lines.next().filter(|_| lines.next().is_none());
+    let line = only.map(|line| Sha256::digest(line).into());
+    if let Some(proven) = line.and_then(|line| sales.known.find(&line)) {
+        return Some(Ok(Token::Known(proven)));
+    }
+    let read = read(headers)?;
+    Some(read.map(|credential| Token::New(Box::new(credential), line)))
+}
+
+fn read(headers: &HeaderMap) -> Option<Result<L402Credential, CredentialError>> {
     let has_some = headers.contains_key(AUTHORIZATION)
         || METADATA.iter().any(|name| headers.contains_key(*name));
     if !has_some {
@@ -92,7 +121,7 @@ pub(crate) async fn redeem(bearer: Bearer, inner: Inner) -> Result<Response<Body
         shop,
         open,
         mut request,
-        credential,
+        token,
     } = bearer;
     let offering = open.price.as_ref().and_then(|priced| priced.l402.as_ref());
     let Some(offering) = offering else {
@@ -101,7 +130,7 @@ pub(crate) async fn redeem(bearer: Bearer, inner: Inner) -> Result<Response<Body
     };
     let meter = Meter::new(&shop, request.extensions().get().copied());
     meter.may(Cost::BadSignature).map_err(NotServed::Refused)?;
-    let good = examine(&shop, offering, &request, &credential).map_err(|why| {
+    let (proven, good) = examine(&shop, offering, &request, token).map_err(|why| {
         if !matches!(why, Bad::Expired { .. }) {
             meter.charge(Cost::BadSignature);
         }
@@ -111,13 +140,14 @@ pub(crate) async fn redeem(bearer: Bearer, inner: Inner) -> Result<Response<Body
         shop: &shop,
         open: &open,
         sales: &offering.sales,
+        proven,
         good,
     };
     let now_ms = shop.till.clock().now_ms();
     let taken = match wish.pass(now_ms) {
         Some(taken) => taken,
         None => {
-            let paid = wish.paid(&request, &credential, now_ms);
+            let paid = wish.paid(&request, now_ms);
             let paid = paid.map_err(|why| NotServed::Refused(Refused::by_till(why)))?;
             wish.take(paid).await?
         }
@@ -142,10 +172,16 @@ fn examine(
     shop: &Shop,
     offering: &Offering,
     request: &Request<Body>,
-    credential: &L402Credential,
-) -> Result<Good, Bad> {
-    let macaroon = credential.macaroon();
-    let macaroon = macaroon.map_err(|why| Bad::Unreadable(why.to_string()))?;
+    token: Token,
+) -> Result<(Arc<Proven>, Good), Bad> {
+    let sales = &offering.sales;
+    let (proven, new_line) = match token {
+        Token::Known(proven) => (proven, None),
+        Token::New(credential, line) => {
+            let proven = token::prove(&sales.key, &credential)?;
+            (Arc::new(proven), line)
+        }
+    };
     let asked = Asked {
         now_s: shop.till.clock().now_s(),
         route: &offering.product.route,
@@ -153,14 +189,11 @@ fn examine(
         method: request.method().as_str(),
         path: request.uri().path(),
     };
-    let key = &offering.sales.key;
-    token::examine(
-        key,
-        &macaroon,
-        &credential.preimage,
-        &asked,
-        &offering.product,
-    )
+    let good = proven.allows(&asked, &offering.product)?;
+    if let Some(line) = new_line {
+        sales.known.keep(line, &proven);
+    }
+    Ok((proven, good))
 }
 
 /// A good token that wants to be used.
@@ -168,6 +201,7 @@ struct Wish<'a> {
     shop: &'a Arc<Shop>,
     open: &'a Arc<OpenRoute>,
     sales: &'a Arc<Sales>,
+    proven: Arc<Proven>,
     good: Good,
 }
 
@@ -230,19 +264,14 @@ impl Wish<'_> {
         }
     }
 
-    fn paid(
-        &self,
-        request: &Request<Body>,
-        credential: &L402Credential,
-        now_ms: u64,
-    ) -> Result<NewPaid, NotClaimed> {
+    fn paid(&self, request: &Request<Body>, now_ms: u64) -> Result<NewPaid, NotClaimed> {
         let price = Amount::from_atomic(self.good.price_msat.into());
         Ok(NewPaid {
             id: new_payment_id(now_ms)?,
             identity: Identity::l402(&self.good.payment_hash),
             side: SellerSide {
                 route: self.open.route.id.clone(),
-                payload_digest: Sha256::digest(&credential.token).into(),
+                payload_digest: self.proven.digest(),
                 request_digest: request_digest(self.shop, self.open, request),
                 body_digest: None,
             },

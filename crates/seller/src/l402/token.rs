@@ -6,13 +6,19 @@
 
 use farebox_wire::l402::caveat::Service;
 use farebox_wire::l402::conditions::{self, Grant, Mode, Refusal, Request};
+use farebox_wire::l402::credential::L402Credential;
 use farebox_wire::l402::identifier::{Identifier, TokenId};
 use farebox_wire::l402::macaroon::{Macaroon, derive_root_key};
 use farebox_wire::l402::mint::{self, MintError};
-use farebox_wire::l402::preimage::{PaymentHash, Preimage};
+use farebox_wire::l402::preimage::PaymentHash;
+use sha2::{Digest as _, Sha256};
 
 use super::offer::Product;
 use super::{MasterKey, SERVICE, Uses};
+
+/// What memory takes of a token besides its text, and of each of its restrictions.
+const PROVEN_BYTES: usize = 512;
+const CAVEAT_BYTES: usize = 128;
 
 /// A token of ours that pays, and what it says.
 #[derive(Clone, Copy, Debug)]
@@ -114,41 +120,69 @@ pub(crate) struct Paying {
     pub(crate) valid_until_s: u64,
 }
 
-/// Examines a token, cheapest first: form, preimage, signature, restrictions.
-pub(crate) fn examine(
-    key: &MasterKey,
-    macaroon: &Macaroon,
-    preimage: &Preimage,
-    asked: &Asked<'_>,
-    product: &Product,
-) -> Result<Good, Bad> {
+/// A token of ours whose payment is proven: nothing that it rests on can change.
+pub(crate) struct Proven {
+    macaroon: Macaroon,
+    payment_hash: PaymentHash,
+    digest: [u8; 32],
+    bytes: usize,
+}
+
+/// Finds out whether a token is ours and was paid, cheapest first: form, preimage, signature.
+pub(crate) fn prove(key: &MasterKey, credential: &L402Credential) -> Result<Proven, Bad> {
+    let macaroon = credential.macaroon();
+    let macaroon = macaroon.map_err(|why| Bad::Unreadable(why.to_string()))?;
     let identifier = Identifier::read(macaroon.identifier());
     let identifier = identifier.map_err(|why| Bad::Unreadable(why.to_string()))?;
-    if preimage.payment_hash() != identifier.payment_hash {
+    if credential.preimage.payment_hash() != identifier.payment_hash {
         return Err(Bad::Preimage);
     }
     let root_key = derive_root_key(&key.0, macaroon.identifier());
     let verified = macaroon.verify(&root_key).map_err(|_| Bad::Forged)?;
-    let check = |capability| {
-        let request = Request {
-            now_s: asked.now_s,
-            service: SERVICE,
-            capability,
-            payment_hash: identifier.payment_hash,
-            route: asked.route,
-            origin: asked.origin,
-            tenant: None,
-            method: asked.method,
-            path: asked.path,
-            constraints: &[],
-        };
-        conditions::check(verified.caveats(), &request, Mode::Strict).map_err(Bad::of)
-    };
-    let grant = check(None)?;
-    for capability in &product.terms.capabilities {
-        check(Some(capability))?;
+    let caveats = verified.caveats().count().saturating_mul(CAVEAT_BYTES);
+    Ok(Proven {
+        payment_hash: identifier.payment_hash,
+        digest: Sha256::digest(&credential.token).into(),
+        bytes: caveats.saturating_add(credential.token.len().saturating_add(PROVEN_BYTES)),
+        macaroon,
+    })
+}
+
+impl Proven {
+    /// The SHA-256 of its text.
+    pub(crate) const fn digest(&self) -> [u8; 32] {
+        self.digest
     }
-    good(identifier.payment_hash, &grant, product)
+
+    /// What remembering it takes, at most about.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether its restrictions allow what it is asked for now.
+    pub(crate) fn allows(&self, asked: &Asked<'_>, product: &Product) -> Result<Good, Bad> {
+        let check = |capability| {
+            let request = Request {
+                now_s: asked.now_s,
+                service: SERVICE,
+                capability,
+                payment_hash: self.payment_hash,
+                route: asked.route,
+                origin: asked.origin,
+                tenant: None,
+                method: asked.method,
+                path: asked.path,
+                constraints: &[],
+            };
+            let caveats = self.macaroon.first_party_caveats();
+            conditions::check(caveats, &request, Mode::Strict).map_err(Bad::of)
+        };
+        let grant = check(None)?;
+        for capability in &product.terms.capabilities {
+            check(Some(capability))?;
+        }
+        good(self.payment_hash, &grant, product)
+    }
 }
 
 impl Bad {

@@ -1,6 +1,8 @@
 //! Every way in which a token can be less than it seems, and the few in which it is good.
 
+use farebox_wire::l402::Scheme;
 use farebox_wire::l402::caveat::PREIMAGE;
+use farebox_wire::l402::preimage::Preimage;
 use farebox_wire::money::Amount;
 use zeroize::Zeroizing;
 
@@ -54,8 +56,14 @@ const ASKED: Asked<'static> = Asked {
     path: "/weather",
 };
 
+fn shown(token: &Macaroon, preimage: Preimage) -> L402Credential {
+    let shown = L402Credential::new(Scheme::L402, &token.to_base64(), preimage);
+    shown.expect("a credential")
+}
+
 fn examined(token: &Macaroon, asked: Asked<'_>, terms: TokenTerms) -> Result<Good, Bad> {
-    examine(&key(1), token, &preimage(), &asked, &product(terms))
+    let proven = prove(&key(1), &shown(token, preimage()))?;
+    proven.allows(&asked, &product(terms))
 }
 
 fn refused(caveats: &[&str]) -> Bad {
@@ -96,18 +104,10 @@ fn another_route_origin_key_preimage_or_time_is_refused() {
         ..ASKED
     });
     assert_eq!(late, Bad::Expired { at_s: END_S });
-    let other_key = examine(
-        &key(2),
-        &token,
-        &preimage(),
-        &ASKED,
-        &product(TokenTerms::default()),
-    );
-    assert_eq!(other_key.expect_err("a refusal"), Bad::Forged);
-    let other_preimage = Preimage::from_bytes([8; 32]);
-    let product = product(TokenTerms::default());
-    let unpaid = examine(&key(1), &token, &other_preimage, &ASKED, &product);
-    assert_eq!(unpaid.expect_err("a refusal"), Bad::Preimage);
+    let other_key = prove(&key(2), &shown(&token, preimage()));
+    assert_eq!(other_key.err(), Some(Bad::Forged));
+    let unpaid = prove(&key(1), &shown(&token, Preimage::from_bytes([8; 32])));
+    assert_eq!(unpaid.err(), Some(Bad::Preimage));
 }
 
 #[test]
@@ -200,4 +200,29 @@ fn a_bare_token_of_our_key_lacks_what_ours_have() {
     let short = Macaroon::mint(&root_key, ORIGIN, &identifier.to_bytes()[..65]);
     let refused = examined(&short, ASKED, TokenTerms::default());
     assert!(matches!(refused, Err(Bad::Unreadable(_))));
+}
+
+#[test]
+fn what_is_proven_once_is_still_asked_for_time_route_method_and_path() {
+    let token = narrowed(
+        TokenTerms::default(),
+        &["farebox_method=GET", "farebox_path=/weather"],
+    );
+    let proven = prove(&key(1), &shown(&token, preimage())).expect("ours, and paid");
+    let product = product(TokenTerms::default());
+    let with = |asked| proven.allows(&asked, &product).err();
+    let elsewhere = |what| Some(Bad::NotAllowed(Refusal::Elsewhere(what)));
+    assert_eq!(with(ASKED), None);
+    let now_s = END_S;
+    assert_eq!(
+        with(Asked { now_s, ..ASKED }),
+        Some(Bad::Expired { at_s: END_S })
+    );
+    let route = "GET /other";
+    assert_eq!(with(Asked { route, ..ASKED }), elsewhere("route"));
+    let method = "POST";
+    assert_eq!(with(Asked { method, ..ASKED }), elsewhere("method"));
+    let path = "/other";
+    assert_eq!(with(Asked { path, ..ASKED }), elsewhere("path"));
+    assert_eq!(with(ASKED), None, "a refusal changes nothing");
 }

@@ -9,6 +9,7 @@ mod failures;
 mod http_rules;
 mod l402_books;
 mod l402_challenges;
+mod l402_known;
 mod l402_tokens;
 mod one_at_a_time;
 mod pages;
