@@ -1,3 +1,5 @@
+//! Beyond many open connections, a moment is waited for one that is given back.
+
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
