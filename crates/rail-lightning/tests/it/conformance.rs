@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use farebox_core::invoice::{Invoice, InvoiceRail, InvoiceState, SettledInvoice};
-use farebox_core::rail::{Finding, Handle, Paid, PayRail, Price};
+use farebox_core::rail::{Finding, Handle, NotPayable, Paid, PayRail, Price};
 use farebox_wire::challenge::{Challenge, L402Offer, Offer};
 use farebox_wire::l402::Scheme;
 use farebox_wire::money::UsdMicros;
@@ -37,8 +37,12 @@ pub(crate) trait Fixture: Send + Sync {
 }
 
 pub(crate) async fn invoice(f: &impl Fixture) -> Invoice {
+    invoice_over(f, UsdMicros(6_000)).await
+}
+
+async fn invoice_over(f: &impl Fixture, usd: UsdMicros) -> Invoice {
     let price = Price {
-        usd: UsdMicros(6_000),
+        usd,
         max_timeout_s: 60,
         upfront: false,
     };
@@ -50,16 +54,19 @@ pub(crate) async fn invoice(f: &impl Fixture) -> Invoice {
 /// A new payment, authorised.
 pub(crate) async fn authorised(payer: &dyn PayRail, f: &impl Fixture) -> (Handle, Invoice) {
     let invoice = invoice(f).await;
-    let offer = Offer::L402(L402Offer {
+    let quote = payer.quote(&offer(&invoice)).await.unwrap();
+    let signed = payer.authorise(&quote, &Challenge::default(), 60).await;
+    let handle = signed.unwrap_or_else(|why| panic!("{why}")).handle;
+    (Handle::new(handle.text().to_owned()), invoice)
+}
+
+fn offer(invoice: &Invoice) -> Offer {
+    Offer::L402(L402Offer {
         scheme: Scheme::L402,
         token: "AgE".to_owned(),
         invoice: invoice.text.clone(),
         is_versioned: true,
-    });
-    let quote = payer.quote(&offer).await.unwrap();
-    let signed = payer.authorise(&quote, &Challenge::default(), 60).await;
-    let handle = signed.unwrap_or_else(|why| panic!("{why}")).handle;
-    (Handle::new(handle.text().to_owned()), invoice)
+    })
 }
 
 /// The credential of a payment that was made.
@@ -196,6 +203,36 @@ pub(crate) async fn what_the_seller_withdrew_is_not_paid(f: &impl Fixture) {
     revenue_becomes(f, before).await;
 }
 
+pub(crate) async fn a_payer_without_money_is_told_before_anything_is_held(f: &impl Fixture) {
+    let before = f.revenue();
+    // A fifth of a bitcoin, which no channel here has on one side.
+    let invoice = invoice_over(f, UsdMicros(12_000_000_000)).await;
+    let quoted = f.payer().quote(&offer(&invoice)).await;
+    let Err(NotPayable { code, .. }) = quoted else {
+        panic!("there is not enough");
+    };
+    assert_eq!(code, "insufficient_balance");
+    revenue_becomes(f, before).await;
+}
+
+pub(crate) async fn thirty_are_paid_at_once(f: &impl Fixture) {
+    const COUNT: u64 = 30;
+    let before = f.revenue();
+    let mut payments = Vec::new();
+    for _ in 0..COUNT {
+        let payer = f.payer();
+        let (handle, _) = authorised(&*payer, f).await;
+        payments.push(tokio::spawn(async move {
+            credential(payer.pay(&handle, WAIT_MS).await)
+        }));
+    }
+    let mut credentials = std::collections::HashSet::new();
+    for payment in payments {
+        assert!(credentials.insert(payment.await.unwrap()));
+    }
+    revenue_becomes(f, before + COUNT * 10_000).await;
+}
+
 pub(crate) async fn success_without_a_preimage_stays_unknown(f: &impl Fixture) {
     let payer = f.payer();
     let before = f.revenue();
@@ -233,6 +270,8 @@ macro_rules! rail_conformance {
             a_lost_reply_is_asked_for_and_not_paid_again,
             what_is_in_flight_stays_open_and_settles_late,
             what_the_seller_withdrew_is_not_paid,
+            a_payer_without_money_is_told_before_anything_is_held,
+            thirty_are_paid_at_once,
             success_without_a_preimage_stays_unknown,
             a_rail_that_cannot_be_asked_tells_nothing_final,
         );
