@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::lightning::{NETWORK, Net};
 use super::report::{LightningBooks, Step, Teller};
 use super::stage::{Stage, USES};
-use super::steps::{EXPENSIVE, PRICED, broken, detail, fetch, http_failed, sum_of};
+use super::steps::{EXPENSIVE, PRICED, broken, detail, fetch, http_failed, show_again, sum_of};
 use crate::assemble::Lightning;
 use crate::failure::Failure;
 
@@ -234,31 +234,11 @@ async fn used_up(stage: &Stage) -> Result<Step, Failure> {
     let tokens = stage.buyer_ledger.tokens(None).await?;
     let token = tokens.first();
     let token = token.ok_or_else(|| failed("there is no token to show again"))?;
-    let credential = &token.credential;
-    let calls = stage.api.calls();
-    let mut statuses = Vec::new();
-    let mut seen = Vec::new();
     // What it was sold for, and something else: neither may be served.
-    for path in [PRICED, EXPENSIVE] {
-        let request = stage.http.get(format!("{}{path}", stage.gate));
-        let shown = request.header(credential.header.as_str(), credential.value.as_str());
-        let status = shown.send().await.map_err(http_failed)?.status().as_u16();
-        seen.push(format!("GET {path}  {status}"));
-        statuses.push(status);
-    }
-    let reached = stage.api.calls() - calls;
-    seen.push(format!("the API was reached {reached} times"));
-    Ok(Step {
-        name: "token_replay",
-        title: USED_UP,
-        // Used up, and sold for another route.
-        ok: statuses == [402, 401] && reached == 0,
-        seen,
-        detail: detail([
-            ("statuses", json!(statuses)),
-            ("upstream_reached", json!(reached)),
-        ]),
-    })
+    let shown = show_again(stage, &token.credential, [PRICED, EXPENSIVE]).await?;
+    // Used up, and sold for another route.
+    let ok = shown.statuses == [402, 401];
+    Ok(shown.into_step("token_replay", USED_UP, ok))
 }
 
 async fn books(stage: &Stage, side: &Side) -> Result<(Step, LightningBooks), Failure> {

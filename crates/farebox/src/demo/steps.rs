@@ -4,6 +4,7 @@
 use farebox_buyer::{Call, Exit, Fetched};
 use farebox_core::ledger::{Ledger, PaymentId};
 use farebox_core::payment::Phase;
+use farebox_core::rail::Credential;
 use farebox_wire::challenge::{self, Offer};
 use serde_json::{Map, Value, json};
 
@@ -201,11 +202,31 @@ async fn replayed(stage: &Stage, paid: Option<PaymentId>) -> Result<Step, Failur
     let credential = payment
         .and_then(|payment| payment.buyer?.credential)
         .ok_or_else(nothing)?;
+    // The same request again, and another one: neither may be served.
+    let shown = show_again(stage, &credential, [PRICED, "/weather/paris"]).await?;
+    let is_refused = |status: &u16| matches!(status, 402 | 409);
+    let ok = shown.statuses.iter().all(is_refused);
+    Ok(shown.into_step("replay", "The same credential again", ok))
+}
+
+/// What became of a credential that was shown once more.
+pub(super) struct ShownAgain {
+    pub(super) statuses: Vec<u16>,
+    /// How often the API was called for it.
+    reached: usize,
+    seen: Vec<String>,
+}
+
+/// Shows a credential for each of `paths`.
+pub(super) async fn show_again(
+    stage: &Stage,
+    credential: &Credential,
+    paths: [&str; 2],
+) -> Result<ShownAgain, Failure> {
     let calls = stage.api.calls();
     let mut statuses = Vec::new();
     let mut seen = Vec::new();
-    // The same request again, and another one: neither may be served.
-    for path in [PRICED, "/weather/paris"] {
+    for path in paths {
         let request = stage.http.get(format!("{}{path}", stage.gate));
         let shown = request.header(credential.header.as_str(), credential.value.as_str());
         let status = shown.send().await.map_err(http_failed)?.status().as_u16();
@@ -214,16 +235,27 @@ async fn replayed(stage: &Stage, paid: Option<PaymentId>) -> Result<Step, Failur
     }
     let reached = stage.api.calls() - calls;
     seen.push(format!("the API was reached {reached} times"));
-    Ok(Step {
-        name: "replay",
-        title: "The same credential again",
-        ok: statuses.iter().all(|status| matches!(status, 402 | 409)) && reached == 0,
+    Ok(ShownAgain {
+        statuses,
+        reached,
         seen,
-        detail: detail([
-            ("statuses", json!(statuses)),
-            ("upstream_reached", json!(reached)),
-        ]),
     })
+}
+
+impl ShownAgain {
+    /// The step that holds where the answers are those that are due and the API was left alone.
+    pub(super) fn into_step(self, name: &'static str, title: &'static str, is_due: bool) -> Step {
+        Step {
+            name,
+            title,
+            ok: is_due && self.reached == 0,
+            detail: detail([
+                ("statuses", json!(self.statuses)),
+                ("upstream_reached", json!(self.reached)),
+            ]),
+            seen: self.seen,
+        }
+    }
 }
 
 async fn refused(stage: &Stage) -> Result<Step, Failure> {
