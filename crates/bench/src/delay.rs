@@ -6,47 +6,22 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::Fallible;
+use crate::aside::Aside;
 
 /// Bytes that are moved at once.
 const READ_BYTES: usize = 64 * 1024;
 /// Pieces on their way in one direction; more wait in the system's buffers.
 const PIECES_MAX: usize = 4096;
 
-/// The proxy; it ends when this is dropped.
-pub(crate) struct Delay {
-    /// Where it listens.
-    pub(crate) address: SocketAddr,
-    _stop: oneshot::Sender<()>,
-}
-
-impl Delay {
-    /// Puts `round_trip` in front of a server.
-    pub(crate) fn start(server: SocketAddr, round_trip: Duration) -> Fallible<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
-        let address = listener.local_addr()?;
-        let (stop, stopped) = oneshot::channel();
-        std::thread::Builder::new()
-            .name("delay".to_owned())
-            .spawn(move || {
-                runtime.block_on(async {
-                    tokio::select! {
-                        () = accept(listener, server, round_trip / 2) => {}
-                        _ = stopped => {}
-                    }
-                });
-            })?;
-        Ok(Self {
-            address,
-            _stop: stop,
-        })
-    }
+/// Puts `round_trip` in front of a server.
+pub(crate) fn start(server: SocketAddr, round_trip: Duration) -> Fallible<Aside> {
+    Aside::start("delay", move |listener| {
+        accept(listener, server, round_trip / 2)
+    })
 }
 
 async fn accept(listener: TcpListener, server: SocketAddr, late: Duration) {
@@ -103,7 +78,7 @@ mod tests {
                 stream.write_all(&buffer).expect("an echo");
             }
         });
-        let delay = Delay::start(server, Duration::from_millis(30)).expect("a proxy");
+        let delay = start(server, Duration::from_millis(30)).expect("a proxy");
         let mut stream = std::net::TcpStream::connect(delay.address).expect("a connection");
         for _ in 0..3 {
             let began = std::time::Instant::now();

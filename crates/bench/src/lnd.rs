@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,9 +24,9 @@ use hyper_util::rt::TokioIo;
 use lightning_invoice::{Bolt11Invoice, Currency, InvoiceBuilder, PaymentSecret};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
 use crate::Fallible;
+use crate::aside::Aside;
 
 /// The network that the gate collects on.
 const NETWORK: &str = "lightning:regtest";
@@ -40,10 +39,9 @@ const INBOUND_MSAT: u64 = 100_000_000_000;
 
 /// The stand-in; it ends when this is dropped.
 pub(crate) struct Lnd {
-    address: SocketAddr,
+    server: Aside,
     macaroon: PathBuf,
     desk: Arc<Desk>,
-    _stop: oneshot::Sender<()>,
 }
 
 impl Lnd {
@@ -53,34 +51,18 @@ impl Lnd {
         let macaroon = folder.join("bench.macaroon");
         // The second format, as lnd's; nobody checks the rest.
         std::fs::write(&macaroon, hex::encode([2; 64]))?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
-        let address = listener.local_addr()?;
-        let (stop, stopped) = oneshot::channel();
         let served = Arc::clone(&desk);
-        std::thread::Builder::new()
-            .name("lnd".to_owned())
-            .spawn(move || {
-                runtime.block_on(async {
-                    tokio::select! {
-                        () = serve(listener, served) => {}
-                        _ = stopped => {}
-                    }
-                });
-            })?;
+        let server = Aside::start("lnd", |listener| serve(listener, served))?;
         Ok(Self {
-            address,
+            server,
             macaroon,
             desk,
-            _stop: stop,
         })
     }
 
     /// How a gate's configuration names it.
     pub(crate) fn configuration(&self) -> String {
-        let (address, macaroon) = (self.address, self.macaroon.display());
+        let (address, macaroon) = (self.server.address, self.macaroon.display());
         format!(
             "[network.\"{NETWORK}\"]\n\
              node = {{ kind = \"lnd\", url = \"http://{address}\", macaroon = \"file:{macaroon}\" }}\n\n"
@@ -226,7 +208,9 @@ mod tests {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_all().build();
         runtime.expect("a runtime").block_on(async {
-            let mut connection = Connection::open(lnd.address).await.expect("a connection");
+            let mut connection = Connection::open(lnd.server.address)
+                .await
+                .expect("a connection");
             let request = request(method, path, &[], body);
             let answer = connection.ask(&request).await.expect("an answer");
             let said = serde_json::from_slice(answer.body).expect("JSON");

@@ -5,6 +5,7 @@
 //! product look better: credentials are distinct, the ledger is on, and what the product reports as
 //! settled is compared with the payee's balance on chain.
 
+mod aside;
 mod bare;
 mod curves;
 mod delay;

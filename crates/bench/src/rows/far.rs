@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::facilitator::{self, is_settled, is_valid};
 use super::say;
-use crate::delay::Delay;
+use crate::delay;
 use crate::load::{Connection, Feed};
 use crate::node::PAYEE;
 use crate::product::Server;
@@ -23,7 +23,7 @@ const STRANGERS_FROM: usize = 10_000_000;
 /// Measures what is wanted of it.
 pub(super) fn measure(stage: &mut Stage, options: &Options, report: &mut Report) {
     say("with a node far away");
-    let started = Delay::start(stage.node.address, options.rtt()).and_then(|delay| {
+    let started = delay::start(stage.node.address, options.rtt()).and_then(|delay| {
         let server = stage.serve(&Serve {
             rpc: Some(delay.address),
             ..Serve::FACILITATOR
