@@ -1,7 +1,7 @@
 //! `cargo xtask floors`: arrows between our crates go down only, and the two lowest floors stay light.
-//! It reads `cargo metadata`; the table below is the one of docs/ARCHITECTURE.md.
+//! It reads `cargo metadata` and `cargo tree`; the table below is the one of docs/ARCHITECTURE.md.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
@@ -55,7 +55,10 @@ pub(crate) fn run() -> Result<String, String> {
     let mut faults = check_arrows(&metadata);
     let mut sizes = Vec::new();
     for name in LIGHT {
-        let tree = normal_tree(&metadata, name);
+        // By itself: next to all other rooms cargo would add what those turn on.
+        let of_it = ["--package", name, "--edges", "normal", "--target", &host];
+        let plain = ["tree", "--locked", "--prefix", "none", "--format", "{p}"];
+        let tree = read_tree(&repo::output_of(&cargo, &[&plain[..], &of_it].concat())?);
         sizes.push(format!("{name} {} packages", tree.len()));
         faults.extend(check_light(name, &tree));
     }
@@ -126,47 +129,16 @@ fn workspace_packages(metadata: &Value) -> impl Iterator<Item = &Value> {
         .filter(move |package| members.contains(text(package, "id")))
 }
 
-/// Name and versions of everything that a crate pulls in to run, itself included. Features are those of the whole
-/// workspace, so this is what a build here compiles and an upper bound for a stranger's build.
-fn normal_tree(metadata: &Value, root: &str) -> BTreeSet<(String, String)> {
-    let packages: BTreeMap<&str, &Value> = list(metadata, "packages")
-        .iter()
-        .map(|package| (text(package, "id"), package))
-        .collect();
-    let resolve = metadata.get("resolve").unwrap_or(&Value::Null);
-    let nodes: BTreeMap<&str, &Value> = list(resolve, "nodes")
-        .iter()
-        .map(|node| (text(node, "id"), node))
-        .collect();
-    let mut waiting: Vec<&str> = workspace_packages(metadata)
-        .filter(|package| text(package, "name") == root)
-        .map(|package| text(package, "id"))
-        .collect();
-    let mut seen = BTreeSet::new();
-    while let Some(id) = waiting.pop() {
-        let Some(node) = nodes.get(id).filter(|_| seen.insert(id)) else {
-            continue;
-        };
-        let normal = list(node, "deps")
-            .iter()
-            .filter(|dependency| is_normal(dependency));
-        waiting.extend(normal.map(|dependency| text(dependency, "pkg")));
-    }
-    let named = seen.into_iter().filter_map(|id| packages.get(id));
-    named
-        .map(|package| {
-            (
-                text(package, "name").to_owned(),
-                text(package, "version").to_owned(),
-            )
-        })
-        .collect()
-}
-
-fn is_normal(dependency: &Value) -> bool {
-    list(dependency, "dep_kinds")
-        .iter()
-        .any(|kind| kind.get("kind").is_some_and(Value::is_null))
+/// Name and version of everything that a crate pulls in to run, itself included: lines like
+/// `serde v1.0.0 (proc-macro)`, many of them more than once.
+fn read_tree(listed: &[u8]) -> BTreeSet<(String, String)> {
+    let listed = String::from_utf8_lossy(listed);
+    let packages = listed.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let (name, version) = (words.next()?, words.next()?);
+        Some((name.to_owned(), version.trim_start_matches('v').to_owned()))
+    });
+    packages.collect()
 }
 
 /// What makes a light crate heavy.
