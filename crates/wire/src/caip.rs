@@ -146,13 +146,24 @@ impl AssetId {
         }
     }
 
+    /// A token of a mint on Solana.
+    #[must_use]
+    pub fn spl(chain: ChainId, mint: crate::svm::SvmAddress) -> Self {
+        Self {
+            chain,
+            kind: "token".into(),
+            reference: mint.to_string().into(),
+        }
+    }
+
     /// The chain that it lives on.
     #[must_use]
     pub fn chain(&self) -> &ChainId {
         &self.chain
     }
 
-    /// What identifies the asset in its namespace: for `erc20` the lower-case token address.
+    /// What identifies the asset in its namespace: for `erc20` the lower-case token address,
+    /// for `token` on Solana the mint in base58.
     #[must_use]
     pub fn reference(&self) -> &str {
         &self.reference
@@ -185,6 +196,10 @@ impl FromStr for AssetId {
         if kind == "erc20" {
             let token = reference.parse().map_err(|_| error())?;
             return Ok(Self::erc20(chain, token));
+        }
+        if kind == "token" && chain.namespace() == "solana" {
+            let mint = reference.parse().map_err(|_| error())?;
+            return Ok(Self::spl(chain, mint));
         }
         Ok(Self {
             chain,

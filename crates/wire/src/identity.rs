@@ -32,6 +32,14 @@ impl Identity {
         Self(format!("l402:{payment_hash}").into())
     }
 
+    /// A transaction on Solana, by the SHA-256 of its message: the chain runs a message once,
+    /// whatever stands in the slot of a signature that is still missing.
+    #[must_use]
+    pub fn svm(chain: &ChainId, message_digest: &[u8; 32]) -> Self {
+        let (genesis, digest) = (chain.reference(), hex::encode(message_digest));
+        Self(["svm", genesis, &digest].join(":").into())
+    }
+
     /// Takes a name that was stored before.
     #[must_use]
     pub fn from_stored(text: &str) -> Self {

@@ -41,3 +41,15 @@ fn a_lightning_payment_is_named_by_its_hash() {
     assert_eq!(identity.as_str(), format!("l402:{}", "ab".repeat(32)));
     assert_ne!(identity, Identity::l402(&PaymentHash([0xac; 32])));
 }
+
+#[test]
+fn a_payment_on_solana_is_named_by_its_chain_and_its_message() {
+    let chain = |text: &str| text.parse::<ChainId>().expect("a chain");
+    let devnet = chain("solana:EtWTRABZaYq6iMfeYKouRu166VU2xqa1");
+    let identity = Identity::svm(&devnet, &[0xab; 32]);
+    let expected = format!("svm:EtWTRABZaYq6iMfeYKouRu166VU2xqa1:{}", "ab".repeat(32));
+    assert_eq!(identity.as_str(), expected);
+    assert_ne!(identity, Identity::svm(&devnet, &[0xac; 32]));
+    let mainnet = chain("solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp");
+    assert_ne!(identity, Identity::svm(&mainnet, &[0xab; 32]));
+}

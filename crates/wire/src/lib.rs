@@ -20,5 +20,6 @@ pub mod identity;
 mod json;
 pub mod l402;
 pub mod money;
+pub mod svm;
 pub mod text;
 pub mod x402;

@@ -2,11 +2,12 @@
 //! `v1` what version 1 says in its own way.
 //!
 //! `types` holds the bodies, `header` their carriage, `exact_evm` the payload of scheme `exact` on
-//! EVM chains, `matching` the equality of offers, `verdict` what a receipt says, `reason` the error
+//! EVM chains, `exact_svm` that on Solana, `matching` the equality of offers, `verdict` what a receipt says, `reason` the error
 //! strings that the official SDKs emit and read, `facilitator` a facilitator's questions in either
 //! version.
 
 pub mod exact_evm;
+pub mod exact_svm;
 pub mod facilitator;
 pub mod header;
 pub mod matching;

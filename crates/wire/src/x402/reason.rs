@@ -93,6 +93,73 @@ reasons! {
     FactoryNotAllowed = "eip6492_factory_not_allowed",
     /// The factory did not deploy the wallet.
     DeploymentFailed = "smart_wallet_deployment_failed",
+    /// On Solana: the scheme is not `exact`.
+    SvmUnsupportedScheme = "invalid_exact_svm_unsupported_scheme",
+    /// On Solana: the chain of the credential is not the offer's.
+    SvmNetworkMismatch = "invalid_exact_svm_network_mismatch",
+    /// `extra.feePayer` is missing.
+    SvmMissingFeePayer = "invalid_exact_svm_payload_missing_fee_payer",
+    /// The fee payer of the offer is none of ours.
+    SvmFeePayerNotManaged = "invalid_exact_svm_fee_payer_not_managed_by_facilitator",
+    /// The transaction is not one that pays, for instance because of where it looks up accounts.
+    SvmTransaction = "invalid_exact_svm_payload_transaction",
+    /// The transaction cannot be read.
+    SvmTransactionUnreadable = "invalid_exact_svm_payload_transaction_could_not_be_decoded",
+    /// A signature of the transaction is not its signer's.
+    SvmInvalidSignature = "invalid_exact_svm_payload_signature_invalid",
+    /// More signers than payer and fee payer.
+    SvmExcessiveSigners = "invalid_exact_svm_payload_excessive_signers",
+    /// The transaction's fee payer is not the offer's.
+    SvmFeePayerMismatch = "invalid_exact_svm_fee_payer_mismatch",
+    /// Too few or too many instructions.
+    SvmInstructionsLength = "invalid_exact_svm_payload_transaction_instructions_length",
+    /// The first instruction does not set the limit of compute units.
+    SvmComputeLimit = "invalid_exact_svm_payload_transaction_instructions_compute_limit_instruction",
+    /// It sets a higher one than we pay for.
+    SvmComputeLimitTooHigh =
+        "invalid_exact_svm_payload_transaction_instructions_compute_limit_instruction_too_high",
+    /// The second instruction does not set the price of a compute unit.
+    SvmComputePrice = "invalid_exact_svm_payload_transaction_instructions_compute_price_instruction",
+    /// It sets a higher one than we pay.
+    SvmComputePriceTooHigh =
+        "invalid_exact_svm_payload_transaction_instructions_compute_price_instruction_too_high",
+    /// The third instruction moves no tokens.
+    SvmNoTransfer = "invalid_exact_svm_payload_no_transfer_instruction",
+    /// The fourth instruction belongs to no program that may stand there.
+    SvmUnknownFourth = "invalid_exact_svm_payload_unknown_fourth_instruction",
+    /// The fifth instruction belongs to no program that may stand there.
+    SvmUnknownFifth = "invalid_exact_svm_payload_unknown_fifth_instruction",
+    /// The sixth instruction belongs to no program that may stand there.
+    SvmUnknownSixth = "invalid_exact_svm_payload_unknown_sixth_instruction",
+    /// The seventh instruction belongs to no program that may stand there.
+    SvmUnknownSeventh = "invalid_exact_svm_payload_unknown_seventh_instruction",
+    /// A later instruction belongs to no program that may stand there.
+    SvmUnknownOptional = "invalid_exact_svm_payload_unknown_optional_instruction",
+    /// A fee payer of ours would move its own tokens.
+    SvmFeePayerTransfers =
+        "invalid_exact_svm_payload_transaction_fee_payer_transferring_funds",
+    /// The transfer is of another mint.
+    SvmMintMismatch = "invalid_exact_svm_payload_mint_mismatch",
+    /// The transfer pays somebody else.
+    SvmRecipientMismatch = "invalid_exact_svm_payload_recipient_mismatch",
+    /// The transfer is over another amount.
+    SvmAmountMismatch = "invalid_exact_svm_payload_amount_mismatch",
+    /// The memo is not the offer's.
+    SvmMemoMismatch = "invalid_exact_svm_payload_memo_mismatch",
+    /// No memo, or more than one, where the offer asks for one.
+    SvmMemoCount = "invalid_exact_svm_payload_memo_count",
+    /// The fee payer cannot pay for it.
+    SvmInvalidFeePayer = "invalid_exact_svm_invalid_fee_payer",
+    /// The fee payer could not sign.
+    SvmSigningFailed = "invalid_exact_svm_transaction_signing_failed",
+    /// The chain would not carry it out.
+    SvmSimulationFailed = "invalid_exact_svm_transaction_simulation_failed",
+    /// It could not be verified.
+    SvmVerificationFailed = "invalid_exact_svm_verification_failed",
+    /// The chain has carried it out without success.
+    SvmTransactionFailed = "invalid_exact_svm_transaction_failed",
+    /// The same message is being settled for somebody else.
+    DuplicateSettlement = "duplicate_settlement",
     /// The transaction is in no state from which it can be settled.
     InvalidTransactionState = "invalid_transaction_state",
     /// Sent and not decided: the only failure that is not one.

@@ -1,6 +1,7 @@
 //! The bodies of both versions by the names that the vectors call them: read, and written again.
 
 use farebox_wire::x402::exact_evm::ExactEvmPayload;
+use farebox_wire::x402::exact_svm::{ExactSvmExtra, ExactSvmPayload};
 use farebox_wire::x402::header;
 use farebox_wire::x402::types::{
     FacilitatorRequest, PaymentPayload, PaymentRequired, PaymentRequirements, SettleResponse,
@@ -51,6 +52,8 @@ fn rewrite(name: &str, text: &[u8]) -> Result<Value, serde_json::Error> {
         "SettleResponse" => through::<SettleResponse>(text),
         "SupportedResponse" => through::<SupportedResponse>(text),
         "ExactEvmPayload" => through::<ExactEvmPayload>(text),
+        "ExactSvmPayload" => through::<ExactSvmPayload>(text),
+        "ExactSvmExtra" => through::<ExactSvmExtra>(text),
         "PaymentRequiredV1" => through::<PaymentRequiredV1>(text),
         "PaymentRequirementsV1" => through::<PaymentRequirementsV1>(text),
         "PaymentPayloadV1" => through::<PaymentPayloadV1>(text),

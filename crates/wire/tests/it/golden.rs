@@ -2,10 +2,12 @@
 
 use farebox_wire::caip::{AssetId, ChainId};
 use farebox_wire::money::{Amount, UsdMicros, UsdRate, parse_decimal};
+use farebox_wire::svm::{SvmAddress, SvmSignature};
 use farebox_wire::x402::exact_evm::ExactEvmPayload;
+use farebox_wire::x402::exact_svm::{ExactSvmExtra, ExactSvmPayload};
 use farebox_wire::x402::header::{self, HeaderError};
 use farebox_wire::x402::matching;
-use farebox_wire::x402::types::SettleResponse;
+use farebox_wire::x402::types::{PaymentRequirements, SettleResponse};
 use farebox_wire::x402::verdict::Verdict;
 use serde_json::{Value, json};
 
@@ -80,6 +82,31 @@ fn the_signed_payload_of_the_vectors_is_read_as_it_was_signed() {
         assert_eq!(payload.authorization.value.to_string(), signed["value"]);
         assert_eq!(payload.authorization.nonce.to_string(), signed["nonce"]);
         assert_eq!(json!(payload)["signature"], case["payload"]["signature"]);
+    }
+}
+
+#[test]
+fn the_signed_transactions_of_the_vectors_are_read_as_they_were_signed() {
+    let payer: SvmAddress = text(&load("x402/exact-svm.json"), "payer")
+        .parse()
+        .expect("an address");
+    for case in cases("x402/exact-svm.json") {
+        let input = case["payload"].to_string();
+        let payload: ExactSvmPayload = header::from_json(input.as_bytes()).expect("readable");
+        let bytes = payload.transaction.bytes();
+        assert_eq!(json!(bytes.len()), case["bytes"]);
+        // Two signatures: none yet of the fee payer, then the payer's.
+        let (fee_payer, signed) = (&bytes[1..65], &bytes[65..129]);
+        assert_eq!((bytes[0], fee_payer), (2, [0; 64].as_slice()));
+        let signature: SvmSignature = text(&case, "payerSignature").parse().expect("a signature");
+        assert_eq!(signed, signature.0);
+        assert_eq!(bytes[129 + 4 + 33..][..32], payer.0);
+        assert_eq!(json!(payload), case["payload"]);
+        let offer: PaymentRequirements =
+            header::from_json(case["requirements"].to_string().as_bytes()).expect("readable");
+        let extra = ExactSvmExtra::read(offer.extra.as_ref()).expect("readable");
+        assert_eq!(json!(extra.to_map()), case["requirements"]["extra"]);
+        assert_eq!(bytes[129 + 4 + 1..][..32], extra.fee_payer.0);
     }
 }
 

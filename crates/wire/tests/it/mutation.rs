@@ -7,7 +7,9 @@ use farebox_wire::caip::{AssetId, ChainId};
 use farebox_wire::challenge;
 use farebox_wire::evm::{EvmAddress, Word, parse_hex};
 use farebox_wire::money::{Amount, UsdMicros};
+use farebox_wire::svm::{SvmAddress, SvmSignature, SvmTransaction, TRANSACTION_BYTES_MAX};
 use farebox_wire::x402::exact_evm::ExactEvmPayload;
+use farebox_wire::x402::exact_svm::{ExactSvmExtra, ExactSvmPayload};
 use farebox_wire::x402::types::{
     FacilitatorRequest, PaymentPayload, PaymentRequired, PaymentRequirements, SettleResponse,
     SupportedResponse, VerifyResponse,
@@ -47,6 +49,8 @@ fn reads_body(json: &[u8]) {
     rewrites::<SettleResponse>(json);
     rewrites::<SupportedResponse>(json);
     rewrites::<ExactEvmPayload>(json);
+    rewrites::<ExactSvmPayload>(json);
+    rewrites::<ExactSvmExtra>(json);
     rewrites::<PaymentRequiredV1>(json);
     rewrites::<PaymentRequirementsV1>(json);
     rewrites::<PaymentPayloadV1>(json);
@@ -130,6 +134,16 @@ fn reads_text(text: &str) {
     if let Ok(address) = text.parse::<EvmAddress>() {
         assert_eq!(address.to_string(), text.to_ascii_lowercase());
     }
+    if let Ok(address) = text.parse::<SvmAddress>() {
+        assert_eq!(address.to_string(), text);
+    }
+    if let Ok(signature) = text.parse::<SvmSignature>() {
+        assert_eq!(signature.to_string(), text);
+    }
+    if let Ok(transaction) = text.parse::<SvmTransaction>() {
+        assert_eq!(transaction.to_string(), text);
+        assert!(transaction.bytes().len() <= TRANSACTION_BYTES_MAX);
+    }
     if let Ok(bytes) = parse_hex(text, 64) {
         assert!(bytes.len() <= 64);
     }
@@ -146,6 +160,10 @@ fn damaged_bodies_never_panic_and_never_change_when_rewritten() {
             .map(|c| c["payload"].to_string()),
     );
     inputs.extend(inputs_v1());
+    for case in cases("x402/exact-svm.json") {
+        inputs.push(case["payload"].to_string());
+        inputs.push(case["requirements"]["extra"].to_string());
+    }
     for input in inputs {
         for _ in 0..COPIES {
             reads_body(&damage(&mut dice, input.as_bytes()));
@@ -203,6 +221,13 @@ fn damaged_texts_never_panic_and_are_read_one_way() {
         "eip155:84532/erc20:0x036cbd53842c5426634e7929541ec2318f3dcf7e",
     ]);
     inputs.extend(["0x036cbd53842c5426634e7929541ec2318f3dcf7e"]);
+    let svm = cases("x402/exact-svm.json");
+    for case in &svm {
+        inputs.push(case["payerSignature"].as_str().expect("a text"));
+        inputs.push(case["payload"]["transaction"].as_str().expect("a text"));
+        inputs.push(case["requirements"]["payTo"].as_str().expect("a text"));
+    }
+    inputs.extend(["solana:EtWTRABZaYq6iMfeYKouRu166VU2xqa1/token:4zMMC9srt5Ri5X14GAgXhaHii3GnPAEERYPJgZJDncDU"]);
     inputs.extend(["0x1111111111111111111111111111111111111111111111111111111111111111"]);
     for input in inputs {
         reads_text(input);
