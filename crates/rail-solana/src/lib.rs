@@ -17,15 +17,36 @@
 
 mod account;
 pub mod assets;
+mod build;
+mod check;
 mod expiry;
 mod handle;
 mod key;
 mod network;
+mod payer;
+mod quote;
 mod rpc;
+
+use farebox_core::rail::{Holding, RailError};
+use farebox_wire::svm::SvmAddress;
 
 pub use assets::{Asset, TokenProgram};
 pub use key::{KeyError, SolanaKey};
 pub use network::{Commitment, Network};
+pub use payer::SolanaPayer;
 
 /// The name of this rail.
 const RAIL: &str = "solana";
+
+/// What an account holds of every known token on `networks`; the chains without `rpc` are left
+/// out. Needs no key.
+///
+/// # Errors
+/// See [`SolanaPayer::new`]; a chain that does not answer is an error of its own in the list.
+pub async fn holdings(
+    networks: Vec<Network>,
+    account: SvmAddress,
+) -> Result<Vec<Result<Holding, RailError>>, RailError> {
+    let chains = network::index(networks)?;
+    Ok(check::holdings(&chains, account).await)
+}
