@@ -16,6 +16,8 @@
 pub mod cidr;
 pub mod claim;
 pub mod clock;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod diagnosis;
 pub mod fault;
 mod handle;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use farebox_node_ldk::Balances;
 use tokio::runtime::Runtime;
@@ -208,6 +209,19 @@ impl Devnet {
     /// Mines blocks; the first takes what waits. The nodes see them within two seconds; [`Devnet::sync`] waits for that.
     pub fn mine(&self, blocks: usize) {
         self.chain.lock().mine(blocks);
+    }
+
+    /// A node judges from now on whether its invoices are over as if it were so much later; zero brings it back. A
+    /// restart does too.
+    ///
+    /// # Errors
+    /// There is no such node, or it is stopped.
+    pub fn set_time_ahead(&self, node: usize, by: Duration) -> Result<(), DevnetError> {
+        let side = self.side(node)?;
+        self.wait(async move {
+            side.node().await?.set_time_ahead(by);
+            Ok(())
+        })
     }
 
     /// Has both nodes look at the chain now.

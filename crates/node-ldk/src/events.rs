@@ -209,7 +209,7 @@ impl Inner {
         let mut open = self.open();
         let wanted = open.get(hash).is_some_and(|invoice| {
             matches!(invoice.stage, Stage::Hold | Stage::Held)
-                && invoice.expires_at_unix_s > now().as_secs()
+                && !self.is_past(invoice.expires_at_unix_s)
         });
         if wanted {
             open.set(hash, Stage::Held, amount_msat);

@@ -345,7 +345,7 @@ impl Inner {
                 amount_msat: open.amount_msat,
             },
             Stage::Canceled => InvoiceState::Canceled,
-            _ if open.expires_at_unix_s <= now().as_secs() => InvoiceState::Expired,
+            _ if self.is_past(open.expires_at_unix_s) => InvoiceState::Expired,
             _ => InvoiceState::Open {
                 amount_msat: open.amount_msat,
                 expires_at_unix_s: open.expires_at_unix_s,

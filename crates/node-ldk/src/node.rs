@@ -7,6 +7,7 @@ use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 
+use crate::decode::now;
 use crate::error::Error;
 use crate::events::{self, Event, Events};
 use crate::lock::take_directory;
@@ -75,6 +77,8 @@ pub(crate) struct Inner {
     looks: watch::Receiver<u64>,
     first_look: u64,
     open: Mutex<OpenInvoices>,
+    /// Seconds by which invoices are older than the clock says; see [`Node::set_time_ahead`].
+    ahead_s: AtomicU64,
     seats: Vec<Mutex<()>>,
     /// Held while the node lives, so that no other process uses its directory.
     _lock: Option<File>,
@@ -83,6 +87,12 @@ pub(crate) struct Inner {
 impl Inner {
     pub(crate) fn open(&self) -> MutexGuard<'_, OpenInvoices> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether an invoice that ends then, in Unix seconds, is over.
+    pub(crate) fn is_past(&self, end_unix_s: u64) -> bool {
+        let ahead_s = self.ahead_s.load(Ordering::Relaxed);
+        end_unix_s <= now().as_secs().saturating_add(ahead_s)
     }
 
     /// Two calls that pay the same hash must not both find that nothing was sent.
@@ -170,6 +180,13 @@ impl Node {
         let stopped = live.runtime.spawn_blocking(move || stop(inner)).await;
         live.runtime.shutdown_background();
         stopped.map_err(|_| Error::Stopped)?
+    }
+
+    /// For tests of what expires: judges from now on whether invoices of its own are over as if it were so much later.
+    pub fn set_time_ahead(&self, by: Duration) {
+        if let Some(live) = self.live().as_ref() {
+            live.inner.ahead_s.store(by.as_secs(), Ordering::Relaxed);
+        }
     }
 
     /// The node's public key, 66 hexadecimal digits.
@@ -387,6 +404,7 @@ fn start(options: &LdkOptions, handle: tokio::runtime::Handle) -> Result<Inner, 
         ldk,
         events: broadcast::Sender::new(EVENTS),
         open: Mutex::default(),
+        ahead_s: AtomicU64::new(0),
         seats: (0..SEATS).map(|_| Mutex::new(())).collect(),
         _lock: lock,
     };

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use farebox_core::conformance::{
+    LocalNet as _, Recorder, SignedNet as _, WAIT_MS, signed, transaction,
+};
 use farebox_core::rail::{Asked, CollectRail, Finding, Funds, Handle};
 use farebox_devnet_evm::{ANY_METHOD, DevnetOptions, Fault};
 use farebox_rail_evm::Finality;
 use serde_json::{Value, json};
 
-use crate::conformance::{Fixture, Recorder, WAIT_MS, signed, transaction};
 use crate::evm::Evm;
 use crate::settle::stranger;
 

@@ -7,12 +7,12 @@ use std::time::Duration;
 use alloy_primitives::{Address, B256, Bytes, U256, hex, keccak256};
 use async_trait::async_trait;
 use farebox_core::clock::{Clock, SystemClock};
+use farebox_core::conformance::{LocalNet, Recorder, SignedNet, WAIT_MS};
 use farebox_core::rail::{CollectRail, Examined, Outcome, PayRail};
 use farebox_devnet_evm::{ANY_METHOD, CREATE2_FACTORY_ADDRESS, Devnet, DevnetOptions, Fault};
 use farebox_rail_evm::{CollectorOptions, EvmCollector, EvmKey, EvmPayer, Finality, Network};
 use farebox_wire::evm::EvmAddress;
-
-use crate::conformance::{Fixture, Recorder, WAIT_MS, rail_conformance};
+use farebox_wire::x402::reason::Reason;
 
 const CHAIN: u64 = 84532;
 const SETTLER_CREATION: &str = include_str!("../../../../contracts/artifacts/Settler.creation.hex");
@@ -94,6 +94,12 @@ impl Evm {
             .await
     }
 
+    /// What the payee has, in atomic units.
+    pub(crate) fn revenue(&self) -> u128 {
+        let payee = self.net.accounts()[9].address;
+        self.net.token_balance(payee).unwrap().to::<u128>()
+    }
+
     pub(crate) fn gas_account(&self) -> Address {
         self.net.accounts()[0].address
     }
@@ -140,8 +146,39 @@ fn collector_told(
     EvmCollector::new(vec![network.clone()], options, clock).unwrap()
 }
 
+impl LocalNet for Evm {
+    fn revenue(&self) -> u128 {
+        self.revenue()
+    }
+
+    fn expire(&self) {
+        self.net.increase_time(Duration::from_secs(3600));
+        self.net.mine();
+    }
+
+    fn cut_off(&self, is_cut: bool) {
+        if is_cut {
+            self.net.faults().set(ANY_METHOD, Fault::Disconnect);
+        } else {
+            self.net.faults().clear();
+        }
+    }
+
+    fn lose_reply(&self) {
+        let faults = self.net.faults();
+        faults.set_times("eth_sendRawTransaction", Fault::LoseReply, 1);
+    }
+
+    fn hold(&self, is_held: bool) {
+        match is_held {
+            true => self.net.hold_mining(),
+            false => self.net.release_mining(),
+        }
+    }
+}
+
 #[async_trait]
-impl Fixture for Evm {
+impl SignedNet for Evm {
     fn payer(&self) -> &dyn PayRail {
         &self.payer
     }
@@ -160,23 +197,13 @@ impl Fixture for Evm {
         Arc::new(collector)
     }
 
-    fn revenue(&self) -> u128 {
-        let payee = self.net.accounts()[9].address;
-        self.net.token_balance(payee).unwrap().to::<u128>()
+    fn unfunded_reason(&self) -> Reason {
+        Reason::InsufficientBalance
     }
 
-    fn expire(&self) {
-        self.net.increase_time(Duration::from_secs(3600));
-        self.net.mine();
-    }
-
-    fn cut_off(&self, is_cut: bool) {
-        if is_cut {
-            self.net.faults().set(ANY_METHOD, Fault::Disconnect);
-        } else {
-            self.net.faults().clear();
-        }
+    fn used_reason(&self) -> Reason {
+        Reason::NonceAlreadyUsed
     }
 }
 
-rail_conformance!(Evm::start);
+farebox_core::rail_conformance!(signed, Evm::start);

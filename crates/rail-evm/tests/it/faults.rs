@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use farebox_core::conformance::{Recorder, SignedNet as _, WAIT_MS, signed, transaction};
 use farebox_core::rail::{CollectRail, Finding, Outcome};
 use farebox_devnet_evm::{ANY_METHOD, Devnet, DevnetOptions, Fault};
 use farebox_rail_evm::Network;
 use farebox_wire::x402::reason::Reason;
 
-use crate::conformance::{Fixture, Recorder, WAIT_MS, signed, transaction};
 use crate::evm::{Evm, collector};
 use crate::settle::{stranger, wait_until};
 

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use farebox_core::conformance::{LocalNet as _, Recorder, SignedNet as _, transaction};
 use farebox_core::rail::Outcome;
 use farebox_devnet_evm::DevnetOptions;
 use farebox_rail_evm::GasLimits;
 
 use crate::batch::verified;
-use crate::conformance::{Fixture, Recorder, transaction};
 use crate::evm::{Evm, deployed};
 
 async fn limited(limits: GasLimits) -> Evm {

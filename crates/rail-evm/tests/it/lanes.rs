@@ -1,9 +1,9 @@
 //! Several gas keys.
 
+use farebox_core::conformance::{Recorder, SignedNet as _, transaction};
 use farebox_devnet_evm::DevnetOptions;
 
 use crate::batch::{begin, hold_up, verified};
-use crate::conformance::{Fixture, transaction};
 use crate::evm::{Evm, deployed, key};
 use crate::settle::wait_until;
 
@@ -41,7 +41,7 @@ async fn a_lane_without_money_is_passed_over() {
         .set_ether_balance(evm.gas_account(), alloy_primitives::U256::ZERO);
     for _ in 0..3 {
         let (_, examined) = verified(&evm, evm.payer()).await;
-        let journal = crate::conformance::Recorder::new();
+        let journal = Recorder::new();
         transaction(&evm.settle(&examined, &journal).await);
     }
     assert_eq!(evm.net.nonce(evm.gas_account()), 0);

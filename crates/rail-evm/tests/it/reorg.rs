@@ -1,9 +1,9 @@
 //! Settlements of many that the chain takes back.
 
+use farebox_core::conformance::{Recorder, SignedNet as _, WAIT_MS, transaction};
 use farebox_core::rail::{Examined, Finding, Handle};
 
 use crate::batch::{begin, hold_up, verified};
-use crate::conformance::{Fixture, Recorder, WAIT_MS, transaction};
 use crate::evm::Evm;
 use crate::settle::wait_until;
 

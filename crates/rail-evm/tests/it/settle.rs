@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_primitives::U256;
+use farebox_core::conformance::{
+    Recorder, Signed, SignedNet as _, WAIT_MS, many_are_paid_at_once, signed, transaction,
+};
 use farebox_core::rail::{CollectRail, Finding, Outcome};
 use farebox_devnet_evm::{DevnetOptions, Fault};
 use farebox_rail_evm::{CollectorOptions, EvmCollector, Finality};
 use farebox_wire::evm::EvmAddress;
 use farebox_wire::x402::reason::Reason;
 
-use crate::conformance::{Fixture, Recorder, WAIT_MS, many_settle_at_once, signed, transaction};
 use crate::evm::{Evm, collector, key};
 
 const SEND: &str = "eth_sendRawTransaction";
@@ -37,7 +39,8 @@ async fn fifty_settle_with_blocks_at_intervals() {
         block_time: Some(Duration::from_millis(200)),
         ..DevnetOptions::quiet()
     };
-    many_settle_at_once(&Evm::with(options, |_| ()).await, 50).await;
+    let evm = Evm::with(options, |_| ()).await;
+    many_are_paid_at_once(&Arc::new(Signed(evm))).await;
 }
 
 /// A transaction is asked for when it was sent and once for every block that is seen, and never

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use alloy_primitives::{Address, B256, Bytes, U256, address, hex, keccak256};
 use farebox_core::clock::{Clock, SystemClock};
+use farebox_core::conformance::{Recorder, WAIT_MS, offer, transaction};
 use farebox_core::rail::{CollectRail, Examined, Funds, Outcome};
 use farebox_devnet_evm::CREATE2_FACTORY_ADDRESS;
 use farebox_rail_evm::{CollectorOptions, EvmCollector};
@@ -13,7 +14,6 @@ use farebox_wire::x402::types::PaymentPayload;
 use secp256k1::{Message, Secp256k1, SecretKey};
 use serde_json::{Value, json};
 
-use crate::conformance::{Fixture, Recorder, WAIT_MS, offer, transaction};
 use crate::evm::{Evm, key};
 
 macro_rules! artifact {

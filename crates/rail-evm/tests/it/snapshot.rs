@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use alloy_primitives::U256;
 use farebox_core::clock::SystemClock;
+use farebox_core::conformance::{Recorder, SignedNet as _, WAIT_MS, signed, transaction};
 use farebox_core::rail::{Asked, CollectRail, Examined, Finding, Funds, Handle, Outcome, PayRail};
 use farebox_devnet_evm::{Devnet, Fault};
 use farebox_rail_evm::{EvmPayer, Network};
 use farebox_wire::x402::reason::Reason;
 use serde_json::{Value, json};
 
-use crate::conformance::{Fixture, Recorder, WAIT_MS, signed, transaction};
 use crate::evm::{Evm, collector, key};
 use crate::relay;
 use crate::settle::{stranger, wait_until};

@@ -5,12 +5,12 @@ use std::time::Duration;
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{B256, Signature, TxKind, hex};
+use farebox_core::conformance::{Recorder, SignedNet as _, WAIT_MS, signed_for, transaction};
 use farebox_core::rail::Outcome;
 use farebox_devnet_evm::DevnetOptions;
 use serde_json::json;
 
 use crate::batch::{Settling, begin, hold_up, verified};
-use crate::conformance::{Fixture, Recorder, WAIT_MS, signed_for, transaction};
 use crate::evm::Evm;
 use crate::settle::wait_until;
 use crate::shop::{ecdsa, rpc};

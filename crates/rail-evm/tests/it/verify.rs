@@ -1,12 +1,12 @@
 //! Verifying: what only the chain knows about a credential.
 
 use alloy_primitives::address;
+use farebox_core::conformance::{SignedNet as _, signed};
 use farebox_devnet_evm::{DevnetOptions, MULTICALL3_ADDRESS};
 use farebox_rail_evm::{Asset, Network};
 use farebox_wire::evm::EvmAddress;
 use farebox_wire::x402::reason::Reason;
 
-use crate::conformance::{Fixture, signed};
 use crate::evm::Evm;
 
 /// A devnet whose only offered token has its code, or none, at `address`.

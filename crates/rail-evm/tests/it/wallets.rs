@@ -2,13 +2,13 @@
 //! that misbehaves. The wallets are `contracts/src/TestWallets.sol`.
 
 use alloy_primitives::{Address, B256, Bytes};
+use farebox_core::conformance::{Recorder, SignedNet as _, WAIT_MS, signed, transaction};
 use farebox_core::rail::{CollectRail, Finding, Funds, SignatureCheck};
 use farebox_devnet_evm::MULTICALL3_ADDRESS;
 use farebox_wire::money::Amount;
 use farebox_wire::x402::reason::Reason;
 use serde_json::json;
 
-use crate::conformance::{Fixture, Recorder, WAIT_MS, signed, transaction};
 use crate::settle::stranger;
 use crate::shop::{
     FACTORY, Shop, WALLET, artifact, cancel, counterfactual, ecdsa, remove_settler, rpc, wrapped,

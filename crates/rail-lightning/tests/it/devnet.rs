@@ -1,9 +1,11 @@
 //! The list of conformance over two real nodes, which the rail reaches as it reaches lnd.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use async_trait::async_trait;
-use farebox_core::clock::SystemClock;
+use farebox_core::clock::{Clock, SystemClock};
+use farebox_core::conformance::{LocalNet, PrepaidNet};
 use farebox_core::invoice::InvoiceRail;
 use farebox_core::rail::PayRail;
 use farebox_devnet_ln::{ANY_METHOD, Devnet, DevnetOptions, Fault};
@@ -12,7 +14,6 @@ use farebox_rail_lightning::{
 };
 
 use crate::collector::Sixty;
-use crate::conformance::{Fixture, rail_conformance};
 
 /// Which node sells and which buys.
 pub(crate) const SELLER: usize = 0;
@@ -22,6 +23,18 @@ struct Lightning {
     devnet: Devnet,
     collector: Arc<LightningCollector>,
     payer: Arc<LightningPayer>,
+    /// The buyer's.
+    clock: Arc<Ahead>,
+}
+
+/// The computer's clock, which a rule may put forward.
+#[derive(Default)]
+struct Ahead(AtomicU64);
+
+impl Clock for Ahead {
+    fn now_ms(&self) -> u64 {
+        SystemClock.now_ms() + self.0.load(Ordering::SeqCst)
+    }
 }
 
 impl Lightning {
@@ -34,19 +47,21 @@ impl Lightning {
         let rates = Arc::new(Sixty);
         let collector =
             LightningCollector::start(&network, seller, rates, Arc::new(SystemClock)).await;
-        let payer = payer(&devnet);
+        let clock = Arc::new(Ahead::default());
+        let payer = payer(&devnet, &clock);
         Self {
+            clock,
             devnet,
             collector: Arc::new(collector.unwrap()),
             payer: Arc::new(payer),
         }
     }
 
-    /// Faults of one rule end with it.
-    fn clear(&self) {
-        for node in [SELLER, BUYER] {
-            self.devnet.faults(node).clear();
-        }
+    /// Puts the buyer's clock and the seller's node so far ahead.
+    fn turn(&self, by: Duration) {
+        let by_ms = u64::try_from(by.as_millis()).unwrap();
+        self.clock.0.store(by_ms, Ordering::SeqCst);
+        self.devnet.set_time_ahead(SELLER, by).unwrap();
     }
 }
 
@@ -57,38 +72,31 @@ pub(crate) fn node(devnet: &Devnet, number: usize) -> LndNode {
     LndNode::new(options.pinned(about.cert.as_bytes()).unwrap()).unwrap()
 }
 
-fn payer(devnet: &Devnet) -> LightningPayer {
+fn payer(devnet: &Devnet, clock: &Arc<Ahead>) -> LightningPayer {
     let place = PayPlace {
         network: "lightning:regtest".parse().unwrap(),
         node: Arc::new(node(devnet, BUYER)),
         fee_cap: FeeCap::default(),
     };
-    LightningPayer::new(vec![place], Arc::new(Sixty), Arc::new(SystemClock)).unwrap()
+    LightningPayer::new(vec![place], Arc::new(Sixty), clock.clone()).unwrap()
 }
 
-#[async_trait]
-impl Fixture for Lightning {
-    fn payer(&self) -> Arc<dyn PayRail> {
-        self.payer.clone()
+impl LocalNet for Lightning {
+    fn revenue(&self) -> u128 {
+        self.devnet.balances(SELLER).unwrap().outbound_msat.into()
     }
 
-    fn restarted(&self) -> Arc<dyn PayRail> {
-        Arc::new(payer(&self.devnet))
-    }
-
-    fn collector(&self) -> Arc<dyn InvoiceRail> {
-        self.collector.clone()
-    }
-
-    fn revenue(&self) -> u64 {
-        self.devnet.balances(SELLER).unwrap().outbound_msat
+    fn expire(&self) {
+        self.turn(Duration::from_secs(3_600));
     }
 
     fn cut_off(&self, is_cut: bool) {
-        let faults = self.devnet.faults(BUYER);
-        match is_cut {
-            true => faults.set(ANY_METHOD, Fault::Disconnect),
-            false => faults.clear(),
+        for node in [SELLER, BUYER] {
+            let faults = self.devnet.faults(node);
+            match is_cut {
+                true => faults.set(ANY_METHOD, Fault::Disconnect),
+                false => faults.clear(),
+            }
         }
     }
 
@@ -105,11 +113,37 @@ impl Fixture for Lightning {
         }
     }
 
-    fn withhold_preimages(&self) {
+    fn clear(&self) {
+        for node in [SELLER, BUYER] {
+            self.devnet.faults(node).clear();
+        }
+        self.turn(Duration::ZERO);
+    }
+
+    /// A channel of these nodes carries fifty at once.
+    fn many(&self) -> usize {
+        30
+    }
+}
+
+impl PrepaidNet for Lightning {
+    fn payer(&self) -> Arc<dyn PayRail> {
+        self.payer.clone()
+    }
+
+    fn restarted(&self) -> Arc<dyn PayRail> {
+        Arc::new(payer(&self.devnet, &self.clock))
+    }
+
+    fn collector(&self) -> Arc<dyn InvoiceRail> {
+        self.collector.clone()
+    }
+
+    fn withhold_proofs(&self) {
         for method in ["sendpayment", "trackpayment"] {
             self.devnet.faults(BUYER).set(method, Fault::NoPreimage);
         }
     }
 }
 
-rail_conformance!(Lightning::start);
+farebox_core::rail_conformance!(prepaid, Lightning::start, one_network);

@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod collector;
-mod conformance;
 mod devnet;
 mod embedded;
 mod invoices;
