@@ -39,6 +39,7 @@ mod overseeing;
     )
 )]
 mod own_node;
+mod rates;
 mod reloading;
 mod remote;
 mod routes;
@@ -62,7 +63,7 @@ pub(crate) use examining::{
 };
 pub(crate) use facilitating::{OpenFacilitator, Service, deploy_settler, facilitator};
 pub(crate) use forwarding::Forwarding;
-pub(crate) use gas_cover::least_payment;
+pub(crate) use gas_cover::{GasRate, least_payment};
 pub(crate) use keys::{
     PassphraseSource, address_of, checksummed, importable_key, keystore_dir, keystore_place,
     load_secret, paying_address,

@@ -23,7 +23,7 @@ mod request_log;
 mod traced;
 
 pub use admin::{Admin, AdminError, Course, Watched};
-pub use facilitator::access::{Access, AccessToken};
+pub use facilitator::access::{Access, AccessToken, GasCover};
 pub use facilitator::{Facilitator, FacilitatorError, FacilitatorOptions};
 pub use front::FrontDoor;
 pub use front::challenges::Challenges;

@@ -65,6 +65,7 @@ impl Service {
         let public_url = public_url.unwrap_or_else(|| self.entrance.origin(wanted));
         self.entrance.check_redirect(&public_url)?;
         networks::with_endpoints(&self.networks)?;
+        self.gas_rate.check()?;
         networks::addresses(&self.factories, FACTORIES_KEY).map(|_| ())
     }
 }

@@ -20,10 +20,11 @@ use serde::Serialize;
 
 use super::collecting::{GasKeys, collector, gas_limits, missing, rail_failure};
 use super::entrance::Entrance;
+use super::gas_cover::{self, GasRate};
 use super::overseeing::{Oversight, drain_ms};
 use super::reloading::Changes;
 use super::service::{self, Beside, Books, Lease};
-use super::{descriptors, gas_cover, keys, networks};
+use super::{descriptors, keys, networks};
 use crate::config::{DataDir, FacilitatorLimits, Listen, NetworkSection, Operation};
 use crate::failure::Failure;
 
@@ -60,7 +61,7 @@ pub(crate) struct Service {
     /// What callers may make it do in vain.
     pub(crate) in_vain: Option<BucketLimits>,
     /// What one coin that pays for gas is worth.
-    pub(crate) gas_rate: Option<UsdMicros>,
+    pub(crate) gas_rate: GasRate,
     /// How it is looked after.
     pub(crate) operation: Operation,
     /// Where the books are.
@@ -87,7 +88,7 @@ pub(crate) async fn facilitator(
     service: Service,
     data_dir: &DataDir,
 ) -> Result<OpenFacilitator, Failure> {
-    let (access, wanted) = service.permitted()?;
+    let (mut access, wanted) = service.permitted()?;
     let front = service.entrance.front(data_dir)?;
     descriptors::ask_for_all();
     let signers = service.gas_keys.load()?;
@@ -102,7 +103,8 @@ pub(crate) async fn facilitator(
         factories: networks::addresses(&service.factories, networks::FACTORIES_KEY)?,
     };
     let rail = collector(&service.networks, options).await?;
-    gas_cover::check(rail.as_ref(), access.min_amount, service.gas_rate, wanted).await?;
+    access.gas_cover =
+        gas_cover::check(rail.as_ref(), access.min_amount, &service.gas_rate, wanted).await?;
     let config = TillConfig {
         role: Role::Facilitator,
         settle_wait_ms: SETTLE_WAIT_MS,
@@ -254,6 +256,7 @@ impl Service {
             tokens,
             open: self.open,
             min_amount: min_amount.map_or(UsdMicros::default(), |usd| usd.0),
+            gas_cover: None,
         })
     }
 }

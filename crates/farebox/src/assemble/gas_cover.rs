@@ -1,48 +1,110 @@
 //! Whether the least payment that a facilitator settles is worth its gas (ARCHITECTURE law 10).
 //!
-//! Asked once, at the start: with a rate a facilitator that would lose money on every payment
-//! does not start; without one it cannot know, and says so where strangers can reach it.
+//! Asked at the start: with a rate a facilitator that would lose money on every payment does not
+//! start, nor does one whose source of the rate cannot be used; without a rate it cannot know, and
+//! says so where strangers can reach it. A rate that is read from a source is asked for again at
+//! every new payment, against what a settlement cost at the start.
+//!
+//! | the rate | new payments | payments that were begun |
+//! |---|---|---|
+//! | is fresh | settled where they are worth their gas and a fifth | go on |
+//! | is old, jumping, out of range | refused as our fault, nothing is sent | go on |
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use farebox_core::clock::SystemClock;
 use farebox_core::rail::{CollectRail, SignerHealth};
+use farebox_core::rates::{NoRate, Rates as _};
+use farebox_server::GasCover;
+use farebox_wire::caip::ChainId;
 use farebox_wire::money::{Amount, UsdMicros, UsdRate};
 
+use super::rates;
+use crate::config::{GAS_RATE, RateSection};
 use crate::failure::Failure;
+use crate::rates::Board;
 
 /// What a payment is worth at least, in tenths of its gas: fees rise while it is on its way.
 const COVER_TENTHS: u128 = 12;
 /// Digits after the point of one coin that pays for gas, on every EVM chain.
 const GAS_DECIMALS: u8 = 18;
+/// How long a start waits for the first reading of the rate.
+const FIRST_RATE: Duration = Duration::from_secs(10);
 
-/// Refuses a least payment that does not pay for its gas.
+/// What the file says of the coin that pays for gas.
+#[derive(Clone, Default)]
+pub(crate) struct GasRate(pub(crate) Option<RateSection>);
+
+impl GasRate {
+    /// Refuses what cannot be meant.
+    ///
+    /// # Errors
+    /// Exit 2, naming the key.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        match &self.0 {
+            Some(section) => rates::source(GAS_RATE, section).map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    /// What one coin is worth now, or why nobody knows; `None` where nothing is said of it.
+    ///
+    /// # Errors
+    /// Exit 2, naming the key.
+    pub(crate) async fn now(&self) -> Result<Option<Result<UsdMicros, NoRate>>, Failure> {
+        let board = self.board().await?;
+        Ok(board.map(|board| board.rate(GAS_RATE).map(|rate| rate.per_unit())))
+    }
+
+    /// A board that knows of it, once its source has been asked.
+    async fn board(&self) -> Result<Option<Board>, Failure> {
+        let Some(section) = &self.0 else {
+            return Ok(None);
+        };
+        let mut board = Board::new(Arc::new(SystemClock));
+        rates::put(&mut board, GAS_RATE, rates::source(GAS_RATE, section)?);
+        board.first(GAS_RATE, FIRST_RATE).await;
+        Ok(Some(board))
+    }
+}
+
+/// Refuses a least payment that does not pay for its gas; what is asked from then on.
 ///
 /// # Errors
-/// Exit 2, with the least that would do.
+/// Exit 2, with the least that would do, or why the rate cannot be used.
 pub(super) async fn check(
     rail: &dyn CollectRail,
     min_amount: UsdMicros,
-    gas_rate: Option<UsdMicros>,
+    gas_rate: &GasRate,
     listen: SocketAddr,
-) -> Result<(), Failure> {
-    let Some(usd_per_unit) = gas_rate else {
+) -> Result<Option<Arc<dyn GasCover>>, Failure> {
+    let Some(board) = gas_rate.board().await? else {
         if !listen.ip().is_loopback() {
             tracing::warn!(
-                "nobody can tell whether payments are worth their gas; set \"ETH/USD\" = {{ fixed = \"3000\" }} in [rates]"
+                "nobody can tell whether payments are worth their gas; set \"ETH/USD\" = {{ fixed = \"3000\" }} in [rates], or a url to read it from"
             );
         }
-        return Ok(());
+        return Ok(None);
     };
-    let rate = UsdRate {
-        usd_per_unit,
-        decimals: GAS_DECIMALS,
-    };
+    let usd_per_coin = board.rate(GAS_RATE).map_err(|why| {
+        let message = format!(
+            "{}; until then the facilitator does not start, because it could settle at a loss",
+            why.message
+        );
+        Failure::config(why.code, message)
+    })?;
+    let mut costs = BTreeMap::new();
     for network in rail.health().await {
         let Some(gas_wei) = network.signers.iter().filter_map(gas_of_one).max() else {
             tracing::warn!(network = %network.network, "what gas costs is not known");
             continue;
         };
-        let least = least(gas_wei, rate).ok_or_else(|| {
+        let gas = Amount::from_atomic(gas_wei);
+        let least = least_payment(gas, usd_per_coin.per_unit()).ok_or_else(|| {
             let message = "\"ETH/USD\" in [rates] is zero or too large to reckon with";
             Failure::config("config_invalid", message)
         })?;
@@ -55,8 +117,42 @@ pub(super) async fn check(
                 ),
             ));
         }
+        costs.insert(network.network, gas);
     }
-    Ok(())
+    Ok(Some(Arc::new(Cover {
+        board,
+        costs,
+        is_blind: AtomicBool::new(false),
+    })))
+}
+
+/// What a settlement has cost at the start, and what that is worth now.
+struct Cover {
+    board: Board,
+    /// Wei, of the networks that have told.
+    costs: BTreeMap<ChainId, Amount>,
+    /// Whether the last one to ask was told that the rate cannot be used.
+    is_blind: AtomicBool,
+}
+
+impl GasCover for Cover {
+    fn least(&self, network: &ChainId) -> Result<UsdMicros, String> {
+        let rate = self.board.rate(GAS_RATE);
+        let was_blind = self.is_blind.swap(rate.is_err(), Ordering::Relaxed);
+        match &rate {
+            Err(why) if !was_blind => {
+                tracing::warn!(why = %why, "no new payment is settled until gas has a rate again");
+            }
+            Ok(_) if was_blind => tracing::info!("gas has a rate again"),
+            _ => {}
+        }
+        let rate = rate.map_err(|why| why.message)?;
+        let Some(cost) = self.costs.get(network) else {
+            return Ok(UsdMicros::default());
+        };
+        least_payment(*cost, rate.per_unit())
+            .ok_or_else(|| "\"ETH/USD\" in [rates] is too large to reckon with".to_owned())
+    }
 }
 
 /// The least that a payment must be worth whose settlement costs so much, with this rate of the
@@ -82,22 +178,5 @@ fn gas_of_one(signer: &SignerHealth) -> Option<u128> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{UsdMicros, UsdRate, least};
-
-    #[test]
-    fn a_payment_is_worth_a_fifth_more_than_its_gas() {
-        let rate = UsdRate {
-            usd_per_unit: UsdMicros(3_000_000_000),
-            decimals: 18,
-        };
-        // 80,000 gas at 2 gwei are 0.00016 ETH, which are 0.48 USD.
-        assert_eq!(least(160_000_000_000_000, rate), Some(UsdMicros(576_000)));
-        assert_eq!(
-            least(1, rate),
-            Some(UsdMicros(1)),
-            "never rounded down to nothing"
-        );
-        assert_eq!(least(u128::MAX, rate), None);
-    }
-}
+#[path = "gas_cover_tests.rs"]
+mod tests;

@@ -29,17 +29,15 @@ use super::embedded;
 use super::keys;
 use super::lightning_facts::NodeFacts;
 use super::own_node::OwnNode;
+use super::rates::{self, Source};
 use crate::config::{Config, DataDir, MaxFee, NetworkSection, NodeKind, NodeSection, RateSection};
 use crate::failure::Failure;
-use crate::rates::{Board, Bounds, Feed};
+use crate::rates::Board;
 
 /// How long a quote waits for the first reading of a rate: a command that has just started.
 const FIRST_RATE: Duration = Duration::from_secs(4);
 /// Bytes of a macaroon or certificate.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
-/// What a rate is bounded by where the file does not say.
-const MAX_AGE: Duration = Duration::from_secs(300);
-const MAX_JUMP_PPM: u32 = 100_000;
 
 /// What the file says about Lightning.
 #[derive(Clone, Default)]
@@ -222,29 +220,24 @@ impl Lightning {
     fn board(&self) -> Result<Board, Failure> {
         let mut board = Board::new(clock());
         for (pair, section) in &self.rates {
-            let key = format!("[rates] {pair:?}");
-            match (section.fixed, &section.url) {
-                (Some(usd), None) => {
-                    self.refuse_fixed(pair, &key)?;
-                    board.fix(pair, usd.0);
-                }
-                (None, Some(url)) => board.follow(pair, feed(url, section, &key)?),
-                _ => {
-                    return Err(invalid(format!(
-                        "{key} is either fixed or read from a url; write {{ url = \"https://…\", pointer = \"/price\", min = \"20000\", max = \"500000\" }}, or {{ fixed = \"60000\" }} on a test network"
-                    )));
-                }
+            let source = rates::source(pair, section)?;
+            match source {
+                Source::Fixed(_) => self.refuse_fixed(pair)?,
+                // Gas is not Lightning's business; what is written of it is right, and not asked for.
+                Source::Feed(_) if pair != PAIR => continue,
+                Source::Feed(_) => {}
             }
+            rates::put(&mut board, pair, source);
         }
         Ok(board)
     }
 
     /// Real bitcoin has no price by hand: it would be wrong the next minute.
-    fn refuse_fixed(&self, pair: &str, key: &str) -> Result<(), Failure> {
+    fn refuse_fixed(&self, pair: &str) -> Result<(), Failure> {
         let is_real = |network: &ChainId| Network::of(network).is_some_and(Network::is_mainnet);
         if pair == PAIR && self.sections.keys().any(is_real) {
             return Err(invalid(format!(
-                "{key} is fixed, and lightning:mainnet is real money; name a source: {{ url = \"https://…\", pointer = \"/price\", min = \"20000\", max = \"500000\" }}"
+                "[rates] {pair:?} is fixed, and lightning:mainnet is real money; name a source: {{ url = \"https://…\", pointer = \"/price\", min = \"20000\", max = \"500000\" }}"
             )));
         }
         Ok(())
@@ -347,36 +340,6 @@ fn bytes_of(reference: &str, base: &Path, key: &str) -> Result<Zeroizing<Vec<u8>
     }
     let bytes = std::fs::read(&path).map_err(|why| unreadable(why.to_string()))?;
     Ok(Zeroizing::new(bytes))
-}
-
-fn feed(url: &str, section: &RateSection, key: &str) -> Result<Feed, Failure> {
-    let missing = |what: &str, example: &str| {
-        invalid(format!(
-            "{key} with a url needs {what}; write {what} = {example:?}"
-        ))
-    };
-    let pointer = section.pointer.as_deref();
-    let pointer = pointer.ok_or_else(|| missing("pointer", "/price"))?;
-    let min = section.min.ok_or_else(|| missing("min", "20000"))?.0;
-    let max = section.max.ok_or_else(|| missing("max", "500000"))?.0;
-    if min == UsdMicros(0) || min >= max {
-        return Err(invalid(format!(
-            "{key} takes rates from min = \"{min}\" to max = \"{max}\", which is no range"
-        )));
-    }
-    let max_age = section.max_age.map_or(MAX_AGE, |span| span.0);
-    if max_age < Duration::from_secs(10) {
-        return Err(invalid(format!(
-            "{key} max_age is too short to read a source in; the least is \"10s\""
-        )));
-    }
-    let bounds = Bounds {
-        max_age_ms: u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX),
-        max_jump_ppm: section.max_jump.map_or(MAX_JUMP_PPM, |part| part.0),
-        min,
-        max,
-    };
-    Feed::new(url, pointer, bounds).map_err(|why| invalid(format!("{key}: {why}")))
 }
 
 fn fee_cap(network: &ChainId, section: &NetworkSection) -> Result<FeeCap, Failure> {

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::chains::Chains;
 use super::{Globals, Listening, doctor, signal};
-use crate::assemble::{self, Entrance, OpenFacilitator, Service};
+use crate::assemble::{self, Entrance, GasRate, OpenFacilitator, Service};
 use crate::config::{Config, Listen};
 use crate::doctor::Patient;
 use crate::failure::Failure;
@@ -207,7 +207,7 @@ impl Facilitator {
             factories: written.erc6492_factories,
             limits: written.limits,
             in_vain,
-            gas_rate,
+            gas_rate: GasRate(gas_rate),
             operation,
             ledger,
         })

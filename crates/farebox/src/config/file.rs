@@ -72,8 +72,9 @@ pub(crate) struct File {
     /// What a caller may make a server do in vain each second; 429 over it. The usual is for callers from other
     /// machines; written down, for all.
     pub(crate) limits: Option<LimitsSection>,
-    /// What one of something is worth: `ETH/USD`, with which `min_amount` has to cover the gas of a settlement, and
-    /// `BTC/USD`, without which nothing is sold or bought over Lightning.
+    /// What one of something is worth: `ETH/USD`, with which `min_amount` has to cover the gas of a settlement, at the
+    /// start and, where it is read from a `url`, at every new payment; and `BTC/USD`, without which nothing is sold or
+    /// bought over Lightning.
     pub(crate) rates: BTreeMap<String, RateSection>,
 }
 

@@ -9,10 +9,6 @@ use super::{ConfigFault, line_of};
 
 /// Dotted keys and what they are for; `*` stands for any name or any element.
 const LATER: &[(&str, &str)] = &[
-    (
-        "rates.ETH/USD.url",
-        "a rate of gas that is fetched; write { fixed = \"3000\" }",
-    ),
     ("catalogue", "the catalogue"),
     ("pay_to.solana", "Solana"),
     ("pay_to.lightning", "Lightning"),
@@ -26,7 +22,7 @@ const LATER: &[(&str, &str)] = &[
     ),
 ];
 /// What the coin is worth that gas is paid in.
-pub(super) const GAS_RATE: &str = "ETH/USD";
+pub(crate) const GAS_RATE: &str = "ETH/USD";
 /// The rates that are asked for.
 const RATES: [&str; 2] = [GAS_RATE, "BTC/USD"];
 /// Protocols that `accept` will know.

@@ -21,6 +21,7 @@ pub(crate) use file::{
     LogFormat, NetworkSection, TelemetrySection, TimeoutsSection, TlsSection, TracedRequests,
     Unmatched,
 };
+pub(crate) use later::GAS_RATE;
 #[cfg(feature = "embedded-node")]
 pub(crate) use lightning::ChainSourceSection;
 pub(crate) use lightning::{MaxFee, NodeKind, NodeSection};
@@ -33,7 +34,6 @@ use farebox_core::policy::Limits;
 use farebox_seller::Cors;
 use farebox_seller::buckets::BucketLimits;
 use farebox_seller::l402::InvoiceLimits;
-use farebox_wire::money::UsdMicros;
 
 use crate::failure::Failure;
 use file::File;
@@ -190,10 +190,9 @@ impl Config {
         }
     }
 
-    /// What one coin that pays for gas is worth, where that is set.
-    pub(crate) fn gas_rate(&self) -> Option<UsdMicros> {
-        let rate = self.file.rates.get(later::GAS_RATE);
-        rate.and_then(|rate| rate.fixed).map(|usd| usd.0)
+    /// What is said of the coin that pays for gas.
+    pub(crate) fn gas_rate(&self) -> Option<RateSection> {
+        self.file.rates.get(GAS_RATE).cloned()
     }
 
     /// How a gate or facilitator is looked after; a flag outranks the file.

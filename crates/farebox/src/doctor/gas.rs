@@ -10,6 +10,7 @@ use farebox_wire::money::UsdMicros;
 
 use super::Finding;
 use super::nodes::span;
+use super::patient::Patient;
 use crate::assemble;
 
 /// Settlements below which it is time to send money: an hour's notice at a few per minute.
@@ -85,13 +86,35 @@ fn stuck(network: &str, account: &AccountFacts) -> Option<Finding> {
     })
 }
 
-/// Whether the least payment that a facilitator settles is worth its gas; `least` with what one
-/// coin of the chain is worth.
+/// What a coin that pays for gas is worth, and what there is to say of that.
+pub(super) async fn rate(patient: &Patient) -> (Option<UsdMicros>, Option<Finding>) {
+    let subject = "[rates] \"ETH/USD\"";
+    let advice = "correct \"ETH/USD\" in [rates]; until then a facilitator settles nothing";
+    match patient.gas_rate.now().await {
+        Err(why) => {
+            let finding = Finding::refused("rate_invalid", subject, why, advice);
+            (None, Some(finding))
+        }
+        Ok(None) => (None, None),
+        Ok(Some(Ok(usd))) => {
+            let said = format!("a coin that pays for gas is {usd} USD");
+            (Some(usd), Some(Finding::ok("rate", subject, said)))
+        }
+        Ok(Some(Err(why))) => {
+            let finding = Finding::told(why.code, subject, &why.message, advice);
+            (None, Some(finding))
+        }
+    }
+}
+
+/// Whether the least payment that a facilitator settles is worth its gas, where one coin of the
+/// chain is worth `rate`.
 pub(super) fn uncovered(
     facts: &ChainFacts,
-    least: Option<(UsdMicros, UsdMicros)>,
+    least: UsdMicros,
+    rate: Option<UsdMicros>,
 ) -> Option<Finding> {
-    let (least, rate) = least?;
+    let rate = rate?;
     let accounts = facts.accounts.as_ref().ok()?;
     let cost = accounts
         .iter()

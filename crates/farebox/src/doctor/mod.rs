@@ -188,22 +188,24 @@ pub(crate) fn is_well(findings: &[Finding]) -> bool {
 async fn look(patient: &Patient) -> Result<(Vec<Finding>, Vec<ChainFacts>), Failure> {
     let mut findings = files::check(patient);
     let accounts = findings_of_keys(patient, &mut findings);
-    let (facts, elsewhere, certificates, lightning) = tokio::join!(
+    let (facts, elsewhere, certificates, lightning, (gas_rate, of_rate)) = tokio::join!(
         assemble::chain_facts(&patient.networks, &accounts),
         facilitators::check(patient),
         certificates::check(patient),
-        lightning::check(patient)
+        lightning::check(patient),
+        gas::rate(patient)
     );
     let facts = facts?;
     for chain in &facts {
         findings.extend(nodes::judge(chain, patient.is_settling));
         findings.extend(tokens::judge(chain));
         findings.extend(gas::judge(chain));
-        findings.extend(gas::uncovered(chain, patient.least));
+        findings.extend(gas::uncovered(chain, patient.least, gas_rate));
     }
     findings.extend(elsewhere);
     findings.extend(certificates);
     findings.extend(lightning);
+    findings.extend(of_rate);
     Ok((findings, facts))
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use farebox_wire::caip::ChainId;
 use farebox_wire::money::UsdMicros;
 
-use crate::assemble::{self, Entrance, Facilitators, GasKeys, Lightning, Sale, Service};
+use crate::assemble::{self, Entrance, Facilitators, GasKeys, GasRate, Lightning, Sale, Service};
 use crate::config::{Config, DataDir, NetworkSection};
 use crate::failure::Failure;
 
@@ -24,8 +24,10 @@ pub(crate) struct Patient {
     pub(super) facilitators: Facilitators,
     /// Whether this process settles, so that it needs a node of every chain.
     pub(super) is_settling: bool,
-    /// The least payment that a facilitator settles, and what a coin that pays for gas is worth.
-    pub(super) least: Option<(UsdMicros, UsdMicros)>,
+    /// The least payment that a facilitator settles.
+    pub(super) least: UsdMicros,
+    /// What the file says of the coin that pays for gas, where that matters.
+    pub(super) gas_rate: GasRate,
     /// TLS and what else is in front.
     pub(super) entrance: Entrance,
     /// The origin that clients see, where it is said.
@@ -67,7 +69,8 @@ impl Patient {
             is_settling: !gas_keys.references.is_empty(),
             gas_keys,
             facilitators,
-            least: None,
+            least: UsdMicros::default(),
+            gas_rate: GasRate::default(),
             file: config.path.clone(),
             secrets: named.collect(),
             keystore: assemble::keystore_place(data_dir),
@@ -94,7 +97,8 @@ impl Patient {
             },
             facilitators: sale.facilitators,
             is_settling,
-            least: None,
+            least: UsdMicros::default(),
+            gas_rate: GasRate::default(),
             file,
             secrets: Vec::new(),
             keystore: assemble::keystore_place(data_dir),
@@ -116,9 +120,8 @@ impl Patient {
             pay_to: None,
             facilitators: Facilitators::default(),
             is_settling: true,
-            least: service
-                .gas_rate
-                .map(|rate| (min_amount.unwrap_or_default(), rate)),
+            least: min_amount.unwrap_or_default(),
+            gas_rate: service.gas_rate,
             file,
             secrets: secrets.collect(),
             keystore: assemble::keystore_place(data_dir),

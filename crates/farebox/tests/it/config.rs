@@ -31,7 +31,7 @@ fn an_unknown_key_is_refused_with_its_name_and_line() {
 fn keys_of_later_releases_are_refused_by_name() {
     let rows = [
         ("[rates]\n\"EUR/USD\" = { fixed = \"1\" }", "rates"),
-        ("[rates]\n\"ETH/USD\" = { url = \"http://a\" }", "rates"),
+        ("[rates]\n\"SOL/USD\" = { url = \"http://a\" }", "rates"),
         ("[network.\"solana:x\"]\nrpc = []", "solana:x"),
         ("[facilitator]\nshared_payee = true", "shared_payee"),
         (

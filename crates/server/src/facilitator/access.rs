@@ -6,8 +6,10 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use farebox_core::rail::{Refusal, Terms};
+use farebox_wire::caip::ChainId;
 use farebox_wire::money::UsdMicros;
 use farebox_wire::x402::reason::Reason;
 use http::header::AUTHORIZATION;
@@ -44,6 +46,17 @@ pub struct Access {
     pub open: bool,
     /// The least that a payment must be worth.
     pub min_amount: UsdMicros,
+    /// What it must be worth besides, where the rate of gas moves.
+    pub gas_cover: Option<Arc<dyn GasCover>>,
+}
+
+/// What a payment must be worth now, so that settling it is no loss.
+pub trait GasCover: Send + Sync {
+    /// The least on a network. Answers from memory.
+    ///
+    /// # Errors
+    /// One sentence that says why nobody can tell now; new payments then wait.
+    fn least(&self, network: &ChainId) -> Result<UsdMicros, String>;
 }
 
 /// The caller showed no token that is known here.
@@ -100,6 +113,29 @@ impl Access {
             )));
         }
         Ok(())
+    }
+
+    /// Whether a payment on these terms, of which nothing is on record yet, is worth its gas now.
+    /// What was begun is not asked about: it is owed its end.
+    pub(super) fn covers(&self, terms: &Terms) -> Result<(), Refusal> {
+        let Some(cover) = &self.gas_cover else {
+            return Ok(());
+        };
+        let least = cover.least(&terms.network).map_err(|why| Refusal {
+            reason: Reason::UnexpectedVerify,
+            message: format!("{why}; nothing was sent, try again later"),
+            is_ours: true,
+        })?;
+        match terms.cost < least {
+            false => Ok(()),
+            true => Err(Refusal {
+                reason: Reason::InvalidPaymentRequirements,
+                message: format!(
+                    "a payment must be worth at least {least} USD here now, so that it pays for its gas"
+                ),
+                is_ours: false,
+            }),
+        }
     }
 }
 

@@ -9,7 +9,7 @@
 //!
 //! | books say | first, or identical again | a crash here | the wait ends here | twins at once |
 //! |---|---|---|---|---|
-//! | nothing, or given back | claimed, then settled | nothing was sent: given back at the next start | – | wait for the seat |
+//! | nothing, or given back | claimed, if it is worth its gas now, then settled | nothing was sent: given back at the next start | – | wait for the seat |
 //! | reserved | `unexpected_settle_error`: its request broke off, and the watch gives it back | given back | nothing was sent: given back, `unexpected_settle_error` | wait for the seat |
 //! | sent, unknown | joins the settlement, waits once more | resolved from the chain at the next start | `settlement_pending` with the hash | the first joins, the rest wait for the seat |
 //! | settled, nobody was told | `success: true`, on record as told before the bytes leave | told nobody: told once after the next start; told on record: as below | – | one is told |
@@ -158,6 +158,9 @@ impl Settling {
     async fn first(&self, proven: Option<Proven>) -> Settled {
         if let Err(after) = self.allowance.may(Cost::FirstSight) {
             return Settled::TooMuch(after);
+        }
+        if let Err(refusal) = self.desk.access.covers(&self.case.examined.terms) {
+            return Settled::refused(refusal);
         }
         let side = SellerSide {
             route: ROUTE.to_owned(),

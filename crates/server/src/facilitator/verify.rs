@@ -5,7 +5,7 @@
 //!
 //! | the identity is | with these very bytes | with others |
 //! |---|---|---|
-//! | unknown, or given back | what the chain says | what the chain says |
+//! | unknown, or given back | whether it is worth its gas now, then what the chain says | the same |
 //! | settled and delivered | `invalid_exact_evm_nonce_already_used` | `payment_already_used` |
 //! | settled, its `success: true` still owed | valid | `payment_already_used` |
 //! | sent and not decided | valid: `/settle` joins it | `payment_already_used` |
@@ -39,7 +39,10 @@ pub(super) async fn verify(desk: &Desk, question: &Question, allowance: &Allowan
     match desk.earlier(&case).await {
         Err(error) => Verified::no_books(&error),
         Ok(Some(payment)) => again(desk, &case, &payment),
-        Ok(None) => ask_chain(&case, allowance).await,
+        Ok(None) => match desk.access.covers(&case.examined.terms) {
+            Ok(()) => ask_chain(&case, allowance).await,
+            Err(refusal) => Verified::refused(refusal, case.examined.terms.payer.clone()),
+        },
     }
 }
 

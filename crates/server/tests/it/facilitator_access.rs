@@ -1,8 +1,11 @@
 //! Who may have payments settled, and where a facilitator starts at all.
 
+use std::sync::{Arc, Mutex};
+
 use alloy_primitives::U256;
 use farebox_seller::buckets::BucketLimits;
-use farebox_server::{Access, AccessToken};
+use farebox_server::{Access, AccessToken, GasCover};
+use farebox_wire::caip::ChainId;
 use farebox_wire::money::UsdMicros;
 use http::StatusCode;
 
@@ -90,6 +93,57 @@ async fn payments_below_the_least_amount_are_refused() {
     assert_eq!(station.settle(&signed).await["success"], false);
     let station = station.restart(least(1_000)).await;
     assert_eq!(station.settle(&signed).await["success"], true);
+}
+
+/// What gas is worth, as a test says.
+struct Said(Mutex<Result<u128, &'static str>>);
+
+impl Said {
+    fn say(&self, now: Result<u128, &'static str>) {
+        *self.0.lock().expect("not poisoned") = now;
+    }
+}
+
+impl GasCover for Said {
+    fn least(&self, network: &ChainId) -> Result<UsdMicros, String> {
+        assert_eq!(network.to_string(), "eip155:84532");
+        let said = *self.0.lock().expect("not poisoned");
+        said.map(UsdMicros).map_err(str::to_owned)
+    }
+}
+
+#[tokio::test]
+async fn new_payments_wait_for_a_rate_of_gas_and_what_was_begun_goes_on() {
+    let said = Arc::new(Said(Mutex::new(Ok(1_000))));
+    let station = Station::with(with(Access {
+        gas_cover: Some(said.clone()),
+        ..Access::default()
+    }))
+    .await;
+    let key = [("idempotency-key", "one")];
+    let first = station.payment();
+    assert_eq!(station.verify(&first).await["isValid"], true);
+    assert_eq!(station.settle_with(&first, &key).await["success"], true);
+
+    let second = station.payment_of(2);
+    said.say(Err("the rate is older than 300 s"));
+    let verified = station.verify(&second).await;
+    assert_eq!(verified["invalidReason"], "unexpected_verify_error");
+    let settled = station.settle(&second).await;
+    assert_eq!(settled["errorReason"], "unexpected_settle_error");
+    let message = settled["errorMessage"].as_str().expect("a sentence");
+    assert!(message.contains("older than 300 s"), "{message}");
+    assert_eq!(station.payments().await.len(), 1, "nothing was claimed");
+    // Whoever was told before is told again.
+    assert_eq!(station.settle_with(&first, &key).await["success"], true);
+
+    said.say(Ok(1_001));
+    let verified = station.verify(&second).await;
+    assert_eq!(verified["invalidReason"], "invalid_payment_requirements");
+    let settled = station.settle(&second).await;
+    assert_eq!(settled["errorReason"], "invalid_payment_requirements");
+    said.say(Ok(1_000));
+    assert_eq!(station.settle(&second).await["success"], true);
 }
 
 #[test]

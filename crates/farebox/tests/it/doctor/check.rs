@@ -138,6 +138,56 @@ fn a_facilitator_that_would_settle_at_a_loss_is_told_the_least_amount() {
     assert!(with("3000", "1000000").ok);
 }
 
+#[test]
+fn a_rate_of_gas_that_is_read_is_needed_at_the_start_and_judged_as_one_by_hand() {
+    let shop = Shop::open();
+    let file = shop.user.read("seller.toml");
+    let quiet = Server::start(Router::new().route("/", get(|| async { "{\"eth\": 3000.5}" })));
+    let dear = Server::start(Router::new().route("/", get(|| async { "{\"eth\": 1000000}" })));
+    let wild = Server::start(Router::new().route("/", get(|| async { "{\"eth\": 3000000}" })));
+    let with = |url: &str, least: &str| {
+        let limits = format!("limits = {{ min_amount = \"{least} USD\" }}\n");
+        let source =
+            format!("{{ url = \"{url}\", pointer = \"/eth\", min = \"100\", max = \"2000000\" }}");
+        let rate = format!("[rates]\n\"ETH/USD\" = {source}\n");
+        shop.user
+            .write("seller.toml", &format!("{file}{limits}{rate}"));
+    };
+    let check = ["facilitator", "--check", "--config", "seller.toml"];
+    let start = [
+        "facilitator",
+        "--config",
+        "seller.toml",
+        "--listen",
+        "127.0.0.1:0",
+    ];
+    for (url, least, code) in [
+        (dear.url(), "0.000001", "min_amount_below_gas"),
+        (wild.url(), "1000000", "rate_out_of_range"),
+        ("http://127.0.0.1:1/".to_owned(), "1000000", "rate_missing"),
+    ] {
+        with(&url, least);
+        let diagnosis = Diagnosis::of(&shop.user, &check);
+        assert_eq!(diagnosis.severity(code), "error", "{url}");
+        let (exit, answer) = shop.user.json(&start);
+        assert_eq!((exit, &answer["error"]["code"]), (2, &code.into()));
+    }
+    with(&quiet.url(), "1000000");
+    let diagnosis = Diagnosis::of(&shop.user, &check);
+    assert!(diagnosis.ok && diagnosis.severity("rate") == "ok");
+    drop(shop.user.start(&[&start[..], &["--json"]].concat()));
+    // What cannot be meant is said before anybody is asked.
+    let rate = "[rates]\n\"ETH/USD\" = { url = \"http://rates.example/\", pointer = \"/eth\", min = \"1\", max = \"2\" }\n";
+    shop.user.write("seller.toml", &format!("{file}{rate}"));
+    for arguments in [&check[..], &start] {
+        let (exit, answer) = shop.user.json(arguments);
+        assert_eq!(
+            (exit, &answer["error"]["code"]),
+            (2, &"config_invalid".into())
+        );
+    }
+}
+
 fn facilitator(answer: &'static str, status: StatusCode) -> Server {
     let supported = move || async move { (status, answer) };
     Server::start(Router::new().route("/supported", get(supported)))
