@@ -12,27 +12,39 @@
         clippy::float_arithmetic
     )
 )]
-// The rooms of the collector come next and use the rest.
-#![allow(dead_code, unused_imports)]
 
 mod account;
 pub mod assets;
 mod build;
 mod check;
+mod collector;
+mod examine;
 mod expiry;
+mod facilitate;
+mod failure;
 mod handle;
 mod key;
+mod message;
 mod network;
+mod options;
 mod payer;
 mod quote;
+mod recheck;
 mod rpc;
+mod rules;
+#[cfg(test)]
+mod samples;
+mod settle;
+mod simulate;
 
 use farebox_core::rail::{Holding, RailError};
 use farebox_wire::svm::SvmAddress;
 
 pub use assets::{Asset, TokenProgram};
+pub use collector::SolanaCollector;
 pub use key::{KeyError, SolanaKey};
 pub use network::{Commitment, Network};
+pub use options::{CollectorOptions, ComputeLimits, FeeLimits};
 pub use payer::SolanaPayer;
 
 /// The name of this rail.

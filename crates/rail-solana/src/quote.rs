@@ -164,16 +164,21 @@ pub(crate) fn payee(
         code: "invalid_payee",
         why: format!("payTo {:?}: {e}", short(text)),
     })?;
-    let wrong = if payee == SvmAddress::ZERO {
-        "the system program, where money is lost"
-    } else if payee == token.asset.mint || payee == svm(&program_of(token.asset.program)) {
-        "the token itself, where money is lost"
-    } else if Some(payee) == payer {
-        "the payer itself"
-    } else {
-        return Ok(payee);
+    let wrong = match lost(token, payee) {
+        Some(wrong) => wrong,
+        None if Some(payee) == payer => "the payer itself",
+        None => return Ok(payee),
     };
     refuse("invalid_payee", format!("payTo is {wrong}"))
+}
+
+/// What `payee` is, where money that is sent there is lost.
+pub(crate) fn lost(token: &Token, payee: SvmAddress) -> Option<&'static str> {
+    if payee == SvmAddress::ZERO {
+        return Some("the system program, where money is lost");
+    }
+    let is_token = payee == token.asset.mint || payee == svm(&program_of(token.asset.program));
+    is_token.then_some("the token itself, where money is lost")
 }
 
 /// What an offer says of its fee payer, memo and blockhash.
@@ -185,7 +190,7 @@ pub(crate) fn extra(requirements: &PaymentRequirements) -> Result<ExactSvmExtra,
 }
 
 /// How much in the token's own width, and what it is worth.
-fn amount(token: &Token, amount: Amount) -> Result<(u64, UsdMicros), NotPayable> {
+pub(crate) fn amount(token: &Token, amount: Amount) -> Result<(u64, UsdMicros), NotPayable> {
     if amount.is_zero() {
         return refuse("zero_amount", "the offer asks for nothing".into());
     }

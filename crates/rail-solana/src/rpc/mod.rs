@@ -85,11 +85,6 @@ impl RpcError {
         )
     }
 
-    /// Whether the node does not know the method.
-    pub(crate) const fn is_unknown_method(&self) -> bool {
-        matches!(self, Self::Refused { code: -32_601, .. })
-    }
-
     pub(crate) fn garbage(why: impl std::fmt::Display) -> Self {
         Self::Garbage {
             node: "the endpoint".into(),
@@ -125,11 +120,7 @@ pub(crate) enum SendError {
     /// A node may have it.
     MayBeSent(RpcError),
     /// The first node that answered does not want it, and no other was asked before.
-    Refused {
-        message: String,
-        /// See [`RpcError::Refused`].
-        failure: Option<Value>,
-    },
+    Refused { message: String },
 }
 
 /// The endpoints of one chain.
@@ -237,15 +228,24 @@ impl Rpc {
     }
 
     /// Hands over a signed transaction. The same bytes may be handed over again at any time.
+    ///
+    /// It begins with the endpoint that comes so many turns after the preferred one: what one node
+    /// takes and loses, another may carry.
     pub(crate) async fn send(
         &self,
+        turn: usize,
         transaction: &SvmTransaction,
-        skip_preflight: bool,
     ) -> Result<SvmSignature, SendError> {
-        let call = Call::send(transaction, skip_preflight);
+        let call = Call::send(transaction);
         let calls = std::slice::from_ref(&call);
         let mut failed: Option<RpcError> = None;
-        for (index, endpoint) in self.in_order() {
+        let in_order: Vec<_> = self.in_order().collect();
+        let ahead = turn.checked_rem(in_order.len()).unwrap_or_default();
+        let in_turn = in_order
+            .iter()
+            .skip(ahead)
+            .chain(in_order.iter().take(ahead));
+        for &(index, endpoint) in in_turn {
             let answer = self.checked_post(endpoint, calls).await;
             let error = match answer.and_then(|mut results| next(results.pop())) {
                 Ok(signature) => {
@@ -258,7 +258,7 @@ impl Rpc {
                 RpcError::Refused {
                     message, failure, ..
                 } if failed.is_none() && failure.is_some() => {
-                    return Err(SendError::Refused { message, failure });
+                    return Err(SendError::Refused { message });
                 }
                 error => {
                     tracing::warn!(%error, chain = self.reference, "sending failed");
@@ -274,9 +274,7 @@ impl Rpc {
             return Err(SendError::MayBeSent(error));
         }
         match error {
-            RpcError::Refused {
-                message, failure, ..
-            } => Err(SendError::Refused { message, failure }),
+            RpcError::Refused { message, .. } => Err(SendError::Refused { message }),
             error => Err(SendError::NotSent(error)),
         }
     }

@@ -168,7 +168,7 @@ async fn nothing_listening_means_that_nothing_was_sent() {
     ));
     let transaction = SvmTransaction::new(vec![1]).unwrap();
     assert!(matches!(
-        rpc.send(&transaction, false).await,
+        rpc.send(0, &transaction).await,
         Err(SendError::NotSent(_))
     ));
 }

@@ -13,6 +13,9 @@ use crate::network::Commitment;
 /// Bytes of one account's data that we read: token accounts with all their extensions, mints.
 const ACCOUNT_BYTES_MAX: usize = 16 * 1024;
 
+/// The word for blocks that nobody has voted for yet.
+const NEWEST: &str = "processed";
+
 /// One call.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
@@ -104,24 +107,34 @@ impl Call {
     }
 
     /// → [`At`]`<`[`Simulated`]`>`: what the transaction would do just so, without asking whether
-    /// its signatures are good.
-    pub(crate) fn simulate(transaction: &SvmTransaction, commitment: Commitment) -> Self {
+    /// its signatures are good. By the newest block, whatever has voted for it: buyers name fresh
+    /// ones, and what was paid a moment ago must be seen.
+    pub(crate) fn simulate(transaction: &SvmTransaction) -> Self {
         let config = json!({
             "encoding": "base64",
-            "commitment": commitment.word(),
+            "commitment": NEWEST,
             "sigVerify": false,
             "replaceRecentBlockhash": false,
         });
         Self::new("simulateTransaction", json!([transaction, config]))
     }
 
+    /// → [`At`]`<Vec<Option<`[`Account`]`>>>`, by the newest block as well; at most 100.
+    pub(crate) fn newest_accounts(accounts: &[SvmAddress]) -> Self {
+        let config = json!({"encoding": "base64", "commitment": NEWEST});
+        Self::new("getMultipleAccounts", json!([accounts, config]))
+    }
+
+    /// → `u64`: the newest slot that is confirmed.
+    pub(crate) fn slot() -> Self {
+        let config = json!({"commitment": Commitment::Confirmed.word()});
+        Self::new("getSlot", json!([config]))
+    }
+
     /// → [`SvmSignature`]. Handed over by [`super::Rpc::send`] only.
-    pub(super) fn send(transaction: &SvmTransaction, skip_preflight: bool) -> Self {
-        let config = json!({
-            "encoding": "base64",
-            "skipPreflight": skip_preflight,
-            "preflightCommitment": Commitment::Confirmed.word(),
-        });
+    /// What it would do was asked before.
+    pub(super) fn send(transaction: &SvmTransaction) -> Self {
+        let config = json!({"encoding": "base64", "skipPreflight": true});
         Self::new("sendTransaction", json!([transaction, config]))
     }
 }
@@ -154,7 +167,6 @@ pub(crate) struct Account {
     #[serde(deserialize_with = "account_data")]
     pub(crate) data: Vec<u8>,
     pub(crate) owner: SvmAddress,
-    pub(crate) lamports: u64,
 }
 
 /// How sure the chain is of a transaction.
@@ -193,7 +205,6 @@ impl From<Commitment> for Level {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Status {
-    pub(crate) slot: u64,
     /// Absent once the block is rooted.
     #[serde(default)]
     confirmations: Option<u64>,
@@ -234,7 +245,6 @@ impl Listed {
 /// A transaction on the chain.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct FoundTransaction {
-    pub(crate) slot: u64,
     #[serde(deserialize_with = "transaction_bytes")]
     pub(crate) transaction: Vec<u8>,
     #[serde(default)]
@@ -246,19 +256,13 @@ pub(crate) struct FoundTransaction {
 pub(crate) struct Meta {
     /// Why it did nothing; `None` where it did what it says.
     pub(crate) err: Option<Value>,
-    /// Lamports.
-    #[serde(default)]
-    pub(crate) fee: u64,
 }
 
 /// What a transaction would do.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub(crate) struct Simulated {
     /// Why it would do nothing; `None` where it would do what it says.
     pub(crate) err: Option<Value>,
-    #[serde(default)]
-    pub(crate) units_consumed: Option<u64>,
 }
 
 fn account_data<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
