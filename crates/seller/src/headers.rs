@@ -151,11 +151,20 @@ fn is_metadata(name: &HeaderName) -> bool {
 /// Whether a header carries a token, readable or not.
 fn is_token(name: &HeaderName, value: &HeaderValue) -> bool {
     if name == AUTHORIZATION {
+        let is_token = |line| {
+            let line = auth::authorization(line);
+            line.is_some_and(|line| Scheme::from_name(line.scheme).is_some())
+        };
+        let value = value.as_bytes();
         // A proxy may have folded several lines into one.
-        let pieces = value.as_bytes().split(|byte| *byte == b',');
-        return pieces
-            .filter_map(auth::authorization)
-            .any(|line| Scheme::from_name(line.scheme).is_some());
+        let mut start = 0;
+        for comma in memchr::memchr_iter(b',', value) {
+            if value.get(start..comma).is_some_and(is_token) {
+                return true;
+            }
+            start = comma.saturating_add(1);
+        }
+        return value.get(start..).is_some_and(is_token);
     }
     if !is_metadata(name) {
         return false;

@@ -3,6 +3,7 @@
 //! The only door through which a request leaves the seller and an answer comes in, so payment
 //! headers are stripped here, in both directions, for paid and for free requests alike.
 
+use std::any::Any;
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 
@@ -36,10 +37,11 @@ where
 }
 
 /// Calls what is for sale. A panic there is a failure like any other.
-pub(crate) async fn call<S, B>(
+// No `async fn`: it would keep the request twice, and every request has one of these.
+pub(crate) fn call<S, B>(
     mut service: S,
     mut request: Request<Body>,
-) -> Result<Response<Body>, UpstreamFailed>
+) -> impl Future<Output = Result<Response<Body>, UpstreamFailed>>
 where
     S: Service<Request<Body>, Response = Response<B>>,
     S::Error: Into<BoxError>,
@@ -51,7 +53,18 @@ where
         poll_fn(|cx| service.poll_ready(cx)).await?;
         service.call(request).await
     };
-    match AssertUnwindSafe(calling).catch_unwind().await {
+    AssertUnwindSafe(calling).catch_unwind().map(answered)
+}
+
+fn answered<B, E>(
+    answer: Result<Result<Response<B>, E>, Box<dyn Any + Send>>,
+) -> Result<Response<Body>, UpstreamFailed>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+    E: Into<BoxError>,
+{
+    match answer {
         Ok(Ok(answer)) => {
             let mut answer = answer.map(Body::new);
             headers::strip(answer.headers_mut());

@@ -160,7 +160,7 @@ where
             }
             Seen::Shadowed(open) => {
                 let passing = let_through(self.inner.clone(), request);
-                Box::pin(timed.hand_over(shadowed(open, passing)))
+                Box::pin(timed.hand_over(passing.map(move |answer| shadowed(&open, answer))))
             }
             Seen::Shown(open, credential) => {
                 let visit = Visit {
@@ -171,6 +171,14 @@ where
                 };
                 let selling = sell(visit, into_inner(self.inner.clone()));
                 Box::pin(timed.hand_over(selling))
+            }
+            Seen::Passed(payment) => {
+                let page = request.headers().get(ORIGIN).cloned();
+                request.extensions_mut().insert(Paid);
+                let answering = inner::call(self.inner.clone(), request);
+                let shop = Arc::clone(&self.shop);
+                let passed = move |answer| l402::passed(&shop, page.as_ref(), payment, answer);
+                Box::pin(timed.hand_over(answering.map(passed)))
             }
             Seen::Borne(open, token) => {
                 let bearer = Bearer {
@@ -211,10 +219,19 @@ impl Timed {
     }
 
     /// Gives an answer to the connection.
-    async fn hand_over(self, answering: impl Future<Output = Response<Body>>) -> Answered {
-        let mut answer = answering.await;
+    // No `async fn`: it would keep what answers twice, and every request has one of these.
+    fn hand_over<F>(self, answering: F) -> impl Future<Output = Answered> + use<F>
+    where
+        F: Future<Output = Response<Body>>,
+    {
+        answering.then(|answer| self.close(answer))
+    }
+
+    async fn close(self, mut answer: Response<Body>) -> Answered {
         self.counts.answered(answer.status(), self.began.elapsed());
-        self.leftover.drain().await;
+        if !self.leftover.is_nothing() {
+            self.leftover.drain().await;
+        }
         // Nothing is awaited between this and the connection.
         if let Some(handed_over) = answer.extensions_mut().remove::<HandedOver>() {
             handed_over.confirm();
@@ -248,6 +265,8 @@ enum Seen {
     Shadowed(Arc<OpenRoute>),
     /// Something with a price, and this credential.
     Shown(Arc<OpenRoute>, Credential),
+    /// Something with a price, and a token of this payment that is good without asking the books.
+    Passed(PaidBy),
     /// Something with a price, and this token.
     Borne(Arc<OpenRoute>, Token),
     /// Something that an invoice has to be had for, and what was wrong with the token that came.
@@ -255,7 +274,7 @@ enum Seen {
 }
 
 /// What a request is, and where it is counted.
-fn look<'s>(shop: &'s Shop, request: &mut Request<Body>) -> (&'s Arc<RouteCounts>, Seen) {
+fn look<'s>(shop: &'s Arc<Shop>, request: &mut Request<Body>) -> (&'s Arc<RouteCounts>, Seen) {
     let path = request.uri().path();
     if let Some((code, message)) = malformed(request) {
         let refused = problem(StatusCode::BAD_REQUEST, code, &message);
@@ -294,7 +313,7 @@ fn look<'s>(shop: &'s Shop, request: &mut Request<Body>) -> (&'s Arc<RouteCounts
 
 /// What a request is to the route that covers it.
 fn look_at(
-    shop: &Shop,
+    shop: &Arc<Shop>,
     open: &Arc<OpenRoute>,
     is_preflight: bool,
     request: &mut Request<Body>,
@@ -315,7 +334,10 @@ fn look_at(
             None => Seen::Asked(Arc::clone(open), None),
             Some(Ok(token)) => {
                 request.extensions_mut().insert(open.matched.clone());
-                Seen::Borne(Arc::clone(open), token)
+                match l402::pass(shop, offering, request, &token) {
+                    Some(payment) => Seen::Passed(payment),
+                    None => Seen::Borne(Arc::clone(open), token),
+                }
             }
             Some(Err(why)) => refused_token(shop, open, request, why),
         };
@@ -352,11 +374,7 @@ fn readable(shop: &Shop, request: &Request<Body>, mut answer: Response<Body>) ->
 }
 
 /// Says what a good answer would have cost.
-async fn shadowed(
-    open: Arc<OpenRoute>,
-    answering: impl Future<Output = Response<Body>>,
-) -> Response<Body> {
-    let answer = answering.await;
+fn shadowed(open: &OpenRoute, answer: Response<Body>) -> Response<Body> {
     let price = open.route.price;
     // A bad answer costs nobody anything, here as on a route that charges.
     if answer.status().as_u16() < 400 && price.0 > 0 {

@@ -37,7 +37,7 @@ pub(crate) use self::asker::{Asker, serve};
 pub(crate) use self::follow::follow;
 pub(crate) use self::offer::{Asking, Offering, Product, Sales};
 use self::passes::Passes;
-pub(crate) use self::redeem::{Bearer, TakenUse, Token, bears_token, token_of};
+pub(crate) use self::redeem::{Bearer, TakenUse, Token, bears_token, pass, passed, token_of};
 
 /// How long an invoice can be paid, in seconds: law 9.
 pub const INVOICE_LIFE_S: u64 = 300;

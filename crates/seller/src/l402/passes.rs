@@ -17,54 +17,69 @@ const REMEMBERED_MAX: usize = 10_000;
 
 /// See the module.
 #[derive(Default)]
-pub(crate) struct Passes {
-    good: Mutex<HashMap<[u8; 32], Pass>>,
-    delivered: Mutex<HashSet<[u8; 32]>>,
+pub(crate) struct Passes(Mutex<Memory>);
+
+#[derive(Default)]
+struct Memory {
+    good: HashMap<[u8; 32], Live>,
+    delivered: HashSet<[u8; 32]>,
 }
 
-struct Pass {
+struct Live {
     payment: PaymentId,
     until_ms: u64,
 }
 
+/// That a token without a limit was good a moment ago.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Pass {
+    /// Its payment, whose use is on record.
+    pub(crate) payment: PaymentId,
+    /// Whether the books have been told of a delivery, so that nothing is left to be written.
+    pub(crate) is_delivered: bool,
+}
+
 impl Passes {
-    /// The payment of a token without a limit whose use is on record.
-    pub(crate) fn find(&self, hash: &[u8; 32], now_ms: u64) -> Option<PaymentId> {
-        let good = lock(&self.good);
-        let pass = good.get(hash)?;
-        let is_live = now_ms < pass.until_ms && pass.until_ms.saturating_sub(now_ms) <= PASS_MS;
-        is_live.then(|| pass.payment.clone())
+    /// The pass of a token without a limit whose use is on record.
+    pub(crate) fn find(&self, hash: &[u8; 32], now_ms: u64) -> Option<Pass> {
+        let memory = self.lock();
+        let live = memory.good.get(hash)?;
+        let is_live = now_ms < live.until_ms && live.until_ms.saturating_sub(now_ms) <= PASS_MS;
+        is_live.then(|| Pass {
+            payment: live.payment.clone(),
+            is_delivered: memory.delivered.contains(hash),
+        })
     }
 
     /// Its use is on record now.
     pub(crate) fn keep(&self, hash: [u8; 32], payment: &PaymentId, now_ms: u64) {
-        let mut good = lock(&self.good);
+        let good = &mut self.lock().good;
         if good.len() >= REMEMBERED_MAX {
-            good.retain(|_, pass| now_ms < pass.until_ms);
+            good.retain(|_, live| now_ms < live.until_ms);
         }
         if good.len() >= REMEMBERED_MAX && !good.contains_key(&hash) {
             return;
         }
-        let pass = Pass {
+        let live = Live {
             payment: payment.clone(),
             until_ms: now_ms.saturating_add(PASS_MS),
         };
-        good.insert(hash, pass);
+        good.insert(hash, live);
     }
 
     /// Whether the books have been told of a delivery; from now on they have.
     pub(crate) fn is_first_delivery(&self, hash: [u8; 32]) -> bool {
-        let mut delivered = lock(&self.delivered);
+        let delivered = &mut self.lock().delivered;
         if delivered.len() >= REMEMBERED_MAX {
             // To tell the books once more changes nothing in them.
             delivered.clear();
         }
         delivered.insert(hash)
     }
-}
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Memory> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]

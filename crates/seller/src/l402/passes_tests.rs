@@ -13,7 +13,8 @@ fn a_pass_ends_and_one_from_the_future_is_none() {
     let passes = Passes::default();
     let payment = PaymentId("one".to_owned());
     passes.keep(hash(1), &payment, 10_000);
-    assert_eq!(passes.find(&hash(1), 10_000), Some(payment.clone()));
+    let found = passes.find(&hash(1), 10_000).map(|pass| pass.payment);
+    assert_eq!(found, Some(payment));
     assert_eq!(passes.find(&hash(1), 10_000 + PASS_MS), None);
     assert_eq!(passes.find(&hash(1), 0), None, "the clock went back");
     assert_eq!(passes.find(&hash(2), 10_000), None);
@@ -31,6 +32,16 @@ fn what_does_not_fit_is_asked_for_again() {
     let later = 10_000 + PASS_MS;
     passes.keep(hash(REMEMBERED_MAX), &payment, later);
     assert!(passes.find(&hash(REMEMBERED_MAX), later).is_some());
+}
+
+#[test]
+fn a_pass_says_whether_a_delivery_was_told() {
+    let passes = Passes::default();
+    passes.keep(hash(1), &PaymentId("one".to_owned()), 10_000);
+    let is_delivered = || passes.find(&hash(1), 10_000).map(|pass| pass.is_delivered);
+    assert_eq!(is_delivered(), Some(false));
+    passes.is_first_delivery(hash(1));
+    assert_eq!(is_delivered(), Some(true));
 }
 
 #[test]

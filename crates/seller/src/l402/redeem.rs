@@ -16,7 +16,7 @@ use farebox_wire::l402::credential::{
 };
 use farebox_wire::l402::preimage::PaymentHash;
 use farebox_wire::money::Amount;
-use http::{HeaderMap, Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 
@@ -29,6 +29,7 @@ use crate::answer::{Refused, UpstreamFailed, problem};
 use crate::body::{Bought, Delivery, HandedOver, PaidBody};
 use crate::buckets::Cost;
 use crate::client::Meter;
+use crate::cors;
 use crate::headers;
 use crate::inner::Inner;
 use crate::redeem::{Paid, PaidBy, has_no_body, is_good, request_digest};
@@ -110,9 +111,46 @@ fn read(headers: &HeaderMap) -> Option<Result<L402Credential, CredentialError>> 
     }
     let read = credential::read(|name| {
         let values = headers.get_all(name).iter();
-        values.map(http::HeaderValue::as_bytes)
+        values.map(HeaderValue::as_bytes)
     });
     read.transpose()
+}
+
+/// The payment of a known token that needs nothing of the books: it has no limit, was good a moment
+/// ago, and its delivery is on record. It is looked at like any other; only what a use would have
+/// been written for is left out. `None` is no refusal: [`redeem`] decides.
+pub(crate) fn pass(
+    shop: &Arc<Shop>,
+    offering: &Offering,
+    request: &Request<Body>,
+    token: &Token,
+) -> Option<PaidBy> {
+    let Token::Known(proven) = token else {
+        return None;
+    };
+    let meter = Meter::new(shop, request.extensions().get().copied());
+    meter.may(Cost::BadSignature).ok()?;
+    let good = proven.allows(&asked(shop, offering, request), &offering.product);
+    let good = good.ok().filter(|good| good.uses == Uses::Unlimited)?;
+    let now_ms = shop.till.clock().now_ms();
+    let pass = offering.sales.passes.find(&good.payment_hash.0, now_ms)?;
+    pass.is_delivered.then_some(PaidBy(pass.payment))
+}
+
+/// The answer to what had a pass. Nothing was written, so nothing is lost where it never leaves.
+pub(crate) fn passed(
+    shop: &Shop,
+    page: Option<&HeaderValue>,
+    payment: PaidBy,
+    answer: Result<Response<Body>, UpstreamFailed>,
+) -> Response<Body> {
+    let mut answer = answer.unwrap_or_else(NotServed::upstream);
+    if is_good(&answer) {
+        headers::make_private(answer.headers_mut());
+        answer.extensions_mut().insert(payment);
+    }
+    cors::expose(&shop.cors, page, answer.headers_mut());
+    answer
 }
 
 /// Collects: checks, takes a use, and lets through.
@@ -182,18 +220,21 @@ fn examine(
             (Arc::new(proven), line)
         }
     };
-    let asked = Asked {
+    let good = proven.allows(&asked(shop, offering, request), &offering.product)?;
+    if let Some(line) = new_line {
+        sales.known.keep(line, &proven);
+    }
+    Ok((proven, good))
+}
+
+fn asked<'a>(shop: &'a Shop, offering: &'a Offering, request: &'a Request<Body>) -> Asked<'a> {
+    Asked {
         now_s: shop.till.clock().now_s(),
         route: &offering.product.route,
         origin: &shop.public_url,
         method: request.method().as_str(),
         path: request.uri().path(),
-    };
-    let good = proven.allows(&asked, &offering.product)?;
-    if let Some(line) = new_line {
-        sales.known.keep(line, &proven);
     }
-    Ok((proven, good))
 }
 
 /// A good token that wants to be used.
@@ -211,8 +252,8 @@ impl Wish<'_> {
         if self.good.uses != Uses::Unlimited {
             return None;
         }
-        let payment = self.sales.passes.find(&self.good.payment_hash.0, now_ms)?;
-        Some(self.taken(payment, false))
+        let pass = self.sales.passes.find(&self.good.payment_hash.0, now_ms)?;
+        Some(self.taken(pass.payment, false))
     }
 
     async fn take(&self, paid: NewPaid) -> Result<TakenUse, NotServed> {

@@ -166,6 +166,7 @@ impl Watch {
             bytes = match self.place {
                 Place::RequestLine | Place::Value => self.rest_of_line(bytes),
                 Place::Skip { left, then } => self.skip(bytes, left, then),
+                Place::Name(name) if name.len == 0 => self.line(first, bytes),
                 Place::Start | Place::Name(_) | Place::Length => {
                     self.place = self.in_head(first);
                     rest
@@ -180,11 +181,37 @@ impl Watch {
 
     /// Leaves a line whose content does not matter.
     fn rest_of_line<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
-        let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else {
+        let Some((_, rest)) = split_line(bytes) else {
             return &[];
         };
         self.place = Place::Name(Name::default());
-        bytes.get(end.saturating_add(1)..).unwrap_or_default()
+        rest
+    }
+
+    /// A line of a head. One that has come whole is read at once, any other byte by byte: that gives
+    /// the same.
+    fn line<'a>(&mut self, first: u8, bytes: &'a [u8]) -> &'a [u8] {
+        let Some((line, rest)) = split_line(bytes) else {
+            self.place = self.in_head(first);
+            return bytes.get(1..).unwrap_or_default();
+        };
+        if matches!(line, b"" | b"\r") {
+            self.place = self.end_of_head();
+            return rest;
+        }
+        let start = line.get(..=NAME_BYTES_MAX).unwrap_or(line);
+        let mut parts = start.splitn(2, |byte| *byte == b':');
+        let (name, is_name) = (parts.next().unwrap_or_default(), parts.next().is_some());
+        if is_name && name.eq_ignore_ascii_case(CONTENT_LENGTH) {
+            self.place = Place::Length;
+            self.length = Some(0);
+            for byte in line.get(CONTENT_LENGTH.len()..).unwrap_or_default() {
+                self.place = self.in_head(*byte);
+            }
+        }
+        self.encoded |= is_name && name.eq_ignore_ascii_case(TRANSFER_ENCODING);
+        self.place = Place::Name(Name::default());
+        rest
     }
 
     fn skip<'a>(&mut self, bytes: &'a [u8], left: u64, then: AfterSkip) -> &'a [u8] {
@@ -210,12 +237,12 @@ impl Watch {
             (Place::Start, _) => Place::RequestLine,
             (Place::Name(name), b'\n') if name.is_empty_line() => self.end_of_head(),
             (Place::Name(_) | Place::Length, b'\n') => Place::Name(Name::default()),
-            (Place::Name(name), b':') if name.is(b"content-length") => {
+            (Place::Name(name), b':') if name.is(CONTENT_LENGTH) => {
                 self.length = Some(0);
                 Place::Length
             }
             (Place::Name(name), b':') => {
-                self.encoded |= name.is(b"transfer-encoding");
+                self.encoded |= name.is(TRANSFER_ENCODING);
                 Place::Value
             }
             (Place::Name(name), _) => name.with(byte).map_or(Place::Value, Place::Name),
@@ -271,8 +298,16 @@ fn in_chunks(place: Place, byte: u8) -> Place {
     }
 }
 
-/// The longest name that matters, that of Transfer-Encoding.
-const NAME_BYTES_MAX: usize = 17;
+/// A line without its line feed, and what follows it.
+fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (line, rest) = bytes.split_at_checked(memchr::memchr(b'\n', bytes)?)?;
+    Some((line, rest.get(1..)?))
+}
+
+const CONTENT_LENGTH: &[u8] = b"content-length";
+const TRANSFER_ENCODING: &[u8] = b"transfer-encoding";
+/// The longest name that matters.
+const NAME_BYTES_MAX: usize = TRANSFER_ENCODING.len();
 
 /// The start of a header line.
 #[derive(Clone, Copy, Default)]

@@ -104,29 +104,33 @@ impl Lane {
     }
 
     /// Sends a request; gives the head of its answer.
-    pub(super) async fn ask(
+    // No `async fn`: it would keep the request beside what has become of it.
+    pub(super) fn ask(
         &mut self,
         request: Request<Body>,
         deadline: Instant,
-    ) -> Result<Response<Incoming>, Unanswered> {
+    ) -> impl Future<Output = Result<Response<Incoming>, Unanswered>> {
         self.timer.as_mut().reset(deadline);
-        let mut answering = pin!(self.sender.try_send_request(request));
-        let answered = poll_fn(|cx| {
-            let answered = self.look(cx, |cx| answering.as_mut().poll(cx));
-            if answered.is_ready() {
-                return answered.map(Some);
+        let answering = self.sender.try_send_request(request);
+        async move {
+            let mut answering = pin!(answering);
+            let answered = poll_fn(|cx| {
+                let answered = self.look(cx, |cx| answering.as_mut().poll(cx));
+                if answered.is_ready() {
+                    return answered.map(Some);
+                }
+                // The rope, not the task: it stays the same from request to request.
+                let mut rung = Context::from_waker(&self.rope);
+                self.timer.as_mut().poll(&mut rung).map(|()| None)
+            });
+            match answered.await {
+                Some(Ok(answer)) => Ok(answer),
+                Some(Err(mut failed)) => Err(match failed.take_message() {
+                    Some(request) => Unanswered::Unsent(Box::new(request), failed.into_error()),
+                    None => Unanswered::Failed(failed.into_error()),
+                }),
+                None => Err(Unanswered::Late),
             }
-            // The rope, not the task: it stays the same from request to request.
-            let mut rung = Context::from_waker(&self.rope);
-            self.timer.as_mut().poll(&mut rung).map(|()| None)
-        });
-        match answered.await {
-            Some(Ok(answer)) => Ok(answer),
-            Some(Err(mut failed)) => Err(match failed.take_message() {
-                Some(request) => Unanswered::Unsent(Box::new(request), failed.into_error()),
-                None => Unanswered::Failed(failed.into_error()),
-            }),
-            None => Err(Unanswered::Late),
         }
     }
 

@@ -127,7 +127,7 @@ impl Pool {
     /// its head has come.
     pub(super) async fn send(
         self: &Arc<Self>,
-        mut request: Request<Body>,
+        mut request: Box<Request<Body>>,
         deadline: Instant,
     ) -> Result<Response<Body>, Failed> {
         let mut elsewhere = 0;
@@ -141,24 +141,24 @@ impl Pool {
                     .map_err(|_| Failed::Late)??,
             };
             let (answered, may_go_elsewhere) = match carrier {
-                Carrier::Lane(mut lane, is_kept) => match lane.ask(request, deadline).await {
+                Carrier::Lane(mut lane, is_kept) => match lane.ask(*request, deadline).await {
                     Ok(answer) => return Ok(streamed::answer(answer, lane, self)),
                     Err(why) => (why, is_kept),
                 },
                 Carrier::Seat(seat) => {
                     elsewhere += 1;
                     let (scheme, idle) = (self.scheme(), self.patience.idle);
-                    match Box::pin(seat.ask(request, &scheme, deadline, idle)).await {
+                    match Box::pin(seat.ask(*request, &scheme, deadline, idle)).await {
                         Ok(answer) => return Ok(answer),
                         Err(why) => (why, elsewhere < ELSEWHERE_MAX),
                     }
                 }
             };
             request = match answered {
-                Unanswered::Unsent(request, _) if may_go_elsewhere => *request,
+                Unanswered::Unsent(request, _) if may_go_elsewhere => request,
                 Unanswered::NotBegun(request, _) if !is_second => {
                     is_second = true;
-                    *request
+                    request
                 }
                 why => return Err(why.into()),
             }

@@ -5,7 +5,7 @@
 //! so that the seller can give the claim back; an upstream that dies later breaks the body off.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -17,6 +17,7 @@ use farebox_seller::answer::problem;
 use farebox_seller::layer::MatchedRoute;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
+use hyper::upgrade::OnUpgrade;
 use tokio::time::Instant;
 use tower_service::Service;
 use tracing::field::Empty;
@@ -135,19 +136,33 @@ impl Service<Request<Body>> for Proxy {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let shared = Arc::clone(&self.shared);
-        Box::pin(async move { Ok(shared.forward(request).await) })
+        match self.shared.errand(request) {
+            Ok(errand) => Box::pin(errand.run()),
+            Err(answer) => Box::pin(ready(Ok(answer))),
+        }
     }
 }
 
+/// A request that is fit for its upstream.
+struct Errand {
+    // A box: what waits for an answer would keep it several times over.
+    request: Box<Request<Body>>,
+    pool: Arc<Pool>,
+    span: Span,
+    /// For a request that asks to leave HTTP.
+    leaving: Option<OnUpgrade>,
+    takes_trailers: bool,
+}
+
 impl Shared {
-    async fn forward(&self, mut request: Request<Body>) -> Response<Body> {
+    /// Makes a request fit for its upstream, or answers it.
+    fn errand(&self, mut request: Request<Body>) -> Result<Errand, Response<Body>> {
         let Some(target) = self.target_of(&request) else {
-            return problem(
+            return Err(problem(
                 StatusCode::NOT_FOUND,
                 "not_found",
                 "there is no server behind this path",
-            );
+            ));
         };
         // An upstream sees the path and query alone, byte for byte as they came.
         if request.uri().authority().is_some() {
@@ -160,43 +175,26 @@ impl Shared {
         *request.version_mut() = Version::HTTP_11;
         let leaving = switch::asked(&mut request);
         if leaving.is_some() && !target.pool.may_leave() {
-            return problem(
+            return Err(problem(
                 StatusCode::NOT_IMPLEMENTED,
                 "upgrade_not_supported",
                 "the server behind this seller has no WebSockets",
-            );
+            ));
         }
         let client = request.extensions().get::<Client>().copied();
         headers::for_upstream(request.headers_mut(), client.as_ref(), &target.host);
         let span = target.span();
         traced::carry_on(&span, request.headers_mut());
-        let now = Instant::now();
-        let patience = target.pool.patience();
-        let deadline = now.checked_add(patience.head).unwrap_or(now);
-        let answer = match leaving {
-            None => {
-                if wants_trailers {
-                    headers::say_trailers(request.headers_mut());
-                }
-                let sending = target.pool.send(request, deadline);
-                match span.is_disabled() {
-                    true => sending.await,
-                    false => Box::pin(sending.instrument(span.clone())).await,
-                }
-            }
-            Some(client) => {
-                // Apart from the rest: few requests need its room.
-                let sending = switch::send(&target.pool, request, deadline, client, patience.idle);
-                Box::pin(sending).await
-            }
-        };
-        if let Ok(answer) = &answer {
-            span.record("http.response.status_code", answer.status().as_u16());
+        if leaving.is_none() && wants_trailers {
+            headers::say_trailers(request.headers_mut());
         }
-        match answer {
-            Ok(answer) => passed_on(answer, takes_trailers),
-            Err(failed) => refusal_for(&failed),
-        }
+        Ok(Errand {
+            request: Box::new(request),
+            pool: Arc::clone(&target.pool),
+            span,
+            leaving,
+            takes_trailers,
+        })
     }
 
     fn target_of(&self, request: &Request<Body>) -> Option<&Target> {
@@ -204,6 +202,42 @@ impl Shared {
             Some(route) => self.by_index.get(route.index),
             None => self.unmatched.as_ref(),
         }
+    }
+}
+
+impl Errand {
+    async fn run(self) -> Result<Response<Body>, Infallible> {
+        let Self {
+            request,
+            pool,
+            span,
+            leaving,
+            takes_trailers,
+        } = self;
+        let now = Instant::now();
+        let patience = pool.patience();
+        let deadline = now.checked_add(patience.head).unwrap_or(now);
+        let answer = match leaving {
+            None => {
+                let sending = pool.send(request, deadline);
+                match span.is_disabled() {
+                    true => sending.await,
+                    false => Box::pin(sending.instrument(span.clone())).await,
+                }
+            }
+            Some(client) => {
+                // Apart from the rest: few requests need its room.
+                let sending = switch::send(&pool, *request, deadline, client, patience.idle);
+                Box::pin(sending).await
+            }
+        };
+        if let Ok(answer) = &answer {
+            span.record("http.response.status_code", answer.status().as_u16());
+        }
+        Ok(match answer {
+            Ok(answer) => passed_on(answer, takes_trailers),
+            Err(failed) => refusal_for(&failed),
+        })
     }
 }
 
