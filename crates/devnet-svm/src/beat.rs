@@ -56,6 +56,12 @@ impl Beat {
         self.lock().is_held
     }
 
+    /// Whether slots pass by themselves.
+    pub(crate) fn is_running(&self) -> bool {
+        let inner = self.lock();
+        inner.every.is_some() && !inner.is_held
+    }
+
     pub(crate) fn stop(&self) {
         self.lock().is_stopped = true;
         self.changed.notify_all();
@@ -94,7 +100,7 @@ pub(crate) fn start(chain: Arc<Chain>) -> std::io::Result<JoinHandle<()>> {
         .name("devnet-svm-beat".to_owned())
         .spawn(move || {
             while chain.beat.next() {
-                chain.advance(1);
+                chain.tick();
             }
         })
 }

@@ -59,14 +59,15 @@ impl Chain {
     /// Makes blocks now.
     pub(crate) fn advance(&self, slots: u64) {
         for _ in 0..slots {
-            let mut world = self.world();
-            world.advance(1);
-            let event = Event::Slot {
-                slot: world.block(Commitment::Processed).slot,
-                root: world.block(Commitment::Finalized).slot,
-            };
-            drop(world);
-            self.tell(event);
+            self.advance_one(self.world());
+        }
+    }
+
+    /// Makes a block because its time has come, unless somebody has stopped the beat meanwhile.
+    pub(crate) fn tick(&self) {
+        let world = self.world();
+        if self.beat.is_running() {
+            self.advance_one(world);
         }
     }
 
@@ -85,6 +86,8 @@ impl Chain {
     /// Stops the beat, and execution at once, or takes both up again.
     pub(crate) fn hold(&self, is_held: bool) {
         self.beat.hold(is_held);
+        // A tick that is under way ends before this returns; none comes after it.
+        drop(self.world());
         if !is_held && self.at_once {
             self.world().execute_waiting();
             self.tell(Event::Transaction);
@@ -94,6 +97,17 @@ impl Chain {
     /// A slot each so often from now on.
     pub(crate) fn set_slot_time(&self, every: Option<Duration>) {
         self.beat.set(every);
+        drop(self.world());
+    }
+
+    fn advance_one(&self, mut world: MutexGuard<'_, World>) {
+        world.advance(1);
+        let event = Event::Slot {
+            slot: world.block(Commitment::Processed).slot,
+            root: world.block(Commitment::Finalized).slot,
+        };
+        drop(world);
+        self.tell(event);
     }
 
     fn tell(&self, event: Event) {

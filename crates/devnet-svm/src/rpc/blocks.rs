@@ -58,7 +58,11 @@ impl Rpc {
     }
 
     pub(crate) fn is_blockhash_valid(&self, params: &Params) -> Answer {
-        let hash: Hash = params.base58(0)?;
+        let text: String = params.required(0)?;
+        // The one method that does not say "Invalid param" before what is wrong.
+        let hash: Hash = text
+            .parse()
+            .map_err(|error| RpcError::params(format!("{error:?}")))?;
         let config = params.config(1)?;
         let (world, block) = self.bank(&config)?;
         let is_valid = world.takes(&hash, config.commitment());
@@ -67,7 +71,7 @@ impl Rpc {
 
     pub(crate) fn get_fee_for_message(&self, params: &Params) -> Answer {
         let text: String = params.required(0)?;
-        let invalid = |why: String| RpcError::params(format!("invalid message: {why}"));
+        let invalid = |why: String| RpcError::params(format!("invalid transaction message: {why}"));
         let bytes = BASE64_STANDARD
             .decode(text)
             .map_err(|error| invalid(error.to_string()))?;

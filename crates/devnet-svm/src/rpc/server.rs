@@ -17,8 +17,8 @@ use tokio::task::JoinSet;
 
 use super::{Reply, Rpc, ws};
 
-/// The largest request: a full batch of large transactions.
-const MAX_REQUEST_BYTES: usize = 16 * 1024 * 1024;
+/// The largest request, as agave's default: some thirty transactions.
+const MAX_REQUEST_BYTES: usize = 50 * 1024;
 /// Connections at once; more wait in the listener's queue.
 const MAX_CONNECTIONS: usize = 4096;
 /// A connection without a request for so long is closed; clients' own pools give up far earlier.

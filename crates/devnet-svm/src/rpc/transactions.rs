@@ -19,8 +19,6 @@ const MAX_TRANSACTION_BYTES: usize = 1232;
 /// The longest text that such a transaction may need.
 const MAX_BASE58_CHARS: usize = 1683;
 const MAX_BASE64_CHARS: usize = 1644;
-/// Accounts that one simulation may show.
-const MAX_SHOWN_ACCOUNTS: usize = 64;
 /// What agave calls the thing that it decodes.
 const KIND: &str = "solana_transaction::versioned::VersionedTransaction";
 
@@ -32,9 +30,8 @@ impl Rpc {
         let tx = decode(&text, config.encoding.as_deref())?;
         sanitize(&tx)?;
         if !config.skip_preflight {
-            let commitment = config.preflight_commitment.or(config.commitment);
             let config = Config {
-                commitment,
+                commitment: config.preflight_commitment,
                 min_context_slot: config.min_context_slot,
                 ..Config::default()
             };
@@ -78,6 +75,13 @@ impl Rpc {
             return Err(RpcError::signature());
         }
         let simulated = world.simulate(&tx, config.commitment());
+        let most = tx.message.static_account_keys().len();
+        let wanted = config.accounts.as_ref();
+        if wanted.is_some_and(|wanted| wanted.addresses.len() > most) {
+            return Err(RpcError::params(format!(
+                "Too many accounts provided; max {most}"
+            )));
+        }
         let value = shown(&world, &simulated, &config, replacement)?;
         Ok(context(block, value))
     }
@@ -119,11 +123,6 @@ fn shown_accounts(world: &World, simulated: &Simulated, config: &Config) -> Answ
     let Some(wanted) = &config.accounts else {
         return Ok(Value::Null);
     };
-    if wanted.addresses.len() > MAX_SHOWN_ACCOUNTS {
-        return Err(RpcError::params(format!(
-            "Too many accounts provided; max {MAX_SHOWN_ACCOUNTS}"
-        )));
-    }
     let encoding = Encoding::of(wanted.encoding.as_deref(), Encoding::Base64)?;
     if matches!(encoding, Encoding::Binary | Encoding::Base58) {
         return Err(RpcError::params("base58 encoding not supported"));
@@ -157,26 +156,27 @@ fn decode(text: &str, encoding: Option<&str>) -> Result<VersionedTransaction, Rp
             )));
         }
     };
-    let too_large = |what: &str, bytes: usize| {
-        RpcError::params(format!(
-            "{what} {KIND} too large: {bytes} bytes (max: encoded/raw {most}/{MAX_TRANSACTION_BYTES})"
-        ))
-    };
     if text.len() > most {
-        return Err(too_large(&format!("{name} encoded"), text.len()));
+        return Err(RpcError::params(format!(
+            "{name} encoded {KIND} too large: {} bytes (max: encoded/raw {most}/{MAX_TRANSACTION_BYTES})",
+            text.len()
+        )));
     }
     let invalid = |why: String| RpcError::params(format!("invalid {name} encoding: {why}"));
     let bytes = if name == "base64" {
         BASE64_STANDARD
             .decode(text)
-            .map_err(|error| invalid(error.to_string()))?
+            .map_err(|error| invalid(format!("{error:?}")))?
     } else {
         bs58::decode(text)
             .into_vec()
-            .map_err(|error| invalid(error.to_string()))?
+            .map_err(|error| invalid(format!("{error:?}")))?
     };
     if bytes.len() > MAX_TRANSACTION_BYTES {
-        return Err(too_large("decoded", bytes.len()));
+        return Err(RpcError::params(format!(
+            "decoded {KIND} too large: {} bytes (max: {MAX_TRANSACTION_BYTES} bytes)",
+            bytes.len()
+        )));
     }
     bincode::options()
         .with_limit(MAX_TRANSACTION_BYTES.try_into().unwrap_or(u64::MAX))

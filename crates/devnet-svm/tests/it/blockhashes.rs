@@ -75,7 +75,7 @@ async fn what_is_no_hash_and_what_is_no_method_is_refused_in_agaves_words() {
     let refused = client.refused("isBlockhashValid", json!(["abc"])).await;
     assert_eq!(
         (refused.code, refused.message.as_str()),
-        (-32602, "Invalid param: WrongSize")
+        (-32602, "WrongSize")
     );
     let refused = client.refused("getLuckyNumber", json!([])).await;
     assert_eq!(

@@ -12,7 +12,7 @@ use solana_address::Address;
 use solana_compute_budget_interface::ComputeBudgetInstruction;
 use solana_hash::Hash;
 use solana_instruction::Instruction;
-use solana_message::{VersionedMessage, v0};
+use solana_message::{Message, VersionedMessage, v0};
 use solana_signature::Signature;
 use solana_signer::Signer as _;
 use solana_transaction::versioned::VersionedTransaction;
@@ -247,6 +247,20 @@ impl Payment {
         let message = tx.message.serialize();
         tx.signatures[0] = self.fee_payer.keypair().sign_message(&message);
         tx
+    }
+}
+
+/// A transaction of one account, which pays for it too.
+pub(crate) fn sign(
+    account: &Account,
+    instructions: &[Instruction],
+    blockhash: Hash,
+) -> VersionedTransaction {
+    let message = Message::new_with_blockhash(instructions, Some(&account.address), &blockhash);
+    let message = VersionedMessage::Legacy(message);
+    VersionedTransaction {
+        signatures: vec![account.keypair().sign_message(&message.serialize())],
+        message,
     }
 }
 
