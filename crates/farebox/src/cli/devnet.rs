@@ -1,7 +1,7 @@
 //! `farebox devnet`: local networks with funded accounts, until Ctrl-C.
 //!
 //! Prints one line when all is ready; `--write` leaves configuration files and keys for a seller
-//! and a buyer. Its keys are published in every Ethereum tool: nothing here may guard real money.
+//! and a buyer. Its keys are published: nothing here may guard real money.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,8 @@ Examples:
   farebox devnet --only evm --evm-port 0 --json
   farebox devnet --only evm --write net      # then: farebox gate --config net/seller.toml …
   farebox devnet --only evm,lightning --write net
-  farebox devnet --only lightning --json     # two nodes with a channel, as LND's REST serves them";
+  farebox devnet --only lightning --json     # two nodes with a channel, as LND's REST serves them
+  farebox devnet --only solana --json        # accounts with SOL and USDC behind Solana's JSON-RPC";
 
 /// Run local networks with funded accounts, until Ctrl-C
 #[derive(Args)]
@@ -64,7 +65,7 @@ impl Network {
     const fn is_built(self) -> bool {
         match self {
             Self::Evm => cfg!(feature = "devnet-evm"),
-            Self::Solana => false,
+            Self::Solana => cfg!(feature = "devnet-svm"),
             Self::Lightning => cfg!(feature = "devnet-ln"),
         }
     }
@@ -78,8 +79,16 @@ impl Devnet {
         let wants = |network: Network| {
             network.is_built() && (self.only.is_empty() || self.only.contains(&network))
         };
-        if !wants(Network::Evm) && !wants(Network::Lightning) {
+        let has_files = wants(Network::Evm) || wants(Network::Lightning);
+        if !has_files && !wants(Network::Solana) {
             return Err(not_built(Network::Evm));
+        }
+        if self.write.is_some() && !has_files {
+            return Err(Failure::config(
+                "devnet_write",
+                "--write has nothing to leave for solana alone: no configuration names its keys yet; leave --write \
+                 out, or add evm to --only",
+            ));
         }
         let stop = super::signal::stop()?;
         let nets = Nets::start(&self, wants)?;
@@ -103,6 +112,8 @@ struct Nets {
     evm: Option<crate::demo::net::Net>,
     #[cfg(feature = "devnet-ln")]
     lightning: Option<crate::demo::lightning::Net>,
+    #[cfg(feature = "devnet-svm")]
+    solana: Option<crate::demo::solana::Net>,
 }
 
 impl Nets {
@@ -118,11 +129,16 @@ impl Nets {
         });
         #[cfg(feature = "devnet-ln")]
         let lightning = wants(Network::Lightning).then(crate::demo::lightning::Net::start);
+        #[cfg(feature = "devnet-svm")]
+        let solana =
+            wants(Network::Solana).then(|| crate::demo::solana::Net::start(options.solana_port));
         Ok(Self {
             #[cfg(feature = "devnet-evm")]
             evm: evm.transpose()?,
             #[cfg(feature = "devnet-ln")]
             lightning: lightning.transpose()?,
+            #[cfg(feature = "devnet-svm")]
+            solana: solana.transpose()?,
         })
     }
 
@@ -157,6 +173,10 @@ impl Nets {
         if let Some(net) = &self.lightning {
             add(&mut all, &net.as_json())?;
         }
+        #[cfg(feature = "devnet-svm")]
+        if let Some(net) = &self.solana {
+            add(&mut all, &net.as_json())?;
+        }
         Ok(serde_json::Value::Object(all))
     }
 
@@ -178,8 +198,14 @@ impl Nets {
             parts.push(net.as_text());
             rails.push("lightning");
         }
+        #[cfg(feature = "devnet-svm")]
+        if let Some(net) = &self.solana {
+            parts.push(net.as_text());
+        }
         #[cfg(any(feature = "devnet-evm", feature = "devnet-ln"))]
-        parts.push(crate::demo::files::next(written, &rails));
+        if !rails.is_empty() {
+            parts.push(crate::demo::files::next(written, &rails));
+        }
         parts.push("Ctrl-C stops it; nothing is kept.".to_owned());
         parts.join("\n\n")
     }
@@ -193,11 +219,15 @@ impl Nets {
         if let Some(net) = self.lightning {
             net.stop().await;
         }
+        #[cfg(feature = "devnet-svm")]
+        if let Some(net) = self.solana {
+            net.stop().await;
+        }
     }
 }
 
 /// Adds the fields of a network's answer.
-#[cfg(any(feature = "devnet-evm", feature = "devnet-ln"))]
+#[cfg(any(feature = "devnet-evm", feature = "devnet-ln", feature = "devnet-svm"))]
 fn add(
     all: &mut serde_json::Map<String, serde_json::Value>,
     net: &impl serde::Serialize,

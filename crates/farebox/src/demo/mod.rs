@@ -1,7 +1,7 @@
 //! The main job in one command: a local chain, a priced API behind the gate, and a buyer, all over
 //! real sockets; each claim is checked, the chain asked, the books compared.
 //!
-//! `net`, `lightning` and `files` are shared with `farebox devnet`, `api` is what is sold, `steps` and
+//! `net`, `lightning`, `solana` and `files` are shared with `farebox devnet`, `api` is what is sold, `steps` and
 //! `by_lightning` buy, `report` tells.
 
 #[cfg(feature = "devnet-evm")]
@@ -18,6 +18,8 @@ pub(crate) mod net;
 mod paint;
 #[cfg(feature = "devnet-evm")]
 mod report;
+#[cfg(feature = "devnet-svm")]
+pub(crate) mod solana;
 #[cfg(feature = "devnet-evm")]
 mod stage;
 #[cfg(feature = "devnet-evm")]

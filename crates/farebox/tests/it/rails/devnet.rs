@@ -1,9 +1,9 @@
-//! `farebox devnet` with Lightning: the line that scripts read and the files that it leaves.
+//! `farebox devnet` with Lightning and Solana: the line that scripts read and the files that it leaves.
 
 use serde_json::{Value, json};
 
 use crate::acme::eventually;
-use crate::devnet::keys;
+use crate::devnet::{call, keys};
 use crate::market::Upstream;
 use crate::support::{Running, User};
 use crate::version_1::ask;
@@ -115,4 +115,71 @@ fn its_files_sell_over_lightning_alone_where_no_chain_runs() {
     assert_eq!(paid["rail"], "lightning", "{paid}");
     drop(gate);
     assert_eq!(sold(&user), ["lightning"]);
+}
+
+#[tokio::test]
+async fn its_solana_network_is_told_and_answers_at_once() {
+    let user = User::new();
+    let net = user.start(&["devnet", "--only", "solana", "--solana-port", "0", "--json"]);
+    assert_eq!(keys(&net.ready), ["solana"]);
+    let solana = &net.ready["solana"];
+    assert_eq!(keys(solana), ["accounts", "network", "rpc", "usdc"]);
+    let usdc = "4zMMC9srt5Ri5X14GAgXhaHii3GnPAEERYPJgZJDncDU";
+    assert_eq!(solana["usdc"], usdc);
+    let rpc = net.text("/solana/rpc");
+    let genesis = call(&rpc, "getGenesisHash", json!([])).await;
+    let reference = &genesis.as_str().expect("a hash")[..32];
+    assert_eq!(solana["network"], format!("solana:{reference}"));
+    let accounts = solana["accounts"].as_array().expect("accounts");
+    assert_eq!(accounts.len(), 10);
+    for (number, account) in accounts.iter().enumerate() {
+        assert_eq!(keys(account), ["address", "key"]);
+        let key = account["key"].as_str().expect("a key");
+        assert!(matches!(key.len(), 86..=88), "64 bytes in base58: {key}");
+        let balance = call(&rpc, "getBalance", json!([account["address"]])).await;
+        assert_eq!(balance["value"], json!(100_000_000_000_u64));
+        let ask = json!([account["address"], {"mint": usdc}, {"encoding": "jsonParsed"}]);
+        let found = call(&rpc, "getTokenAccountsByOwner", ask).await;
+        let tokens = found["value"][0]
+            .pointer("/account/data/parsed/info/tokenAmount/uiAmountString")
+            .cloned();
+        let expected = match number {
+            0 => None,
+            9 => Some(json!("0")),
+            _ => Some(json!("1000000")),
+        };
+        assert_eq!(tokens, expected, "account {number}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn solana_runs_beside_a_chain_and_stops_with_it() {
+    let user = User::new();
+    let ports = ["--evm-port", "0", "--solana-port", "0"];
+    let only = ["devnet", "--only", "evm,solana", "--json"];
+    let net = user.start(&[&only[..], &ports].concat());
+    assert_eq!(keys(&net.ready), ["evm", "solana"]);
+    let (exit, stderr) = net.interrupt();
+    assert_eq!((exit, stderr.as_str()), (0, ""));
+}
+
+#[test]
+fn a_port_of_solana_that_is_taken_is_refused_and_so_are_files_for_it_alone() {
+    let user = User::new();
+    let only = ["devnet", "--only", "solana"];
+    let net = user.start(&[&only[..], &["--solana-port", "0", "--json"]].concat());
+    let rpc = net.text("/solana/rpc");
+    let port = rpc.rsplit(':').next().expect("a port");
+    let refused = |flags: &[&str]| {
+        let (exit, answer) = user.json(&[&only[..], flags].concat());
+        assert_eq!(exit, 2, "{answer}");
+        answer["error"]["code"].clone()
+    };
+    assert_eq!(refused(&["--solana-port", port]), "devnet_failed");
+    assert_eq!(
+        refused(&["--solana-port", "0", "--write", "net"]),
+        "devnet_write"
+    );
+    assert!(!user.path("net").exists());
 }

@@ -1,0 +1,103 @@
+//! The local Solana network of `farebox devnet`.
+//!
+//! Everything that is told here is for this network alone: the keys are public knowledge.
+
+use farebox_devnet_svm::{DevnetSvm, DevnetSvmOptions};
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::output;
+
+/// Account that pays fees.
+const FEE_ACCOUNT: usize = 0;
+/// Account that is paid.
+const PAYEE_ACCOUNT: usize = 9;
+
+/// The running network.
+pub(crate) struct Net {
+    devnet: DevnetSvm,
+}
+
+/// The part of `farebox devnet --json` that is Solana's.
+#[derive(Serialize)]
+pub(crate) struct Ready {
+    solana: ReadySolana,
+}
+
+#[derive(Serialize)]
+struct ReadySolana {
+    rpc: String,
+    network: &'static str,
+    usdc: String,
+    accounts: Vec<ReadyAccount>,
+}
+
+#[derive(Serialize)]
+struct ReadyAccount {
+    address: String,
+    key: String,
+}
+
+impl Net {
+    /// Starts the network on a port of 127.0.0.1; 0 takes a free one. A transaction is executed and final when it is
+    /// sent, as the other local chain does it.
+    ///
+    /// # Errors
+    /// Exit 2 where the port is taken.
+    pub(crate) fn start(port: u16) -> Result<Self, Failure> {
+        let devnet = DevnetSvm::start(DevnetSvmOptions {
+            port,
+            ..DevnetSvmOptions::quick()
+        })
+        .map_err(|error| Failure::config("devnet_failed", error.to_string()))?;
+        Ok(Self { devnet })
+    }
+
+    /// Stops the network and waits until its port is free.
+    pub(crate) async fn stop(self) {
+        self.devnet.shutdown().await;
+    }
+
+    /// The line of `--json` (docs/command-line.md).
+    pub(crate) fn as_json(&self) -> Ready {
+        let accounts = self.devnet.accounts().iter().map(|account| ReadyAccount {
+            address: account.address.to_string(),
+            key: account.key_base58(),
+        });
+        Ready {
+            solana: ReadySolana {
+                rpc: self.devnet.rpc_url(),
+                network: self.devnet.network(),
+                usdc: self.devnet.usdc().to_string(),
+                accounts: accounts.collect(),
+            },
+        }
+    }
+
+    /// The same for people.
+    pub(crate) fn as_text(&self) -> String {
+        let accounts = self.devnet.accounts().iter().enumerate();
+        let rows = accounts.map(|(number, account)| {
+            let use_of = match number {
+                FEE_ACCOUNT => "fees",
+                PAYEE_ACCOUNT => "payee",
+                _ => "buyer",
+            };
+            vec![
+                number.to_string(),
+                use_of.to_owned(),
+                account.address.to_string(),
+                account.key_base58(),
+            ]
+        });
+        let rows: Vec<Vec<String>> = rows.collect();
+        format!(
+            "Solana {rpc}  network {network}\nUSDC   {usdc}  (6 decimals; 100 SOL per account, 1,000,000 USDC per buyer)\n\n\
+             {accounts}",
+            rpc = self.devnet.rpc_url(),
+            network = self.devnet.network(),
+            usdc = self.devnet.usdc(),
+            accounts = output::table(&["#", "use", "address", "key (public, test only)"], &rows),
+        )
+    }
+}
