@@ -45,6 +45,7 @@ mod remote;
 mod routes;
 mod selling;
 mod service;
+mod solana;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -16,6 +16,7 @@ use tokio::sync::OnceCell;
 use super::keys::{self, PayingKey};
 use super::lightning::Lightning;
 use super::networks;
+use super::solana::Solana;
 use crate::config::{Config, DataDir};
 use crate::failure::Failure;
 
@@ -41,6 +42,7 @@ pub(crate) fn desk(
             unlocked: OnceCell::new(),
         })],
     };
+    rails.extend(Solana::of(config).payer()?);
     rails.extend(Lightning::of(config, data_dir).payer()?);
     build(config, rails, ledger)
 }
@@ -56,6 +58,7 @@ pub(crate) fn keyless_desk(
 ) -> Result<Arc<Desk>, Failure> {
     let watcher = payer(networks::for_buying(config)?, keys::throwaway()?)?;
     let mut rails: Vec<Arc<dyn PayRail>> = vec![Arc::new(watcher)];
+    rails.extend(Solana::of(config).watcher()?);
     rails.extend(Lightning::of(config, data_dir).payer()?);
     build(config, rails, ledger)
 }
@@ -71,7 +74,8 @@ pub(crate) async fn holdings(
     let networks = networks::configured(config)?;
     let lightning = Lightning::of(config, data_dir).payer()?;
     let has_chain = networks.iter().any(|network| !network.rpc.is_empty());
-    if !has_chain && lightning.is_none() {
+    let solana = Solana::of(config);
+    if !has_chain && !solana.has_balance() && lightning.is_none() {
         return Err(Failure::config(
             "network_missing",
             format!(
@@ -81,11 +85,16 @@ pub(crate) async fn holdings(
         ));
     }
     let mut holdings = Vec::new();
-    // A wallet of Lightning alone has no key of a chain.
+    // A wallet of Lightning or Solana alone has no key of an EVM chain.
     if has_chain {
         let address = keys::paying_address(config, data_dir)?;
         let asked = farebox_rail_evm::holdings(networks, address).await;
         holdings = asked.map_err(|why| Failure::config(why.code, why.message))?;
+    }
+    if solana.has_balance()
+        && let Some(payer) = solana.payer()?
+    {
+        holdings.extend(payer.balances().await);
     }
     if let Some(lightning) = lightning {
         holdings.extend(lightning.balances().await);

@@ -7,10 +7,11 @@ use farebox_wire::caip::ChainId;
 use farebox_wire::evm::EvmAddress;
 
 use super::lightning::is_lightning;
+use super::solana::is_solana;
 use crate::config::{AssetSection, Config, Final, MaxFee, NetworkSection};
 use crate::failure::Failure;
 
-/// The chains that the file names: those of Lightning are elsewhere.
+/// The chains that the file names: those of Lightning and Solana are elsewhere.
 ///
 /// # Errors
 /// Exit 2, naming the network and the key.
@@ -18,11 +19,13 @@ pub(super) fn configured(config: &Config) -> Result<Vec<Network>, Failure> {
     with_endpoints(&chains(&config.file.network))
 }
 
-/// The sections that are not of Lightning.
+/// The sections that are neither of Lightning nor of Solana.
 pub(crate) fn chains(
     sections: &BTreeMap<ChainId, NetworkSection>,
 ) -> BTreeMap<ChainId, NetworkSection> {
-    let chains = sections.iter().filter(|(chain, _)| !is_lightning(chain));
+    let chains = sections
+        .iter()
+        .filter(|(chain, _)| !is_lightning(chain) && !is_solana(chain));
     chains
         .map(|(chain, section)| (chain.clone(), section.clone()))
         .collect()
@@ -102,6 +105,11 @@ fn network(chain: &ChainId, section: &NetworkSection) -> Result<Network, Failure
             "{key} node is for networks of Lightning; a chain is asked by rpc"
         )));
     }
+    if section.commitment.is_some() {
+        return Err(invalid(format!(
+            "{key} commitment is for networks of Solana; write final and confirmations"
+        )));
+    }
     let settler = section.settler.as_deref();
     network.settler = settler
         .map(|text| address(text, &format!("{key} settler")))
@@ -110,11 +118,24 @@ fn network(chain: &ChainId, section: &NetworkSection) -> Result<Network, Failure
 }
 
 fn asset(section: &AssetSection, key: &str) -> Result<Asset, Failure> {
+    if section.program.is_some() {
+        return Err(invalid(format!(
+            "{key} asset.program is for tokens on Solana; remove it"
+        )));
+    }
+    let needed = |value: &Option<String>, field: &str| {
+        value.clone().ok_or_else(|| {
+            invalid(format!(
+                "{key} asset.{field} is missing: the EIP-712 {field} of {}",
+                section.symbol
+            ))
+        })
+    };
     Ok(Asset {
         address: address(&section.address, &format!("{key} asset.address"))?,
         symbol: section.symbol.clone(),
-        name: section.name.clone(),
-        version: section.version.clone(),
+        name: needed(&section.name, "name")?,
+        version: needed(&section.version, "version")?,
         decimals: section.decimals,
         usd_per_unit: section.usd.map(|usd| usd.0),
         method: TransferMethod::Eip3009,

@@ -77,7 +77,7 @@ pub(super) struct Fetch {
     /// Pay only by this protocol: x402 or l402
     #[arg(long, value_name = "NAME")]
     protocol: Option<String>,
-    /// Pay only by this rail: evm or lightning
+    /// Pay only by this rail: evm, solana or lightning
     #[arg(long, value_name = "NAME")]
     rail: Option<String>,
     /// Networks, rails, protocols or assets in order of preference, separated by commas; cost decides the rest

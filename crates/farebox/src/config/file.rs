@@ -224,13 +224,16 @@ pub(crate) enum Unmatched {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct NetworkSection {
-    /// JSON-RPC addresses, tried in this order. A buyer pays without; `payments resume` asks them.
+    /// JSON-RPC addresses, tried in this order. A buyer pays without, except on Solana; `payments resume` asks them.
     pub(crate) rpc: Vec<String>,
-    /// Blocks that a settlement must have before its answer is served; 1 (default) is its own block.
+    /// Blocks that a settlement must have before its answer is served; 1 (default) is its own block. Not on Solana.
     pub(crate) confirmations: Option<u64>,
     /// When a block can no longer be undone: `"finalized"` (default), or a number of blocks.
     #[serde(rename = "final")]
     pub(crate) finality: Final,
+    /// On Solana: how sure a settlement must be before its answer is served, `"confirmed"` (default) or `"finalized"`,
+    /// which takes a dozen seconds longer.
+    pub(crate) commitment: Option<SolanaCommitment>,
     /// Tokens beyond the built-in table.
     pub(crate) asset: Vec<AssetSection>,
     /// Tokens that a seller offers; by default the first that has a price.
@@ -242,6 +245,16 @@ pub(crate) struct NetworkSection {
     pub(crate) node: Option<NodeSection>,
     /// Where the contract for batched settlement is, if not at its usual address.
     pub(crate) settler: Option<String>,
+}
+
+/// How sure a block of Solana is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SolanaCommitment {
+    /// Two thirds of the stake have voted for it.
+    Confirmed,
+    /// It can no longer be undone.
+    Finalized,
 }
 
 /// When a block is final.
@@ -270,18 +283,31 @@ impl<'de> Deserialize<'de> for Final {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AssetSection {
-    /// Address of the contract.
+    /// Address of the contract; on Solana of the mint.
     pub(crate) address: String,
     /// What people call it.
     pub(crate) symbol: String,
-    /// EIP-712 name of the contract.
-    pub(crate) name: String,
-    /// EIP-712 version of the contract.
-    pub(crate) version: String,
+    /// EIP-712 name of the contract. Needed on EVM chains.
+    pub(crate) name: Option<String>,
+    /// EIP-712 version of the contract. Needed on EVM chains.
+    pub(crate) version: Option<String>,
+    /// On Solana: the program of the mint, `"spl-token"` (default) or `"token-2022"`.
+    pub(crate) program: Option<Program>,
     /// Digits after the point of one whole token.
     pub(crate) decimals: u8,
     /// Dollars for one whole token, for instance `"1.08"`. Without it the token is not paid with.
     pub(crate) usd: Option<Usd>,
+}
+
+/// The program that keeps the accounts of a token on Solana.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) enum Program {
+    /// SPL Token.
+    #[serde(rename = "spl-token")]
+    SplToken,
+    /// SPL Token-2022.
+    #[serde(rename = "token-2022")]
+    Token2022,
 }
 
 /// Who is paid, per rail.
@@ -394,6 +420,9 @@ pub(crate) struct TimeoutsSection {
 pub(crate) struct WalletSection {
     /// Reference to the key: `keystore:NAME` (default `keystore:default`), `env:NAME`, `file:PATH`.
     pub(crate) evm_key: Option<String>,
+    /// Reference to the key that pays on Solana, `env:NAME` or `file:PATH`: 64 bytes in base58, the array of
+    /// solana-keygen, or a seed of 64 hex digits. Without it nothing is paid there.
+    pub(crate) solana_key: Option<String>,
     /// Reference to the keystore's passphrase; without it the terminal is asked.
     pub(crate) passphrase: Option<String>,
     /// How long a credential of ours may live, at most (default `120s`).
@@ -409,7 +438,7 @@ pub(crate) struct PreferSection {
     pub(crate) order: Vec<String>,
     /// Only this protocol: `x402` or `l402`.
     pub(crate) protocol: Option<String>,
-    /// Only this rail: `evm` or `lightning`.
+    /// Only this rail: `evm`, `solana` or `lightning`.
     pub(crate) rail: Option<String>,
     /// Only these assets, by symbol or CAIP-19 name; by default all that are known.
     pub(crate) assets: Vec<String>,

@@ -14,7 +14,6 @@ const LATER: &[(&str, &str)] = &[
     ("pay_to.lightning", "Lightning"),
     ("facilitator.shared_payee", "several sellers on one payee"),
     ("facilitator.signer.solana", "Solana"),
-    ("wallet.solana_key", "Solana"),
     ("wallet.lightning", "Lightning"),
     (
         "policy.resign_after_refusal",
@@ -49,16 +48,6 @@ pub(super) fn offset_of(text: &str, key: &str) -> Option<usize> {
 
 /// Known keys with values that are for later.
 fn refuse_values(text: &str, table: &DeTable<'_>) -> Result<(), ConfigFault> {
-    for (name, _) in entries(table.get("network").map(toml::Spanned::get_ref)) {
-        let namespace = name.get_ref().split(':').next().unwrap_or_default();
-        if namespace == "solana" {
-            let what = format!(
-                "network {:?}: only eip155 and lightning networks",
-                name.get_ref()
-            );
-            return Err(not_yet(text, name.span().start, what));
-        }
-    }
     for (pair, _) in entries(table.get("rates").map(toml::Spanned::get_ref)) {
         if !RATES.contains(&pair.get_ref().as_ref()) {
             let what = format!(

@@ -18,8 +18,8 @@ use std::time::Duration;
 pub(crate) use data_dir::{DataDir, create_private};
 pub(crate) use file::{
     AcmeChallenge, AcmeSection, AssetSection, FacilitatorLimits, FacilitatorSection, Final,
-    LogFormat, NetworkSection, TelemetrySection, TimeoutsSection, TlsSection, TracedRequests,
-    Unmatched,
+    LogFormat, NetworkSection, Program, SolanaCommitment, TelemetrySection, TimeoutsSection,
+    TlsSection, TracedRequests, Unmatched,
 };
 pub(crate) use later::GAS_RATE;
 #[cfg(feature = "embedded-node")]

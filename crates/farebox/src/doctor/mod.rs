@@ -133,7 +133,8 @@ pub(crate) async fn examine_all(
     };
     let paying = assemble::paying_account(config, data_dir);
     let is_buyer = is_buyer(config);
-    books.findings.extend(key(paying, is_buyer));
+    let pays_by_key_of_evm = is_buyer && config.file.wallet.solana_key.is_none();
+    books.findings.extend(key(paying, pays_by_key_of_evm));
     let ledger = books.open().await;
     if is_buyer {
         books
@@ -153,14 +154,14 @@ pub(crate) async fn examine_all(
 /// The key that pays, where there should be one.
 fn key(
     paying: Result<Option<farebox_wire::evm::EvmAddress>, Failure>,
-    is_buyer: bool,
+    is_needed: bool,
 ) -> Option<Finding> {
     let subject = "[wallet] evm_key";
     let advice =
         "make a key with `farebox wallet create`, or name one that is there in [wallet] evm_key";
     match paying {
         Err(why) => Some(Finding::refused("key_unreadable", subject, why, advice)),
-        Ok(None) if is_buyer => {
+        Ok(None) if is_needed => {
             let message = "there is no key, so that nothing can be paid";
             Some(Finding::warning("key_missing", subject, message, advice))
         }
@@ -175,7 +176,10 @@ fn is_buyer(config: &Config) -> bool {
         || !file.facilitator.signer.evm.0.is_empty()
         || !file.facilitator.urls.is_empty()
         || !file.route.is_empty();
-    file.budget.is_some() || file.wallet.evm_key.is_some() || !is_seller
+    file.budget.is_some()
+        || file.wallet.evm_key.is_some()
+        || file.wallet.solana_key.is_some()
+        || !is_seller
 }
 
 /// Whether there is nothing that does not work.

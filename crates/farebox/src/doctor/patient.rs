@@ -58,6 +58,7 @@ impl Patient {
         let facilitators = Facilitators::new(Vec::new(), &file.facilitator, config.base.clone());
         let mut references: Vec<&String> = file.facilitator.tokens.iter().collect();
         references.extend(&file.wallet.evm_key);
+        references.extend(&file.wallet.solana_key);
         references.extend(&file.wallet.passphrase);
         let named = references
             .into_iter()
