@@ -122,6 +122,8 @@ impl Rpc {
             "getVersion" => Ok(json!({"solana-core": AGAVE_VERSION, "feature-set": 0})),
             "getGenesisHash" => Ok(json!(crate::options::GENESIS_HASH)),
             "getSlot" => self.get_slot(params),
+            // Every transaction since the start is kept.
+            "getFirstAvailableBlock" => Ok(json!(0)),
             "getBlockHeight" => self.get_block_height(params),
             "getBlockTime" => self.get_block_time(params),
             "getEpochInfo" => self.get_epoch_info(params),

@@ -26,6 +26,7 @@ mod rails;
 mod readme;
 mod reference;
 mod revoking;
+mod solana;
 mod support;
 mod timeouts;
 mod tls;

@@ -1,0 +1,5 @@
+//! The rail against a real chain in this process.
+
+#![allow(clippy::unwrap_used)]
+
+mod payer;
