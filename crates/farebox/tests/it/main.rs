@@ -18,6 +18,7 @@ mod help;
 mod lightning;
 mod man;
 mod market;
+mod networks;
 mod operations;
 mod packaging;
 mod payments;

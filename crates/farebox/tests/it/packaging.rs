@@ -113,8 +113,10 @@ fn the_image_starts_what_it_says() {
 fn the_image_is_lean_not_roots_and_made_of_what_is_in_the_repository() {
     let text = packaged("Containerfile");
     let ignored = packaged("Containerfile.dockerignore");
-    let version = include_str!("../../../../Cargo.toml");
-    let (_, version) = version.split_once("rust-version = \"").expect("a version");
+    let workspace = include_str!("../../../../Cargo.toml");
+    let (_, version) = workspace
+        .split_once("rust-version = \"")
+        .expect("a version");
     let (version, _) = version.split_once('"').expect("which ends");
     assert!(text.contains(&format!("rust:{version}-")), "Rust {version}");
     assert!(text.contains("--locked --package farebox --no-default-features"));
@@ -127,5 +129,15 @@ fn the_image_is_lean_not_roots_and_made_of_what_is_in_the_repository() {
             assert!(root().join(source).exists(), "{source}");
             assert!(ignored.contains(&format!("\n!{source}\n")), "{source}");
         }
+    }
+    // Cargo wants every member to be there, though it builds one.
+    let members = array(workspace, "members = ");
+    assert!(!members.is_empty());
+    for member in members {
+        let folder = member.trim_end_matches("/*");
+        assert!(
+            text.contains(&format!("\nCOPY {folder} {folder}\n")),
+            "{member}"
+        );
     }
 }
