@@ -98,7 +98,8 @@ pub(super) async fn check(
         Failure::config(why.code, message)
     })?;
     let mut costs = BTreeMap::new();
-    for network in rail.health().await {
+    let health = rail.health().await.into_iter();
+    for network in health.filter(|health| is_paid_in_ether(&health.network)) {
         let Some(gas_wei) = network.signers.iter().filter_map(gas_of_one).max() else {
             tracing::warn!(network = %network.network, "what gas costs is not known");
             continue;
@@ -137,6 +138,9 @@ struct Cover {
 
 impl GasCover for Cover {
     fn least(&self, network: &ChainId) -> Result<UsdMicros, String> {
+        if !is_paid_in_ether(network) {
+            return Ok(UsdMicros::default());
+        }
         let rate = self.board.rate(GAS_RATE);
         let was_blind = self.is_blind.swap(rate.is_err(), Ordering::Relaxed);
         match &rate {
@@ -153,6 +157,11 @@ impl GasCover for Cover {
         least_payment(*cost, rate.per_unit())
             .ok_or_else(|| "\"ETH/USD\" in [rates] is too large to reckon with".to_owned())
     }
+}
+
+/// Whether the rate says anything about the fees of a network.
+fn is_paid_in_ether(network: &ChainId) -> bool {
+    network.namespace() == "eip155"
 }
 
 /// The least that a payment must be worth whose settlement costs so much, with this rate of the

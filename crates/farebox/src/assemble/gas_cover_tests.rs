@@ -57,4 +57,7 @@ async fn the_least_follows_the_rate_and_without_one_nobody_knows_it() {
         let why = blind.least(&network).unwrap_err();
         assert!(why.contains("ETH/USD"), "{why}");
     }
+    // Where fees are paid in another coin, this rate holds nothing up.
+    let elsewhere = "solana:EtWTRABZaYq6iMfeYKouRu166VU2xqa1".parse().unwrap();
+    assert_eq!(blind.least(&elsewhere), Ok(UsdMicros(0)));
 }
