@@ -138,7 +138,7 @@ impl Service<Request<Body>> for Proxy {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         match self.shared.errand(request) {
             Ok(errand) => Box::pin(errand.run()),
-            Err(answer) => Box::pin(ready(Ok(answer))),
+            Err(answer) => Box::pin(ready(Ok(*answer))),
         }
     }
 }
@@ -156,13 +156,13 @@ struct Errand {
 
 impl Shared {
     /// Makes a request fit for its upstream, or answers it.
-    fn errand(&self, mut request: Request<Body>) -> Result<Errand, Response<Body>> {
+    fn errand(&self, mut request: Request<Body>) -> Result<Errand, Box<Response<Body>>> {
         let Some(target) = self.target_of(&request) else {
-            return Err(problem(
+            return Err(Box::new(problem(
                 StatusCode::NOT_FOUND,
                 "not_found",
                 "there is no server behind this path",
-            ));
+            )));
         };
         // An upstream sees the path and query alone, byte for byte as they came.
         if request.uri().authority().is_some() {
@@ -175,11 +175,11 @@ impl Shared {
         *request.version_mut() = Version::HTTP_11;
         let leaving = switch::asked(&mut request);
         if leaving.is_some() && !target.pool.may_leave() {
-            return Err(problem(
+            return Err(Box::new(problem(
                 StatusCode::NOT_IMPLEMENTED,
                 "upgrade_not_supported",
                 "the server behind this seller has no WebSockets",
-            ));
+            )));
         }
         let client = request.extensions().get::<Client>().copied();
         headers::for_upstream(request.headers_mut(), client.as_ref(), &target.host);
