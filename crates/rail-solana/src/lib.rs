@@ -29,6 +29,8 @@ mod network;
 mod options;
 mod payer;
 mod quote;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod readers;
 mod recheck;
 mod rpc;
 mod rules;
