@@ -46,6 +46,7 @@ mod routes;
 mod selling;
 mod service;
 mod solana;
+mod solana_selling;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -81,6 +82,7 @@ pub(crate) use own_node::{
 pub(crate) use reloading::{Changes, Reload};
 pub(crate) use remote::Facilitators;
 pub(crate) use selling::{Gate, Sale, gate, recover};
+pub(crate) use solana_selling::SolanaSide;
 
 use crate::config::{Config, DataDir};
 use crate::failure::Failure;

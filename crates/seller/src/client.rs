@@ -106,10 +106,13 @@ impl Meter {
     pub(crate) fn charged(&self, refusal: Refusal) -> Refused {
         match refusal.reason {
             _ if refusal.is_ours => {}
-            Reason::InvalidSignature | Reason::SignatureUnreadable => {
-                self.charge(Cost::BadSignature);
+            Reason::InvalidSignature
+            | Reason::SignatureUnreadable
+            | Reason::SvmInvalidSignature
+            | Reason::SvmTransactionUnreadable => self.charge(Cost::BadSignature),
+            Reason::InsufficientBalance | Reason::SvmSimulationFailed => {
+                self.charge(Cost::FirstSight);
             }
-            Reason::InsufficientBalance => self.charge(Cost::FirstSight),
             _ => {}
         }
         Refused::by_rail(refusal)

@@ -31,12 +31,15 @@ impl Sale {
         self.forwarding.upstreams(&self.routes, self.unmatched)?;
         networks::addresses(&self.factories, FACTORIES_KEY)?;
         let mut rails: Vec<Arc<dyn CollectRail>> = Vec::new();
-        if self.accepts(Protocol::X402)? {
+        if self.accepts(Protocol::X402)? && self.collects_on_evm() {
             let pay_to = self.pay_to.as_deref().unwrap_or_default();
             let pay_to = networks::address(pay_to, "pay_to")?;
             let networks = networks::with_endpoints(&networks::chains(&self.networks))?;
             let rail = EvmCollector::new(networks, asking_only(pay_to), Arc::new(SystemClock));
             rails.push(Arc::new(rail.map_err(rail_failure)?));
+        }
+        if self.accepts(Protocol::X402)? {
+            rails.extend(self.solana.checked()?);
         }
         let public_url = self.public_url.clone();
         let public_url = public_url.unwrap_or_else(|| self.entrance.origin(self.listen()));
@@ -65,6 +68,7 @@ impl Service {
         let public_url = public_url.unwrap_or_else(|| self.entrance.origin(wanted));
         self.entrance.check_redirect(&public_url)?;
         networks::with_endpoints(&self.networks)?;
+        self.solana.checked()?;
         self.gas_rate.check()?;
         networks::addresses(&self.factories, FACTORIES_KEY).map(|_| ())
     }

@@ -10,12 +10,14 @@ use std::sync::Arc;
 
 use farebox_core::clock::SystemClock;
 use farebox_core::payment::Role;
-use farebox_rail_evm::CollectorOptions;
+use farebox_core::rail::CollectRail;
+use farebox_rail_evm::{CollectorOptions, EvmCollector, EvmKey};
 use farebox_seller::buckets::BucketLimits;
 use farebox_seller::till::{Till, TillConfig};
 use farebox_server::{Access, AccessToken, Admin, Facilitator, FacilitatorOptions};
 use farebox_wire::caip::ChainId;
 use farebox_wire::money::UsdMicros;
+use farebox_wire::svm::SvmAddress;
 use serde::Serialize;
 
 use super::collecting::{GasKeys, collector, gas_limits, missing, rail_failure};
@@ -23,7 +25,8 @@ use super::entrance::Entrance;
 use super::gas_cover::{self, GasRate};
 use super::overseeing::{Oversight, drain_ms};
 use super::reloading::Changes;
-use super::service::{self, Beside, Books, Lease};
+use super::service::{self, Beside, Books, Lease, owners};
+use super::solana_selling::SolanaSide;
 use super::{descriptors, keys, networks};
 use crate::config::{DataDir, FacilitatorLimits, Listen, NetworkSection, Operation};
 use crate::failure::Failure;
@@ -48,6 +51,8 @@ pub(crate) struct Service {
     pub(crate) networks: BTreeMap<ChainId, NetworkSection>,
     /// Keys that pay for gas.
     pub(crate) gas_keys: GasKeys,
+    /// Who pays the fees on Solana.
+    pub(crate) solana: SolanaSide,
     /// Whose payments are settled; empty is everybody's.
     pub(crate) payees: Vec<String>,
     /// References to the tokens of callers, each with what its path is relative to.
@@ -91,27 +96,30 @@ pub(crate) async fn facilitator(
     let (mut access, wanted) = service.permitted()?;
     let front = service.entrance.front(data_dir)?;
     descriptors::ask_for_all();
-    let signers = service.gas_keys.load()?;
+    let signers = match service.networks.is_empty() {
+        true => Vec::new(),
+        false => service.gas_keys.load()?,
+    };
+    let fee_payers = service.solana.keys()?;
     let books = Books::open(service.ledger.clone()).await?;
     let listener = service::bind(wanted, "--listen").await?;
     let oversight = Oversight::open(&service.operation, front.tls.clone()).await?;
-    let lease = Lease::take(data_dir, &signers)?;
-    let options = CollectorOptions {
-        pay_to: None,
-        signers,
-        gas: gas_limits(&service.limits),
-        factories: networks::addresses(&service.factories, networks::FACTORIES_KEY)?,
-    };
-    let rail = collector(&service.networks, options).await?;
-    access.gas_cover =
-        gas_cover::check(rail.as_ref(), access.min_amount, &service.gas_rate, wanted).await?;
+    let lease = Lease::take(data_dir, &owners(&signers, &fee_payers))?;
+    let mut rails: Vec<Arc<dyn CollectRail>> = Vec::new();
+    if !service.networks.is_empty() {
+        let rail = service.evm_rail(signers).await?;
+        access.gas_cover =
+            gas_cover::check(rail.as_ref(), access.min_amount, &service.gas_rate, wanted).await?;
+        rails.push(rail);
+    }
+    rails.extend(service.solana.collector(fee_payers).await?);
     let config = TillConfig {
         role: Role::Facilitator,
         settle_wait_ms: SETTLE_WAIT_MS,
         watch_every_ms: WATCH_EVERY_MS,
     };
     let ledger = Arc::new(books.ledger.clone());
-    let till = Till::new(config, vec![rail], ledger, Arc::new(SystemClock));
+    let till = Till::new(config, rails, ledger, Arc::new(SystemClock));
     let usual = FacilitatorOptions::default();
     let connections = service.entrance.connections();
     let options = FacilitatorOptions {
@@ -155,7 +163,7 @@ pub(crate) async fn deploy_settler(
         return Err(lacking("the settler cannot be deployed", &missing));
     }
     let signers = gas_keys.load()?;
-    let _lease = Lease::take(data_dir, &signers)?;
+    let _lease = Lease::take(data_dir, &owners(&signers, &[]))?;
     let mut deployed = Vec::with_capacity(chains.len());
     for network in networks::with_endpoints(chains)? {
         for key in signers.iter().take(1) {
@@ -229,7 +237,12 @@ impl OpenFacilitator {
 impl Service {
     /// Who may come and where, if everything is there that a facilitator needs.
     pub(super) fn permitted(&self) -> Result<(Access, SocketAddr), Failure> {
-        let missing = missing(&self.networks, &self.gas_keys);
+        let mut missing = match self.networks.is_empty() && !self.solana.is_empty() {
+            // Whoever settles on Solana alone needs nothing of any other chain.
+            true => Vec::new(),
+            false => missing(&self.networks, &self.gas_keys),
+        };
+        missing.extend(self.solana.missing());
         if !missing.is_empty() {
             return Err(lacking("the facilitator cannot start", &missing));
         }
@@ -241,9 +254,21 @@ impl Service {
         Ok((access, wanted))
     }
 
+    /// What settles on EVM chains.
+    async fn evm_rail(&self, signers: Vec<Arc<EvmKey>>) -> Result<Arc<EvmCollector>, Failure> {
+        let options = CollectorOptions {
+            pay_to: None,
+            signers,
+            gas: gas_limits(&self.limits),
+            factories: networks::addresses(&self.factories, networks::FACTORIES_KEY)?,
+        };
+        collector(&self.networks, options).await
+    }
+
     fn access(&self) -> Result<Access, Failure> {
         let key = "[facilitator] payees";
-        let payees = networks::addresses(&self.payees, key)?;
+        let payees = self.payees.iter().map(|text| payee(text, key));
+        let payees = payees.collect::<Result<_, _>>()?;
         let mut tokens = Vec::with_capacity(self.tokens.len());
         for (reference, base) in &self.tokens {
             let token = keys::load_secret(reference, base, "[facilitator] tokens")?;
@@ -252,11 +277,20 @@ impl Service {
         }
         let min_amount = self.limits.min_amount;
         Ok(Access {
-            payees: payees.iter().map(ToString::to_string).collect(),
+            payees,
             tokens,
             open: self.open,
             min_amount: min_amount.map_or(UsdMicros::default(), |usd| usd.0),
             gas_cover: None,
         })
+    }
+}
+
+/// Reads an address of any rail, as payments name it.
+fn payee(text: &str, key: &str) -> Result<String, Failure> {
+    // An EVM address has a digit that base58 has not: no text is both.
+    match text.parse::<SvmAddress>() {
+        Ok(account) => Ok(account.to_string()),
+        Err(_) => networks::address(text, key).map(|address| address.to_string()),
     }
 }

@@ -11,7 +11,7 @@ use farebox_core::clock::{Clock, SystemClock};
 use farebox_core::ledger::LedgerError;
 use farebox_core::rail::CollectRail;
 use farebox_ledger::SellerLock;
-use farebox_rail_evm::{CollectorOptions, EvmCollector, GasLimits};
+use farebox_rail_evm::{CollectorOptions, EvmCollector, EvmKey, GasLimits};
 use farebox_seller::buckets::BucketLimits;
 use farebox_seller::l402::{InvoiceLimits, L402, MasterKey};
 use farebox_seller::{
@@ -33,7 +33,8 @@ use super::overseeing::{Oversight, drain_ms};
 use super::reloading::{Reload, Reloaded};
 use super::remote::Facilitators;
 use super::routes::routes;
-use super::service::{self, Beside, Books, Lease};
+use super::service::{self, Beside, Books, Lease, owners};
+use super::solana_selling::SolanaSide;
 use crate::config::{
     Config, DataDir, FacilitatorLimits, Listen, NetworkSection, Operation, RouteSection, Unmatched,
 };
@@ -57,6 +58,8 @@ pub(crate) struct Sale {
     pub(crate) pay_to: Option<String>,
     /// Keys that pay for gas.
     pub(crate) gas_keys: GasKeys,
+    /// Who is paid on Solana, and who pays the fees there.
+    pub(crate) solana: SolanaSide,
     /// Who settles.
     pub(crate) facilitators: Facilitators,
     /// What may be spent on gas.
@@ -191,29 +194,38 @@ pub(crate) async fn recover(config: &Config, data_dir: &DataDir) -> Result<bool,
         Err(LedgerError::Busy(_)) => return Ok(false),
         Err(other) => return Err(other.into()),
     };
-    let pay_to = config.file.pay_to.evm.as_deref().ok_or_else(|| {
-        let message = format!(
-            "this ledger has open payments of a seller; name the payee with evm in [pay_to] of {}",
-            config.name()
-        );
-        Failure::config("config_missing", message)
-    })?;
-    let pay_to = networks::address(pay_to, "[pay_to] evm")?;
-    let networks = networks::configured(config)?;
-    let collector =
-        EvmCollector::new(networks, asking_only(pay_to), clock()).map_err(rail_failure)?;
+    let rails = asking_rails(config)?;
     let ledger = super::open_ledger(path).await?;
     // Nothing is sold here, so no offer ever shows this origin.
     let nothing = SellerConfig::new("http://localhost", vec![]);
-    let seller = Seller::new(
-        nothing,
-        vec![Arc::new(collector)],
-        Arc::new(ledger),
-        clock(),
-    )
-    .map_err(|why| invalid(why.to_string()))?;
+    let seller = Seller::new(nothing, rails, Arc::new(ledger), clock())
+        .map_err(|why| invalid(why.to_string()))?;
     seller.recover().await?;
     Ok(true)
+}
+
+/// What asks the chains of a seller, and can move nothing.
+fn asking_rails(config: &Config) -> Result<Vec<Arc<dyn CollectRail>>, Failure> {
+    let mut rails: Vec<Arc<dyn CollectRail>> = Vec::new();
+    if let Some(pay_to) = config.file.pay_to.evm.as_deref() {
+        let pay_to = networks::address(pay_to, "[pay_to] evm")?;
+        let networks = networks::configured(config)?;
+        let collector =
+            EvmCollector::new(networks, asking_only(pay_to), clock()).map_err(rail_failure)?;
+        rails.push(Arc::new(collector));
+    }
+    if config.file.pay_to.solana.is_some() {
+        let solana = SolanaSide::facilitator(&config.file.network, GasKeys::default());
+        rails.extend(solana.asking()?);
+    }
+    if rails.is_empty() {
+        let message = format!(
+            "this ledger has open payments of a seller; name the payee with evm or solana in [pay_to] of {}",
+            config.name()
+        );
+        return Err(Failure::config("config_missing", message));
+    }
+    Ok(rails)
 }
 
 impl Gate {
@@ -285,7 +297,7 @@ impl Sale {
     pub(super) fn sold(&self) -> Result<Vec<Route>, Failure> {
         // A protocol is spoken where a network is configured for it.
         let mut usual = Vec::new();
-        let has_chains = !networks::chains(&self.networks).is_empty();
+        let has_chains = self.collects_on_evm() || !self.solana.is_empty();
         if has_chains || self.lightning.is_empty() {
             usual.push(Protocol::X402);
         }
@@ -332,6 +344,17 @@ impl Sale {
         if !self.routes.is_empty() && !self.accepts(Protocol::X402).unwrap_or(true) {
             return missing;
         }
+        missing.extend(self.solana.missing());
+        if !self.solana.is_empty() && !self.facilitators.is_local() {
+            missing.push(
+                "urls = [\"local\"] in [facilitator], because payments on Solana are settled by the gate itself"
+                    .to_owned(),
+            );
+        }
+        // Whoever sells on Solana alone needs nothing of any other chain.
+        if !self.collects_on_evm() && !self.solana.is_empty() {
+            return missing;
+        }
         if self.pay_to.is_none() {
             missing.push("somebody to pay (--pay-to ADDRESS, or evm in [pay_to])".to_owned());
         }
@@ -340,6 +363,11 @@ impl Sale {
             false => collecting::missing_network(&networks::chains(&self.networks)),
         });
         missing
+    }
+
+    /// Whether it is paid on EVM chains.
+    pub(super) fn collects_on_evm(&self) -> bool {
+        !networks::chains(&self.networks).is_empty()
     }
 
     /// Says all of it at once.
@@ -361,12 +389,23 @@ impl Sale {
         if !self.accepts(Protocol::X402)? {
             return Ok((Lease::take(data_dir, &[])?, Vec::new()));
         }
-        let signers = match self.facilitators.is_local() {
+        let signers = match self.facilitators.is_local() && self.collects_on_evm() {
             true => self.gas_keys.load()?,
             // Somebody else pays for gas; a key that is not needed is not read.
             false => Vec::new(),
         };
-        let lease = Lease::take(data_dir, &signers)?;
+        let fee_payers = self.solana.keys()?;
+        let lease = Lease::take(data_dir, &owners(&signers, &fee_payers))?;
+        let mut rails: Vec<Arc<dyn CollectRail>> = Vec::new();
+        if self.collects_on_evm() {
+            rails.push(self.evm_rail(signers).await?);
+        }
+        rails.extend(self.solana.collector(fee_payers).await?);
+        Ok((lease, rails))
+    }
+
+    /// What collects on EVM chains.
+    async fn evm_rail(&self, signers: Vec<Arc<EvmKey>>) -> Result<Arc<dyn CollectRail>, Failure> {
         let pay_to = networks::address(self.pay_to.as_deref().unwrap_or_default(), "pay_to")?;
         let options = CollectorOptions {
             pay_to: Some(pay_to),
@@ -380,11 +419,10 @@ impl Sale {
         };
         let chains = networks::chains(&self.networks);
         let rail: Arc<dyn CollectRail> = collector(&chains, options).await?;
-        let rail = match self.facilitators.is_remote() {
-            true => self.facilitators.in_front_of(rail, &chains).await?,
-            false => rail,
-        };
-        Ok((lease, vec![rail]))
+        match self.facilitators.is_remote() {
+            true => self.facilitators.in_front_of(rail, &chains).await,
+            false => Ok(rail),
+        }
     }
 }
 

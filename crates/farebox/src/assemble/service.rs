@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use farebox_core::clock::{Clock as _, SystemClock};
 use farebox_ledger::{SellerLock, SqliteLedger};
 use farebox_rail_evm::EvmKey;
+use farebox_rail_solana::SolanaKey;
 use farebox_seller::Seller;
 use farebox_seller::till::Till;
 use farebox_server::{Connections, Watched};
@@ -57,6 +58,13 @@ pub(super) async fn bind(wanted: SocketAddr, flag: &str) -> Result<TcpListener, 
     })
 }
 
+/// The accounts of all keys that send transactions.
+pub(super) fn owners(gas_keys: &[Arc<EvmKey>], fee_payers: &[Arc<SolanaKey>]) -> Vec<String> {
+    let evm = gas_keys.iter().map(|key| keys::checksummed(key.address()));
+    let solana = fee_payers.iter().map(|key| key.address().to_string());
+    evm.chain(solana).collect()
+}
+
 /// The right to send transactions with some keys. Two processes with one key would take each
 /// other's nonces. The operating system gives it back when the process ends, however it ends.
 pub(super) struct Lease {
@@ -68,7 +76,7 @@ impl Lease {
     ///
     /// # Errors
     /// Exit 2 where another process has one of them.
-    pub(super) fn take(data_dir: &DataDir, signers: &[Arc<EvmKey>]) -> Result<Self, Failure> {
+    pub(super) fn take(data_dir: &DataDir, owners: &[String]) -> Result<Self, Failure> {
         let dir = data_dir.created()?.join("leases");
         let unusable = |path: &std::path::Path, error: &std::io::Error| {
             Failure::internal(
@@ -80,9 +88,8 @@ impl Lease {
             )
         };
         create_private(&dir).map_err(|error| unusable(&dir, &error))?;
-        let mut files = Vec::with_capacity(signers.len());
-        for signer in signers {
-            let address = keys::checksummed(signer.address());
+        let mut files = Vec::with_capacity(owners.len());
+        for address in owners {
             let path = dir.join(format!("{address}.lock"));
             let file = OpenOptions::new()
                 .create(true)

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::chains::Chains;
 use super::{Globals, Listening, doctor, signal};
-use crate::assemble::{self, Entrance, GasRate, OpenFacilitator, Service};
+use crate::assemble::{self, Entrance, GasKeys, GasRate, OpenFacilitator, Service, SolanaSide};
 use crate::config::{Config, Listen};
 use crate::doctor::Patient;
 use crate::failure::Failure;
@@ -180,9 +180,13 @@ impl Facilitator {
         let Config { file, base, .. } = config;
         let written = file.facilitator;
         let references = written.signer.evm.0;
-        let (networks, gas_keys) =
-            self.chains
-                .over(assemble::chains(&file.network), references, base.clone())?;
+        let fee_payers = GasKeys {
+            references: written.signer.solana.0,
+            base: base.clone(),
+        };
+        let (all, gas_keys) = self.chains.over(file.network, references, base.clone())?;
+        let solana = SolanaSide::facilitator(&all, fee_payers);
+        let networks = assemble::chains(&all);
         // A path in a flag is relative to the current folder, one in the file to the file.
         let tokens = match self.token.is_empty() {
             true => (written.tokens, base),
@@ -194,6 +198,7 @@ impl Facilitator {
             public_url: file.public_url,
             networks,
             gas_keys,
+            solana,
             payees: match self.payee.is_empty() {
                 true => written.payees,
                 false => self.payee,

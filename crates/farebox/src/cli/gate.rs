@@ -10,7 +10,8 @@ use clap::Args;
 use super::chains::Chains;
 use super::{Globals, Listening, doctor, signal};
 use crate::assemble::{
-    self, Entrance, Facilitators, Forwarding, Lightning, Reload, Sale, TokenKey,
+    self, Entrance, Facilitators, Forwarding, GasKeys, Lightning, Reload, Sale, SolanaSide,
+    TokenKey,
 };
 use crate::config::{Config, DataDir, Listen, Price, RouteSection, Settle, TimeoutsSection};
 use crate::doctor::Patient;
@@ -191,6 +192,10 @@ impl Gate {
         } = config;
         let facilitators = Facilitators::new(self.facilitator, &written.facilitator, base.clone());
         let references = written.facilitator.signer.evm.0;
+        let fee_payers = GasKeys {
+            references: written.facilitator.signer.solana.0,
+            base: base.clone(),
+        };
         let forwarding = Forwarding {
             base: base.clone(),
             timeouts: written.timeouts,
@@ -200,6 +205,7 @@ impl Gate {
             base: base.clone(),
         };
         let (networks, gas_keys) = self.chains.over(written.network, references, base)?;
+        let solana = SolanaSide::seller(&networks, written.pay_to.solana, fee_payers);
         let mut routes = written.route;
         if let (Some(upstream), Some(price)) = (self.upstream, self.price) {
             routes.push(catch_all(upstream, price));
@@ -214,6 +220,7 @@ impl Gate {
             networks,
             pay_to: self.pay_to.or(written.pay_to.evm),
             gas_keys,
+            solana,
             facilitators,
             gas: written.facilitator.limits,
             factories: written.facilitator.erc6492_factories,

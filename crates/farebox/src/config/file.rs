@@ -316,6 +316,8 @@ pub(crate) enum Program {
 pub(crate) struct PayToSection {
     /// Address on every EVM chain; in mixed case its checksum must be right.
     pub(crate) evm: Option<String>,
+    /// Account on Solana, which needs a token account for every token that is offered there.
+    pub(crate) solana: Option<String>,
 }
 
 /// Who settles; `["local"]` is this process with its own gas key.
@@ -346,6 +348,8 @@ pub(crate) struct FacilitatorSection {
 pub(crate) struct SignerSection {
     /// Reference to the key, `env:NAME` or `file:PATH`, or a list: each key is a lane of its own.
     pub(crate) evm: References,
+    /// Reference to the key that pays the fees on Solana, or a list: offers name the first, and each pays what names it.
+    pub(crate) solana: References,
 }
 
 /// What may be spent on gas, and for what. What is absent does not limit.

@@ -10,10 +10,8 @@ use super::{ConfigFault, line_of};
 /// Dotted keys and what they are for; `*` stands for any name or any element.
 const LATER: &[(&str, &str)] = &[
     ("catalogue", "the catalogue"),
-    ("pay_to.solana", "Solana"),
     ("pay_to.lightning", "Lightning"),
     ("facilitator.shared_payee", "several sellers on one payee"),
-    ("facilitator.signer.solana", "Solana"),
     ("wallet.lightning", "Lightning"),
     (
         "policy.resign_after_refusal",

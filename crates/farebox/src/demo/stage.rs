@@ -21,7 +21,7 @@ use super::net::{Net, Options};
 use super::report::Teller;
 use super::steps;
 use crate::assemble::{
-    self, Entrance, Facilitators, Forwarding, GasKeys, Lightning, Sale, TokenKey,
+    self, Entrance, Facilitators, Forwarding, GasKeys, Lightning, Sale, SolanaSide, TokenKey,
 };
 use crate::config::{
     Config, DataDir, Listen, Operation, Price, RouteSection, Settle, TimeoutsSection, TokenUses,
@@ -216,6 +216,7 @@ fn sale(config: Config, data_dir: &DataDir, upstream: &str) -> Result<Sale, Fail
             references: config.file.facilitator.signer.evm.0,
             base: config.base.clone(),
         },
+        solana: SolanaSide::default(),
         facilitators: Facilitators::default(),
         factories: Vec::new(),
         gas: config.file.facilitator.limits,

@@ -32,8 +32,7 @@ fn keys_of_later_releases_are_refused_by_name() {
     let rows = [
         ("[rates]\n\"EUR/USD\" = { fixed = \"1\" }", "rates"),
         ("[rates]\n\"SOL/USD\" = { url = \"http://a\" }", "rates"),
-        ("[pay_to]\nsolana = \"x\"", "pay_to.solana"),
-        ("[facilitator.signer]\nsolana = \"env:K\"", "signer.solana"),
+        ("[pay_to]\nlightning = \"x\"", "pay_to.lightning"),
         ("[facilitator]\nshared_payee = true", "shared_payee"),
         (
             "[[route]]\nmatch = \"/\"\nupstream = \"http://a\"\nprice = \"1 USD\"\naccept = [\"mpp\"]",

@@ -28,6 +28,7 @@ mod readme;
 mod reference;
 mod revoking;
 mod solana;
+mod solana_seller;
 mod support;
 mod timeouts;
 mod tls;

@@ -25,10 +25,7 @@ impl Svm {
             let key = Arc::new(SolanaKey::from_seed(&account.seed));
             SolanaPayer::new(vec![shop.network.clone()], key, Arc::new(SystemClock)).unwrap()
         };
-        let (payer, pauper) = (
-            payer(&shop.buyer()),
-            payer(&shop.net.accounts()[POOR]),
-        );
+        let (payer, pauper) = (payer(&shop.buyer()), payer(&shop.net.accounts()[POOR]));
         Self {
             shop,
             payer,

@@ -116,10 +116,13 @@ impl Allowance {
     /// Charges what a refusal has cost.
     pub(super) fn charge_for(&self, refusal: &Refusal) {
         match refusal.reason {
-            Reason::InvalidSignature | Reason::SignatureUnreadable => {
-                self.charge(Cost::BadSignature);
+            Reason::InvalidSignature
+            | Reason::SignatureUnreadable
+            | Reason::SvmInvalidSignature
+            | Reason::SvmTransactionUnreadable => self.charge(Cost::BadSignature),
+            Reason::InsufficientBalance | Reason::SvmSimulationFailed => {
+                self.charge(Cost::FirstSight);
             }
-            Reason::InsufficientBalance => self.charge(Cost::FirstSight),
             _ => {}
         }
     }

@@ -1,0 +1,193 @@
+//! Solana on the seller's side: who is paid, who pays the fees, and the rail of a gate and of a
+//! facilitator.
+//!
+//! Called where either is assembled or checked. Keys are read where they are used, and not kept.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use farebox_core::clock::SystemClock;
+use farebox_core::rail::{CollectRail, RailError};
+use farebox_rail_solana::{CollectorOptions, SolanaCollector, SolanaKey};
+use farebox_wire::caip::ChainId;
+use farebox_wire::svm::SvmAddress;
+
+use super::collecting::{GasKeys, rail_failure};
+use super::keys;
+use super::solana::{is_solana, network};
+use crate::config::NetworkSection;
+use crate::failure::Failure;
+
+/// Where the keys stand.
+const SIGNER: &str = "[facilitator] signer.solana";
+/// Where the payee stands.
+const PAY_TO: &str = "[pay_to] solana";
+
+/// What is said about collecting on Solana.
+#[derive(Clone, Default)]
+pub(crate) struct SolanaSide {
+    sections: BTreeMap<ChainId, NetworkSection>,
+    /// Who is paid; a facilitator has nobody.
+    pay_to: Option<String>,
+    /// References to the keys that pay fees.
+    fee_payers: GasKeys,
+    /// Whether offers are made, so that somebody has to be paid.
+    is_seller: bool,
+}
+
+impl SolanaSide {
+    /// Of a gate: the networks of Solana among `networks`.
+    pub(crate) fn seller(
+        networks: &BTreeMap<ChainId, NetworkSection>,
+        pay_to: Option<String>,
+        fee_payers: GasKeys,
+    ) -> Self {
+        Self {
+            pay_to,
+            is_seller: true,
+            ..Self::facilitator(networks, fee_payers)
+        }
+    }
+
+    /// Of a facilitator, which pays nobody.
+    pub(crate) fn facilitator(
+        networks: &BTreeMap<ChainId, NetworkSection>,
+        fee_payers: GasKeys,
+    ) -> Self {
+        let ours = networks.iter().filter(|(id, _)| is_solana(id));
+        Self {
+            sections: ours
+                .map(|(id, section)| (id.clone(), section.clone()))
+                .collect(),
+            pay_to: None,
+            fee_payers,
+            is_seller: false,
+        }
+    }
+
+    /// Whether nothing is collected on Solana.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sections.is_empty()
+    }
+
+    /// What is lacking, each with what supplies it.
+    pub(super) fn missing(&self) -> Vec<String> {
+        let mut missing = Vec::new();
+        if self.is_empty() {
+            return missing;
+        }
+        if self.is_seller && self.pay_to.is_none() {
+            missing.push("somebody to pay on Solana (solana in [pay_to])".to_owned());
+        }
+        for (id, _) in self.sections.iter().filter(|(_, s)| s.rpc.is_empty()) {
+            missing.push(format!(
+                "an RPC address of {id} (--rpc {id}=URL, or rpc in [network.\"{id}\"])"
+            ));
+        }
+        if self.fee_payers.references.is_empty() {
+            missing.push(
+                "a key that pays fees on Solana (signer = { solana = \"env:NAME\" } in [facilitator])"
+                    .to_owned(),
+            );
+        }
+        missing
+    }
+
+    /// The keys that pay fees; none where nothing is collected.
+    ///
+    /// # Errors
+    /// Exit 2: a key that is missing, is none, or stands there twice.
+    pub(super) fn keys(&self) -> Result<Vec<Arc<SolanaKey>>, Failure> {
+        let mut signers: Vec<Arc<SolanaKey>> = Vec::new();
+        if self.is_empty() {
+            return Ok(signers);
+        }
+        for reference in &self.fee_payers.references {
+            let key = self.read(reference)?;
+            if signers.iter().any(|known| known.address() == key.address()) {
+                return Err(invalid(
+                    "config_invalid",
+                    &format!("{} stands there twice; name each once", key.address()),
+                ));
+            }
+            signers.push(Arc::new(key));
+        }
+        Ok(signers)
+    }
+
+    /// The rail, with its chains asked who they are.
+    ///
+    /// # Errors
+    /// Exit 2: a network, payee or key that is not what it should be, or a chain that does not answer.
+    pub(super) async fn collector(
+        &self,
+        signers: Vec<Arc<SolanaKey>>,
+    ) -> Result<Option<Arc<dyn CollectRail>>, Failure> {
+        let Some(collector) = self.build(signers)? else {
+            return Ok(None);
+        };
+        collector.start().await.map_err(|why| {
+            let message = format!("{}; check --rpc, or rpc in [network]", why.message);
+            rail_failure(RailError { message, ..why })
+        })?;
+        Ok(Some(Arc::new(collector)))
+    }
+
+    /// The same as far as nobody has to be asked.
+    ///
+    /// # Errors
+    /// As [`Self::collector`].
+    pub(super) fn checked(&self) -> Result<Option<Arc<dyn CollectRail>>, Failure> {
+        let collector = self.build(self.keys()?)?;
+        Ok(collector.map(|collector| Arc::new(collector) as _))
+    }
+
+    /// What asks chains what became of payments, and can move nothing.
+    ///
+    /// # Errors
+    /// Exit 2, naming the network.
+    pub(super) fn asking(&self) -> Result<Option<Arc<dyn CollectRail>>, Failure> {
+        let asking = Self {
+            pay_to: None,
+            ..self.clone()
+        };
+        let collector = asking.build(Vec::new())?;
+        Ok(collector.map(|collector| Arc::new(collector) as _))
+    }
+
+    fn build(&self, signers: Vec<Arc<SolanaKey>>) -> Result<Option<SolanaCollector>, Failure> {
+        if self.is_empty() {
+            return Ok(None);
+        }
+        let sections = self.sections.iter();
+        let networks = sections
+            .map(|(id, section)| network(id, section))
+            .collect::<Result<_, _>>()?;
+        let pay_to = self.pay_to.as_deref().map(|text| {
+            text.parse::<SvmAddress>().map_err(|why| {
+                let message = format!("{PAY_TO} = {text:?}: {why}");
+                Failure::config("config_invalid", message)
+            })
+        });
+        let options = CollectorOptions {
+            pay_to: pay_to.transpose()?,
+            signers,
+            ..CollectorOptions::default()
+        };
+        SolanaCollector::new(networks, options, Arc::new(SystemClock))
+            .map(Some)
+            .map_err(rail_failure)
+    }
+
+    fn read(&self, reference: &str) -> Result<SolanaKey, Failure> {
+        let secret = keys::load_secret(reference, &self.fee_payers.base, SIGNER)?;
+        let text = secret
+            .expose_str()
+            .map_err(|why| invalid("key_invalid", &why))?;
+        SolanaKey::parse(text).map_err(|why| invalid("key_invalid", &why))
+    }
+}
+
+fn invalid(code: &'static str, why: &dyn std::fmt::Display) -> Failure {
+    Failure::config(code, format!("{SIGNER}: {why}"))
+}
