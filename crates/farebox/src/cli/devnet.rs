@@ -79,16 +79,9 @@ impl Devnet {
         let wants = |network: Network| {
             network.is_built() && (self.only.is_empty() || self.only.contains(&network))
         };
-        let has_files = wants(Network::Evm) || wants(Network::Lightning);
-        if !has_files && !wants(Network::Solana) {
+        let all = [Network::Evm, Network::Solana, Network::Lightning];
+        if !all.into_iter().any(wants) {
             return Err(not_built(Network::Evm));
-        }
-        if self.write.is_some() && !has_files {
-            return Err(Failure::config(
-                "devnet_write",
-                "--write has nothing to leave for solana alone: no configuration names its keys yet; leave --write \
-                 out, or add evm to --only",
-            ));
         }
         let stop = super::signal::stop()?;
         let nets = Nets::start(&self, wants)?;
@@ -147,7 +140,7 @@ impl Nets {
         reason = "a build without any network writes nothing"
     )]
     fn write(&self, dir: &std::path::Path) -> Result<(), Failure> {
-        #[cfg(any(feature = "devnet-evm", feature = "devnet-ln"))]
+        #[cfg(any(feature = "devnet-evm", feature = "devnet-ln", feature = "devnet-svm"))]
         {
             let mut parts = Vec::new();
             #[cfg(feature = "devnet-evm")]
@@ -156,6 +149,8 @@ impl Nets {
             if let Some(net) = &self.lightning {
                 parts.push(net.part()?);
             }
+            #[cfg(feature = "devnet-svm")]
+            parts.extend(self.solana.as_ref().map(crate::demo::solana::Net::part));
             crate::demo::files::write(dir, &parts)?;
         }
         Ok(())
@@ -201,11 +196,10 @@ impl Nets {
         #[cfg(feature = "devnet-svm")]
         if let Some(net) = &self.solana {
             parts.push(net.as_text());
+            rails.push("solana");
         }
-        #[cfg(any(feature = "devnet-evm", feature = "devnet-ln"))]
-        if !rails.is_empty() {
-            parts.push(crate::demo::files::next(written, &rails));
-        }
+        #[cfg(any(feature = "devnet-evm", feature = "devnet-ln", feature = "devnet-svm"))]
+        parts.push(crate::demo::files::next(written, &rails));
         parts.push("Ctrl-C stops it; nothing is kept.".to_owned());
         parts.join("\n\n")
     }

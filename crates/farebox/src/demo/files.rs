@@ -10,11 +10,18 @@ use crate::failure::Failure;
 use crate::output;
 
 /// What one network adds.
+#[derive(Default)]
 pub(crate) struct Part {
-    /// Tables of `seller.toml`.
+    /// Tables of `seller.toml` that no other network has.
     pub(crate) seller: String,
-    /// Tables of `buyer.toml`.
+    /// Tables of `buyer.toml` that no other network has.
     pub(crate) buyer: String,
+    /// Its line of the seller's `[pay_to]`.
+    pub(crate) pay_to: Option<String>,
+    /// Its place in the `signer` of the seller's `[facilitator]`.
+    pub(crate) signer: Option<String>,
+    /// Its line of the buyer's `[wallet]`.
+    pub(crate) wallet: Option<String>,
     /// Names and contents of the files that those tables name.
     pub(crate) secrets: Vec<(String, Vec<u8>)>,
 }
@@ -46,20 +53,50 @@ pub(crate) fn write(dir: &Path, parts: &[Part]) -> Result<(), Failure> {
     };
     let seller = format!(
         "# A seller on the local networks, for `farebox gate --config`.\n\
-         ledger = \"sqlite:seller.db\"\n\n{}",
+         ledger = \"sqlite:seller.db\"\n\n{}{}",
         tables(|part| &part.seller),
+        shared_by_sellers(parts),
     );
     let buyer = format!(
         "# A buyer on the local networks, for `farebox fetch --config`.\n\
-         ledger = \"sqlite:buyer.db\"\n\n{}\n\
+         ledger = \"sqlite:buyer.db\"\n\n{}{}\n\
          [budget]\nper_payment = \"1 USD\"\nper_day = \"10 USD\"\ntotal = \"10 USD\"\n\n\
          [policy]\nallow_private = [\"127.0.0.1/32\"]\n",
         tables(|part| &part.buyer),
+        table("wallet", parts, |part| &part.wallet),
     );
     for (name, text) in [("seller.toml", seller), ("buyer.toml", buyer)] {
         write_private(&dir.join(name), text.as_bytes()).map_err(failed)?;
     }
     Ok(())
+}
+
+/// `[pay_to]` and `[facilitator]`, where a network has a part in them.
+fn shared_by_sellers(parts: &[Part]) -> String {
+    let signers: Vec<&str> = parts
+        .iter()
+        .filter_map(|part| part.signer.as_deref())
+        .collect();
+    let facilitator = match signers.as_slice() {
+        [] => String::new(),
+        signers => format!(
+            "\n[facilitator]\nurls = [\"local\"]\nsigner = {{ {} }}\n",
+            signers.join(", ")
+        ),
+    };
+    table("pay_to", parts, |part| &part.pay_to) + &facilitator
+}
+
+/// A table to which each network adds a line; nothing where none does.
+fn table(name: &str, parts: &[Part], line: fn(&Part) -> &Option<String>) -> String {
+    let lines: Vec<&str> = parts
+        .iter()
+        .filter_map(|part| line(part).as_deref())
+        .collect();
+    match lines.as_slice() {
+        [] => String::new(),
+        lines => format!("\n[{name}]\n{}\n", lines.join("\n")),
+    }
 }
 
 /// What to run next, for people: with the files, where there are any. Of several rails the buyer names one.

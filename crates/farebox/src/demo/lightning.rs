@@ -164,6 +164,7 @@ impl Net {
             ),
             buyer: format!("{}\n{rate}", next()),
             secrets,
+            ..Part::default()
         })
     }
 }

@@ -8,7 +8,7 @@
 mod api;
 #[cfg(all(feature = "devnet-evm", feature = "devnet-ln"))]
 mod by_lightning;
-#[cfg(any(feature = "devnet-evm", feature = "devnet-ln"))]
+#[cfg(any(feature = "devnet-evm", feature = "devnet-ln", feature = "devnet-svm"))]
 pub(crate) mod files;
 #[cfg(feature = "devnet-ln")]
 pub(crate) mod lightning;

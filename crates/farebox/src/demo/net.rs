@@ -202,12 +202,11 @@ impl Net {
             format!("{}\n", key.unwrap_or_default()).into_bytes()
         };
         Part {
-            seller: format!(
-                "{network}\n[pay_to]\nevm = \"{}\"\n\n\
-                 [facilitator]\nurls = [\"local\"]\nsigner = {{ evm = \"file:gas.key\" }}\n",
-                self.payee(),
-            ),
-            buyer: format!("{network}\n[wallet]\nevm_key = \"file:buyer.key\"\n"),
+            seller: network.clone(),
+            buyer: network,
+            pay_to: Some(format!("evm = \"{}\"", self.payee())),
+            signer: Some("evm = \"file:gas.key\"".to_owned()),
+            wallet: Some("evm_key = \"file:buyer.key\"".to_owned()),
             secrets: vec![
                 ("gas.key".to_owned(), key(GAS_ACCOUNT)),
                 ("buyer.key".to_owned(), key(BUYER_ACCOUNT)),

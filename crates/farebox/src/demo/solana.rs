@@ -1,15 +1,18 @@
-//! The local Solana network of `farebox devnet`.
+//! The local Solana network of `farebox devnet`, and what of the files of a seller and a buyer is its own.
 //!
-//! Everything that is told here is for this network alone: the keys are public knowledge.
+//! Everything that is told and written here is for this network alone: the keys are public knowledge.
 
-use farebox_devnet_svm::{DevnetSvm, DevnetSvmOptions};
+use farebox_devnet_svm::{Account, DevnetSvm, DevnetSvmOptions};
 use serde::Serialize;
 
+use super::files::Part;
 use crate::failure::Failure;
 use crate::output;
 
 /// Account that pays fees.
 const FEE_ACCOUNT: usize = 0;
+/// Account that buys.
+const BUYER_ACCOUNT: usize = 1;
 /// Account that is paid.
 const PAYEE_ACCOUNT: usize = 9;
 
@@ -99,5 +102,33 @@ impl Net {
             usdc = self.devnet.usdc(),
             accounts = output::table(&["#", "use", "address", "key (public, test only)"], &rows),
         )
+    }
+    /// What of the files of a seller and a buyer is of this network: account 9 is paid, 0 pays fees, 1 buys.
+    pub(crate) fn part(&self) -> Part {
+        let network = format!(
+            "[network.\"{}\"]\nrpc = [\"{}\"]\n",
+            self.devnet.network(),
+            self.devnet.rpc_url()
+        );
+        let key = |number| {
+            let key = self.account(number).map(Account::key_base58);
+            format!("{}\n", key.unwrap_or_default()).into_bytes()
+        };
+        let payee = self.account(PAYEE_ACCOUNT);
+        Part {
+            seller: network.clone(),
+            buyer: network,
+            pay_to: payee.map(|payee| format!("solana = \"{}\"", payee.address)),
+            signer: Some("solana = \"file:solana-fees.key\"".to_owned()),
+            wallet: Some("solana_key = \"file:solana-buyer.key\"".to_owned()),
+            secrets: vec![
+                ("solana-fees.key".to_owned(), key(FEE_ACCOUNT)),
+                ("solana-buyer.key".to_owned(), key(BUYER_ACCOUNT)),
+            ],
+        }
+    }
+
+    fn account(&self, number: usize) -> Option<&Account> {
+        self.devnet.accounts().get(number)
     }
 }

@@ -11,7 +11,18 @@ use crate::version_1::ask;
 /// A gate with the files of the devnet, in front of `upstream`, that has its first invoice: a 402 does not wait long for a
 /// node on a busy machine.
 fn gate(user: &User, upstream: &Upstream) -> Running {
-    let gate = user.start(&[
+    let gate = open(user, upstream);
+    let page = format!("{}/ok", gate.text("/listening"));
+    eventually("an offer over Lightning", || {
+        let headers = ask(&page, &[], None).headers;
+        headers.iter().any(|(name, _)| name == "www-authenticate")
+    });
+    gate
+}
+
+/// The same gate, whatever it sells over.
+fn open(user: &User, upstream: &Upstream) -> Running {
+    user.start(&[
         "gate",
         "--config",
         "net/seller.toml",
@@ -22,13 +33,7 @@ fn gate(user: &User, upstream: &Upstream) -> Running {
         "--listen",
         "127.0.0.1:0",
         "--json",
-    ]);
-    let page = format!("{}/ok", gate.text("/listening"));
-    eventually("an offer over Lightning", || {
-        let headers = ask(&page, &[], None).headers;
-        headers.iter().any(|(name, _)| name == "www-authenticate")
-    });
-    gate
+    ])
 }
 
 /// Buys with the files of the devnet.
@@ -165,21 +170,39 @@ fn solana_runs_beside_a_chain_and_stops_with_it() {
 }
 
 #[test]
-fn a_port_of_solana_that_is_taken_is_refused_and_so_are_files_for_it_alone() {
+fn a_port_of_solana_that_is_taken_is_refused() {
     let user = User::new();
     let only = ["devnet", "--only", "solana"];
     let net = user.start(&[&only[..], &["--solana-port", "0", "--json"]].concat());
     let rpc = net.text("/solana/rpc");
     let port = rpc.rsplit(':').next().expect("a port");
-    let refused = |flags: &[&str]| {
-        let (exit, answer) = user.json(&[&only[..], flags].concat());
-        assert_eq!(exit, 2, "{answer}");
-        answer["error"]["code"].clone()
-    };
-    assert_eq!(refused(&["--solana-port", port]), "devnet_failed");
-    assert_eq!(
-        refused(&["--solana-port", "0", "--write", "net"]),
-        "devnet_write"
-    );
-    assert!(!user.path("net").exists());
+    let (exit, answer) = user.json(&[&only[..], &["--solana-port", port]].concat());
+    assert_eq!(exit, 2, "{answer}");
+    assert_eq!(answer["error"]["code"], "devnet_failed");
+}
+
+#[test]
+fn a_gate_with_its_files_sells_on_solana_beside_a_chain_and_alone() {
+    for (only, rails) in [
+        ("evm,solana", &["solana", "evm"][..]),
+        ("solana", &["solana"]),
+    ] {
+        let user = User::new();
+        let ports = ["--evm-port", "0", "--solana-port", "0"];
+        let flags = ["devnet", "--only", only, "--write", "net", "--json"];
+        let _net = user.start(&[&flags[..], &ports].concat());
+        let upstream = Upstream::start();
+        let gate = open(&user, &upstream);
+        for rail in rails {
+            let paid = buy(&user, &gate, &["--rail", rail]);
+            assert_eq!(paid["rail"], *rail, "{paid}");
+            assert_eq!(paid["amount"]["atomic"], "1000", "{paid}");
+        }
+        drop(gate);
+        let mut sold = sold(&user);
+        sold.sort_by_key(Value::to_string);
+        let mut rails = rails.to_vec();
+        rails.sort_unstable();
+        assert_eq!(json!(sold), json!(rails));
+    }
 }
