@@ -34,7 +34,7 @@ use crate::redeem::{self, Visit};
 use crate::shop::{OpenRoute, Shop};
 use crate::{cors, headers, l402, path};
 
-pub use crate::redeem::{Paid, PaidBy};
+pub use crate::redeem::PaidBy;
 
 /// The headers that a request may be paid in, one for each version of x402.
 const CREDENTIALS: [(Version, HeaderName); 2] = [
@@ -54,6 +54,17 @@ pub struct MatchedRoute {
     pub index: usize,
     /// Its name.
     pub id: Arc<str>,
+    /// Whether the request is paid for, or is about to be: such a one is sent to nobody twice.
+    pub is_paid: bool,
+}
+
+impl MatchedRoute {
+    // Not an extension of its own: a fourth one would make room for eight.
+    pub(crate) fn mark_paid(extensions: &mut Extensions) {
+        if let Some(matched) = extensions.get_mut::<Self>() {
+            matched.is_paid = true;
+        }
+    }
 }
 
 /// Puts a price on the service that it wraps.
@@ -174,7 +185,7 @@ where
             }
             Seen::Passed(payment) => {
                 let page = request.headers().get(ORIGIN).cloned();
-                request.extensions_mut().insert(Paid);
+                MatchedRoute::mark_paid(request.extensions_mut());
                 let answering = inner::call(self.inner.clone(), request);
                 let shop = Arc::clone(&self.shop);
                 let passed = move |answer| l402::passed(&shop, page.as_ref(), payment, answer);

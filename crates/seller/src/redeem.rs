@@ -25,6 +25,7 @@ use crate::config::SettleWhen;
 use crate::credential::{self, Credential, Found};
 use crate::headers;
 use crate::inner::Inner;
+use crate::layer::MatchedRoute;
 use crate::shop::{OpenRoute, Shop};
 use crate::till::settle::{Attempt, Settlement, receipt};
 use crate::till::{Fingerprint, NotClaimed, NotProven, Proven, Seat, Taken};
@@ -36,11 +37,6 @@ const REPEAT_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Names the payment of an answer, for the log: an extension of the response.
 #[derive(Clone, Debug)]
 pub struct PaidBy(pub PaymentId);
-
-/// Marks a request that is paid for, or is about to be: an extension that what is behind sees. Such a
-/// one is sent to nobody twice.
-#[derive(Clone, Copy, Debug)]
-pub struct Paid;
 
 /// A request with a credential, and what it is for.
 pub(crate) struct Visit {
@@ -69,7 +65,7 @@ async fn sit(visit: Visit) -> Result<(Box<Case>, Request<Body>), Refused> {
         mut request,
         credential,
     } = visit;
-    request.extensions_mut().insert(Paid);
+    MatchedRoute::mark_paid(request.extensions_mut());
     let meter = Meter::new(&shop, request.extensions().get().copied());
     let found = credential::examine(&shop, &open, &credential, &meter)?;
     refuse_late(&shop, &found).await?;

@@ -118,6 +118,7 @@ fn open_routes(
         let matched = MatchedRoute {
             index,
             id: route.id.as_str().into(),
+            is_paid: false,
         };
         in_dollars(&mut route, ways)?;
         let mut price = price(&route, &public_url, ways)?;

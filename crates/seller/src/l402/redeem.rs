@@ -32,7 +32,8 @@ use crate::client::Meter;
 use crate::cors;
 use crate::headers;
 use crate::inner::Inner;
-use crate::redeem::{Paid, PaidBy, has_no_body, is_good, request_digest};
+use crate::layer::MatchedRoute;
+use crate::redeem::{PaidBy, has_no_body, is_good, request_digest};
 use crate::shop::{OpenRoute, Shop};
 use crate::till::{NotClaimed, Till, new_payment_id};
 
@@ -190,7 +191,7 @@ pub(crate) async fn redeem(bearer: Bearer, inner: Inner) -> Result<Response<Body
             wish.take(paid).await?
         }
     };
-    request.extensions_mut().insert(Paid);
+    MatchedRoute::mark_paid(request.extensions_mut());
     let is_head = request.method() == Method::HEAD;
     match inner(request).await {
         Ok(answer) if is_good(&answer) => Ok(hand_over(&shop.till, taken, answer, is_head)),

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use farebox_seller::l402::{TokenTerms, Uses};
-use farebox_seller::layer::{MatchedRoute, Paid, PaidBy};
+use farebox_seller::layer::{MatchedRoute, PaidBy};
 use http::header::{AUTHORIZATION, ORIGIN};
 use http::{Response, StatusCode};
 
@@ -74,8 +74,8 @@ async fn what_has_a_pass_is_answered_as_what_was_written_down() {
     let (stand, bought) = passing().await;
     stand.goods.behave(|request| async move {
         assert!(!request.headers().contains_key(AUTHORIZATION));
-        let extensions = request.extensions();
-        assert!(extensions.get::<Paid>().is_some() && extensions.get::<MatchedRoute>().is_some());
+        let matched = request.extensions().get::<MatchedRoute>();
+        assert!(matched.is_some_and(|route| route.is_paid));
         let mut answer = Response::new(Body::from("sunny"));
         let forged = "forged".parse().expect("a value");
         answer.headers_mut().insert("payment-response", forged);

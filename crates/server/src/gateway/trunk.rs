@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use farebox_seller::layer::Paid;
+use farebox_seller::layer::MatchedRoute;
 use http::header::{CONNECTION, HOST, TE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Request, Response, Uri, Version};
@@ -148,7 +148,8 @@ impl Seat {
         idle: Duration,
     ) -> Result<Response<Body>, Unanswered> {
         let has_body = !request.body().is_end_stream();
-        let is_paid = request.extensions().get::<Paid>().is_some();
+        let matched = request.extensions().get::<MatchedRoute>();
+        let is_paid = matched.is_some_and(|route| route.is_paid);
         let again = (!has_body && !is_paid).then(|| without_body(&request));
         dress(&mut request, scheme);
         if has_body {

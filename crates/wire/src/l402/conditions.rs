@@ -16,8 +16,6 @@
 //! | `farebox_method` | list of methods | the request's is one | is a part of the list |
 //! | `farebox_path` | the start of a path | the request's begins so, up to a `/` | begins so too |
 
-use std::collections::BTreeMap;
-
 use crate::l402::caveat::{
     self, CAPABILITIES_SUFFIX, PREIMAGE, SERVICES, Service, VALID_UNTIL_SUFFIX, ValueError,
 };
@@ -165,7 +163,7 @@ pub fn check<'c>(
     }
     let missing = [ROUTE, ORIGIN]
         .into_iter()
-        .find(|needed| mode == Mode::Strict && !walk.seen.fixed.contains_key(needed));
+        .find(|needed| mode == Mode::Strict && walk.seen.fixed.get(needed).is_none());
     match missing {
         Some(condition) => Err(Refusal::Missing(condition)),
         None => Ok(walk.grant),
@@ -186,13 +184,41 @@ pub fn is_below(start: &str, path: &str) -> bool {
 struct Seen<'c> {
     services: Option<Vec<Service>>,
     /// By service.
-    capabilities: BTreeMap<&'c str, Vec<&'c str>>,
+    capabilities: Said<'c, Vec<&'c str>>,
     /// By condition.
-    limits: BTreeMap<&'c str, u64>,
+    limits: Said<'c, u64>,
     /// By condition.
-    fixed: BTreeMap<&'c str, &'c str>,
+    fixed: Said<'c, &'c str>,
     methods: Option<Vec<&'c str>>,
     path: Option<&'c str>,
+}
+
+/// What was said last under each name. There are few names, so they are looked through.
+struct Said<'c, T>(Vec<(&'c str, T)>);
+
+impl<T> Default for Said<'_, T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'c, T> Said<'c, T> {
+    fn get(&self, name: &str) -> Option<&T> {
+        let mut said = self.0.iter();
+        said.find(|(other, _)| *other == name).map(|(_, what)| what)
+    }
+
+    /// Gives what was said before.
+    fn insert(&mut self, name: &'c str, what: T) -> Option<T> {
+        let mut said = self.0.iter_mut();
+        match said.find(|(other, _)| *other == name) {
+            Some((_, before)) => Some(std::mem::replace(before, what)),
+            None => {
+                self.0.push((name, what));
+                None
+            }
+        }
+    }
 }
 
 struct Walk<'r, 'c> {
