@@ -4,6 +4,8 @@
 //! The key of a token is derived from the master key and its identifier, so a token that was never
 //! paid for has left nothing behind.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use farebox_wire::l402::caveat::Service;
 use farebox_wire::l402::conditions::{self, Grant, Mode, Refusal, Request};
 use farebox_wire::l402::credential::L402Credential;
@@ -123,9 +125,31 @@ pub(crate) struct Paying {
 /// A token of ours whose payment is proven: nothing that it rests on can change.
 pub(crate) struct Proven {
     macaroon: Macaroon,
+    /// What it was last found good for.
+    granted: Mutex<Option<Granted>>,
     payment_hash: PaymentHash,
     digest: [u8; 32],
     bytes: usize,
+}
+
+/// What a token allows of one product: all but time, method and path is settled.
+struct Granted {
+    product: Arc<Product>,
+    origin: Box<str>,
+    grant: Grant,
+    good: Good,
+}
+
+impl Granted {
+    fn allows(&self, asked: &Asked<'_>, product: &Arc<Product>) -> bool {
+        // The product as it is now: with a reload comes another one. It names the route.
+        Arc::ptr_eq(&self.product, product)
+            && *self.product.route == *asked.route
+            && *self.origin == *asked.origin
+            && self
+                .grant
+                .still_allows(asked.now_s, asked.method, asked.path)
+    }
 }
 
 /// Finds out whether a token is ours and was paid, cheapest first: form, preimage, signature.
@@ -145,6 +169,7 @@ pub(crate) fn prove(key: &MasterKey, credential: &L402Credential) -> Result<Prov
         digest: Sha256::digest(&credential.token).into(),
         bytes: caveats.saturating_add(credential.token.len().saturating_add(PROVEN_BYTES)),
         macaroon,
+        granted: Mutex::default(),
     })
 }
 
@@ -159,8 +184,24 @@ impl Proven {
         self.bytes
     }
 
-    /// Whether its restrictions allow what it is asked for now.
-    pub(crate) fn allows(&self, asked: &Asked<'_>, product: &Product) -> Result<Good, Bad> {
+    /// Whether its restrictions allow what it is asked for now. They are walked once for a product,
+    /// and again wherever the answer may be another one.
+    pub(crate) fn allows(&self, asked: &Asked<'_>, product: &Arc<Product>) -> Result<Good, Bad> {
+        let mut granted = self.granted.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(granted) = granted.as_ref().filter(|it| it.allows(asked, product)) {
+            return Ok(granted.good);
+        }
+        let (grant, good) = self.examine(asked, product)?;
+        *granted = Some(Granted {
+            product: Arc::clone(product),
+            origin: asked.origin.into(),
+            grant,
+            good,
+        });
+        Ok(good)
+    }
+
+    fn examine(&self, asked: &Asked<'_>, product: &Product) -> Result<(Grant, Good), Bad> {
         let check = |capability| {
             let request = Request {
                 now_s: asked.now_s,
@@ -181,7 +222,8 @@ impl Proven {
         for capability in &product.terms.capabilities {
             check(Some(capability))?;
         }
-        good(self.payment_hash, &grant, product)
+        let good = good(self.payment_hash, &grant, product)?;
+        Ok((grant, good))
     }
 }
 

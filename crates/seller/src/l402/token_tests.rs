@@ -63,7 +63,7 @@ fn shown(token: &Macaroon, preimage: Preimage) -> L402Credential {
 
 fn examined(token: &Macaroon, asked: Asked<'_>, terms: TokenTerms) -> Result<Good, Bad> {
     let proven = prove(&key(1), &shown(token, preimage()))?;
-    proven.allows(&asked, &product(terms))
+    proven.allows(&asked, &Arc::new(product(terms)))
 }
 
 fn refused(caveats: &[&str]) -> Bad {
@@ -209,7 +209,7 @@ fn what_is_proven_once_is_still_asked_for_time_route_method_and_path() {
         &["farebox_method=GET", "farebox_path=/weather"],
     );
     let proven = prove(&key(1), &shown(&token, preimage())).expect("ours, and paid");
-    let product = product(TokenTerms::default());
+    let product = Arc::new(product(TokenTerms::default()));
     let with = |asked| proven.allows(&asked, &product).err();
     let elsewhere = |what| Some(Bad::NotAllowed(Refusal::Elsewhere(what)));
     assert_eq!(with(ASKED), None);
@@ -225,4 +225,27 @@ fn what_is_proven_once_is_still_asked_for_time_route_method_and_path() {
     let path = "/other";
     assert_eq!(with(Asked { path, ..ASKED }), elsewhere("path"));
     assert_eq!(with(ASKED), None, "a refusal changes nothing");
+}
+
+#[test]
+fn what_was_granted_for_one_product_says_nothing_of_the_next() {
+    let proven = prove(&key(1), &shown(&minted(TokenTerms::default()), preimage()));
+    let proven = proven.expect("ours, and paid");
+    let sold = Arc::new(product(TokenTerms::default()));
+    // The route after a reload: the same name, and it costs more.
+    let dearer = Arc::new(product(TokenTerms {
+        tier: 1,
+        ..TokenTerms::default()
+    }));
+    for _ in 0..2 {
+        assert!(proven.allows(&ASKED, &sold).is_ok());
+        assert_eq!(
+            proven.allows(&ASKED, &dearer).err(),
+            Some(Bad::Tier { has: 0, needs: 1 })
+        );
+        let origin = "https://other.example.com";
+        let elsewhere = proven.allows(&Asked { origin, ..ASKED }, &sold);
+        let refused = Bad::NotAllowed(Refusal::Elsewhere("origin"));
+        assert_eq!(elsewhere.err(), Some(refused));
+    }
 }

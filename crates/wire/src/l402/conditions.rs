@@ -96,6 +96,25 @@ pub struct Grant {
     pub price_msat: Option<u64>,
     /// The narrowest value of each constraint that it names.
     pub constraints: Vec<(String, u64)>,
+    /// The shortest list of methods that it names.
+    pub methods: Option<Vec<String>>,
+    /// The longest start of a path that it names.
+    pub path: Option<String>,
+}
+
+impl Grant {
+    /// Whether the same caveats allow a request of another time, method or path, where all else that
+    /// is asked for is the same. A caveat may only narrow those before it, so the last of each kind
+    /// says it for all.
+    #[must_use]
+    pub fn still_allows(&self, now_s: u64, method: &str, path: &str) -> bool {
+        self.valid_until_s.is_none_or(|at_s| now_s < at_s)
+            && self
+                .methods
+                .as_ref()
+                .is_none_or(|list| is_among(list, method))
+            && self.path.as_ref().is_none_or(|start| is_below(start, path))
+    }
 }
 
 /// Why a token does not allow what was asked for. Conditions are quoted in part: they may be a
@@ -164,10 +183,15 @@ pub fn check<'c>(
     let missing = [ROUTE, ORIGIN]
         .into_iter()
         .find(|needed| mode == Mode::Strict && walk.seen.fixed.get(needed).is_none());
-    match missing {
-        Some(condition) => Err(Refusal::Missing(condition)),
-        None => Ok(walk.grant),
+    if let Some(condition) = missing {
+        return Err(Refusal::Missing(condition));
     }
+    let owned = |list: Vec<&str>| list.into_iter().map(str::to_owned).collect();
+    Ok(Grant {
+        methods: walk.seen.methods.map(owned),
+        path: walk.seen.path.map(str::to_owned),
+        ..walk.grant
+    })
 }
 
 /// Whether `path` is `start`, or goes on below it.
@@ -422,8 +446,9 @@ impl<'c> Walk<'_, 'c> {
 }
 
 /// As routes are matched: who may `GET` may ask for the head alone.
-fn is_among(methods: &[&str], method: &str) -> bool {
-    methods.contains(&method) || (method == "HEAD" && methods.contains(&"GET"))
+fn is_among<T: AsRef<str>>(methods: &[T], method: &str) -> bool {
+    let has = |wanted: &str| methods.iter().any(|method| method.as_ref() == wanted);
+    has(method) || (method == "HEAD" && has("GET"))
 }
 
 fn widened(condition: &str) -> Refusal {

@@ -58,7 +58,7 @@ fn a_minted_token_grants_its_terms() {
         valid_until_s: Some(2000),
         uses: Some(Uses::Times(3)),
         price_msat: Some(1500),
-        constraints: Vec::new(),
+        ..Grant::default()
     };
     assert_eq!(grant, Ok(expected));
 }
