@@ -129,19 +129,24 @@ impl Settler {
         journal: Arc<dyn Journal>,
         deadline: Instant,
     ) -> Outcome {
-        if let Some(refusal) = self.would_refuse(handle.payer) {
+        // What an earlier attempt has sent may come into a block whatever we think of its payer, and
+        // whichever keys we have by now.
+        let is_again = journal.is_again();
+        if !is_again && let Some(refusal) = self.would_refuse(handle.payer) {
             return Outcome::Rejected(refusal);
         }
         let (transfer, key) = match self.checked(handle) {
             Ok(checked) => checked,
+            Err(why) if is_again => {
+                tracing::warn!(%why, "a payment that was sent before cannot be gone on with");
+                return pending();
+            }
             Err(refusal) => return Outcome::Rejected(refusal),
         };
         self.ensure_watching();
-        // What an earlier attempt has sent may be on its way whatever comes of this one.
-        let exit = if journal.is_again() {
-            Exit::open()
-        } else {
-            Exit::closed()
+        let exit = match is_again {
+            true => Exit::open(),
+            false => Exit::closed(),
         };
         let claim = Claim(Arc::clone(&exit));
         let ending = seat.ending();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use farebox_core::rail::{CollectRail, Outcome, Proof};
 use farebox_devnet_svm::{DevnetSvmOptions, Fault};
-use farebox_rail_solana::{Commitment, FeeLimits};
+use farebox_rail_solana::{Commitment, FeeLimits, SolanaKey};
 use farebox_wire::x402::reason::Reason;
 use solana_signature::Signature;
 
@@ -163,28 +163,8 @@ async fn however_many_wait_one_question_asks_for_all() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_fails_on_chain_is_used_up_and_paid_for_three_times_a_day() {
     let shop = Shop::with(DevnetSvmOptions::quiet(), |_| ()).await;
-    let usdc = shop.net.usdc();
-    let buyer = shop.buyer();
-    for failures in 1..=3 {
-        let examined = shop.examined().await;
-        let journal = Recorder::new();
-        shop.under_way(&examined, &journal).await;
-        // After it was simulated and sent.
-        shop.net.freeze(buyer.address, usdc).unwrap();
-        let money = shop.net.balance(shop.fee_payer());
-        shop.net.advance(3);
-        let outcome = shop.settle(&examined, &journal).await;
-        assert!(
-            matches!(&outcome, Outcome::Rejected(r) if r.reason == Reason::SvmTransactionFailed && !r.is_ours),
-            "{outcome:?}"
-        );
-        assert!(
-            shop.net.balance(shop.fee_payer()) < money,
-            "its fee was ours"
-        );
-        assert_eq!(shop.net.landed_transactions(), failures);
-        shop.net.thaw(buyer.address, usdc).unwrap();
-    }
+    fail_three_times(&shop).await;
+    assert_eq!(shop.net.landed_transactions(), 3);
     assert_eq!(shop.revenue(), 0);
     let examined = shop.examined().await;
     let refusal = shop.refused(&examined).await;
@@ -207,6 +187,63 @@ async fn what_fails_on_chain_is_used_up_and_paid_for_three_times_a_day() {
     shop.clock.advance(Duration::from_secs(86_400));
     let examined = shop.examined().await;
     shop.verified(&examined).await;
+}
+
+/// Payments of one buyer that are good when they are simulated and fail in their block.
+async fn fail_three_times(shop: &Shop) {
+    let usdc = shop.net.usdc();
+    let buyer = shop.buyer();
+    for _ in 0..3 {
+        let examined = shop.examined().await;
+        let journal = Recorder::new();
+        shop.under_way(&examined, &journal).await;
+        // After it was simulated and sent.
+        shop.net.freeze(buyer.address, usdc).unwrap();
+        let money = shop.net.balance(shop.fee_payer());
+        shop.net.advance(3);
+        let outcome = shop.settle(&examined, &journal).await;
+        assert!(
+            matches!(&outcome, Outcome::Rejected(r) if r.reason == Reason::SvmTransactionFailed && !r.is_ours),
+            "{outcome:?}"
+        );
+        assert!(
+            shop.net.balance(shop.fee_payer()) < money,
+            "its fee was ours"
+        );
+        shop.net.thaw(buyer.address, usdc).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sent_before_is_found_whatever_is_thought_of_its_payer_and_keys() {
+    let shop = Shop::with(DevnetSvmOptions::quiet(), |_| ()).await;
+    let examined = shop.examined().await;
+    let earlier = Arc::new(shop.restarted().await);
+    let journal = Recorder::new();
+    let settling = {
+        let (earlier, handle) = (Arc::clone(&earlier), examined.handle.clone());
+        let journal = journal.clone();
+        tokio::spawn(async move { earlier.settle(&handle, journal, WAIT_MS).await })
+    };
+    while shop.net.waiting_transactions() == 0 {
+        tokio::task::yield_now().await;
+    }
+    shop.net.advance(3);
+    let first = transaction(&settling.await.unwrap());
+    assert_eq!(shop.revenue(), 1_000);
+
+    fail_three_times(&shop).await;
+    let outcome = shop.settle(&examined, &Recorder::again()).await;
+    assert_eq!(transaction(&outcome), first);
+    // With another key than that which has sent it nothing can be said, and nothing is given up.
+    let rekeyed = collector(&shop.net, &shop.network, &shop.clock, |options| {
+        options.signers = vec![Arc::new(SolanaKey::from_seed(&[7; 32]))];
+    });
+    let outcome = rekeyed
+        .settle(&examined.handle, Recorder::again(), WAIT_MS)
+        .await;
+    assert!(matches!(outcome, Outcome::Unknown { .. }), "{outcome:?}");
+    assert_eq!(shop.revenue(), 1_000);
 }
 
 #[tokio::test(flavor = "multi_thread")]
