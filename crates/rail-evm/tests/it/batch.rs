@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use farebox_core::conformance::{Recorder, SignedNet as _, WAIT_MS, signed, transaction};
 use farebox_core::rail::{
     CollectRail, Examined, Handle, Journal, Outcome, PayRail, RailError, SentTransaction,
 };
@@ -13,7 +14,6 @@ use farebox_wire::x402::reason::Reason;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::conformance::{Fixture, Recorder, WAIT_MS, signed, transaction};
 use crate::evm::{Evm, payer_with};
 use crate::relay;
 use crate::settle::{stranger, wait_until};

@@ -4,7 +4,6 @@
 
 mod batch;
 mod check;
-mod conformance;
 mod deploy;
 mod evm;
 mod faults;
