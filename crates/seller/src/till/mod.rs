@@ -114,7 +114,7 @@ impl Till {
             marks: Marks::default(),
             turns: Arc::default(),
             counts: Arc::default(),
-            tasks: TaskTracker::new(),
+            tasks: waited_for_at_any_time(),
         })
     }
 
@@ -329,10 +329,16 @@ impl Till {
     /// Waits until everything that was begun is on record: settlements whose caller has gone
     /// away, and deliveries. Call it after the last connection has ended.
     pub async fn finish(&self) {
-        self.tasks.close();
         self.tasks.wait().await;
-        self.tasks.reopen();
     }
+}
+
+/// Closed from the beginning, which forbids no task: whoever closed it to wait and opened it again
+/// would leave behind whoever came to wait in between.
+fn waited_for_at_any_time() -> TaskTracker {
+    let tasks = TaskTracker::new();
+    tasks.close();
+    tasks
 }
 
 impl From<NotProven<Infallible>> for NotClaimed {

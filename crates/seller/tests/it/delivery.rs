@@ -154,3 +154,21 @@ async fn whoever_repeats_at_the_last_byte_sees_the_receipt_and_never_a_second_an
     }
     assert_eq!(world.goods.calls(), 50);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_waits_for_the_end_is_not_left_behind_by_others_who_do() {
+    let world = std::sync::Arc::new(World::new());
+    let waiting: Vec<_> = (0..8)
+        .map(|_| {
+            let world = std::sync::Arc::clone(&world);
+            tokio::spawn(async move {
+                for _ in 0..20_000 {
+                    world.seller.finish().await;
+                }
+            })
+        })
+        .collect();
+    for one in waiting {
+        one.await.expect("no panic");
+    }
+}
