@@ -8,7 +8,7 @@ default:
 demo:
     cargo run --release -- demo
 
-# The same over Lightning too.
+# The same over Solana and Lightning too.
 demo-all-rails:
     cargo run --release --features all-rails -- demo --all-rails
 

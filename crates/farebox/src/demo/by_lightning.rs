@@ -1,7 +1,7 @@
-//! The second rail of `farebox demo --all-rails`: the page that was bought on the chain is bought again over Lightning, by
+//! The Lightning part of `farebox demo --all-rails`: the page that was bought on the chains is bought again over Lightning, by
 //! L402, from the same gate.
 //!
-//! Called by `steps`. Each step asks the seller's node itself; the ledgers alone prove nothing here.
+//! Called by `others`. Each step asks the seller's node itself; the ledgers alone prove nothing here.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,9 @@ use tokio::time::Instant;
 use super::lightning::{NETWORK, Net};
 use super::report::{LightningBooks, Step, Teller};
 use super::stage::{Stage, USES};
-use super::steps::{EXPENSIVE, PRICED, broken, detail, fetch, http_failed, show_again, sum_of};
+use super::steps::{
+    EXPENSIVE, PRICED, broken, buy_over, detail, fetch, http_failed, show_again, sum_of,
+};
 use crate::assemble::Lightning;
 use crate::failure::Failure;
 
@@ -161,17 +163,8 @@ pub(super) async fn offered(stage: &Stage, offers: &[Offer]) -> Result<(String, 
 }
 
 async fn paid(stage: &Stage, side: &Side) -> Result<(Step, Option<String>), Failure> {
-    let calls = stage.api.calls();
-    let mut call = stage.call(PRICED)?;
-    call.rail = Some("lightning".to_owned());
-    let (fetched, body) = fetch(stage, call).await?;
-    let status = fetched.status.as_u16();
-    let payment = fetched.payment.as_ref();
-    let payment = payment.ok_or_else(|| {
-        failed(&format!(
-            "GET {PRICED} was answered {status} without a payment"
-        ))
-    })?;
+    let bought = buy_over(stage, "lightning").await?;
+    let (status, payment) = (bought.status, &bought.payment);
     let transaction = payment.state.transaction.clone();
     let settled = payment.state.phase == Phase::Settled && payment.terms.rail == "lightning";
     let invoice = invoice(side, transaction.as_deref()).await?;
@@ -186,9 +179,9 @@ async fn paid(stage: &Stage, side: &Side) -> Result<(Step, Option<String>), Fail
     let step = Step {
         name: "paid_lightning",
         title: PAID,
-        ok: status == 200 && settled && is_paid && stage.api.calls() == calls + 1,
+        ok: status == 200 && settled && is_paid && bought.calls == 1,
         seen: vec![
-            format!("GET {PRICED}  {status}  {body}"),
+            format!("GET {PRICED}  {status}  {}", bought.body),
             format!(
                 "paid {} sat to {}, and {} sat for the way",
                 sat(payment.terms.amount),

@@ -4,7 +4,7 @@
 //! What is written here opens this network alone.
 
 use farebox_devnet_ln::{Devnet, DevnetOptions};
-#[cfg(feature = "devnet-evm")]
+#[cfg(feature = "all-rails")]
 use farebox_devnet_ln::{DevnetError, Moved};
 use serde::Serialize;
 
@@ -74,7 +74,7 @@ impl Net {
     ///
     /// # Errors
     /// Exit 1 where a node does not tell.
-    #[cfg(feature = "devnet-evm")]
+    #[cfg(feature = "all-rails")]
     pub(crate) fn moved_msat(&self) -> Result<[u64; 2], Failure> {
         let sum = |records: Result<Vec<Moved>, DevnetError>| {
             let records =

@@ -123,27 +123,8 @@ impl Net {
         http: &reqwest::Client,
         transaction: &str,
     ) -> Result<Value, Failure> {
-        let failed = |why: String| {
-            Failure::internal("devnet_failed", format!("the chain did not answer: {why}"))
-        };
-        let call = json!({
-            "jsonrpc": "2.0", "id": 1, "method": "eth_getTransactionReceipt", "params": [transaction],
-        });
-        let request = http
-            .post(self.rpc_url())
-            .header("content-type", "application/json")
-            .body(call.to_string());
-        let answer = request
-            .send()
-            .await
-            .map_err(|why| failed(why.to_string()))?;
-        let body = answer
-            .bytes()
-            .await
-            .map_err(|why| failed(why.to_string()))?;
-        let mut answer: Value =
-            serde_json::from_slice(&body).map_err(|why| failed(why.to_string()))?;
-        Ok(answer["result"].take())
+        let params = json!([transaction]);
+        ask(http, &self.rpc_url(), "eth_getTransactionReceipt", &params).await
     }
 
     /// The line of `--json` (docs/command-line.md).
@@ -225,4 +206,34 @@ impl Net {
     fn account(&self, number: usize) -> Option<&Account> {
         self.devnet.accounts().get(number)
     }
+}
+
+/// What a chain's JSON-RPC says, asked as anybody would; `null` where it says nothing.
+///
+/// # Errors
+/// Exit 1 where it does not answer.
+pub(super) async fn ask(
+    http: &reqwest::Client,
+    url: &str,
+    method: &str,
+    params: &Value,
+) -> Result<Value, Failure> {
+    let failed = |why: String| {
+        Failure::internal("devnet_failed", format!("the chain did not answer: {why}"))
+    };
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+    let request = http
+        .post(url)
+        .header("content-type", "application/json")
+        .body(call.to_string());
+    let answer = request
+        .send()
+        .await
+        .map_err(|why| failed(why.to_string()))?;
+    let body = answer
+        .bytes()
+        .await
+        .map_err(|why| failed(why.to_string()))?;
+    let mut answer: Value = serde_json::from_slice(&body).map_err(|why| failed(why.to_string()))?;
+    Ok(answer["result"].take())
 }

@@ -37,6 +37,13 @@ pub(super) struct Books {
     pub(super) chain: String,
 }
 
+/// The part of the object that is another chain's, of the same form as the first's.
+#[derive(Debug, Default, Serialize)]
+struct ChainReport {
+    transaction: Option<String>,
+    books: Books,
+}
+
 /// The same sum over Lightning, in millisatoshis.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct LightningBooks {
@@ -62,6 +69,9 @@ pub(super) struct Report {
     steps: Vec<Step>,
     transaction: Option<String>,
     books: Books,
+    /// Only where Solana was shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    solana: Option<ChainReport>,
     /// Only where Lightning was shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     lightning: Option<LightningReport>,
@@ -133,15 +143,28 @@ impl Teller {
         self.report.books = books;
     }
 
+    /// The transaction that paid on Solana.
+    #[cfg(feature = "all-rails")]
+    pub(super) fn paid_over_solana(&mut self, transaction: Option<String>) {
+        let solana = self.report.solana.get_or_insert_default();
+        solana.transaction = transaction;
+    }
+
+    /// The books of Solana were compared.
+    #[cfg(feature = "all-rails")]
+    pub(super) fn solana_books(&mut self, books: Books) {
+        self.report.solana.get_or_insert_default().books = books;
+    }
+
     /// The payment hash of what was paid over Lightning.
-    #[cfg(feature = "devnet-ln")]
+    #[cfg(feature = "all-rails")]
     pub(super) fn paid_over_lightning(&mut self, transaction: Option<String>) {
         let lightning = self.report.lightning.get_or_insert_default();
         lightning.transaction = transaction;
     }
 
     /// The books of Lightning were compared.
-    #[cfg(feature = "devnet-ln")]
+    #[cfg(feature = "all-rails")]
     pub(super) fn lightning_books(&mut self, books: LightningBooks) {
         self.report.lightning.get_or_insert_default().books = books;
     }

@@ -1,9 +1,12 @@
-//! The local Solana network of `farebox devnet`, and what of the files of a seller and a buyer is its own.
+//! The local Solana network of `farebox devnet` and `farebox demo --all-rails`, and what of the files of a seller and a buyer
+//! is its own.
 //!
 //! Everything that is told and written here is for this network alone: the keys are public knowledge.
 
 use farebox_devnet_svm::{Account, DevnetSvm, DevnetSvmOptions};
 use serde::Serialize;
+#[cfg(feature = "all-rails")]
+use serde_json::{Value, json};
 
 use super::files::Part;
 use crate::failure::Failure;
@@ -61,6 +64,52 @@ impl Net {
         self.devnet.shutdown().await;
     }
 
+    /// CAIP-2 name of the network.
+    #[cfg(feature = "all-rails")]
+    pub(crate) fn network(&self) -> &'static str {
+        self.devnet.network()
+    }
+
+    /// Where it answers.
+    #[cfg(feature = "all-rails")]
+    pub(crate) fn rpc_url(&self) -> String {
+        self.devnet.rpc_url()
+    }
+
+    /// What buyer and payee have of the token now, in atomic units.
+    ///
+    /// # Errors
+    /// Exit 1 where there are no such accounts.
+    #[cfg(feature = "all-rails")]
+    pub(crate) fn balances(&self) -> Result<[u64; 2], Failure> {
+        let of = |number| {
+            let account = self.account(number);
+            let account = account.ok_or_else(|| {
+                Failure::internal("devnet_failed", "the network lacks an account")
+            })?;
+            Ok::<_, Failure>(
+                self.devnet
+                    .token_balance(account.address, self.devnet.usdc()),
+            )
+        };
+        Ok([of(BUYER_ACCOUNT)?, of(PAYEE_ACCOUNT)?])
+    }
+
+    /// What the network says of a transaction, asked as anybody would; `null` where it knows none.
+    ///
+    /// # Errors
+    /// Exit 1 where it does not answer.
+    #[cfg(feature = "all-rails")]
+    pub(crate) async fn transaction(
+        &self,
+        http: &reqwest::Client,
+        signature: &str,
+    ) -> Result<Value, Failure> {
+        let how = json!({"encoding": "base64", "maxSupportedTransactionVersion": 0});
+        let params = json!([signature, how]);
+        super::net::ask(http, &self.rpc_url(), "getTransaction", &params).await
+    }
+
     /// The line of `--json` (docs/command-line.md).
     pub(crate) fn as_json(&self) -> Ready {
         let accounts = self.devnet.accounts().iter().map(|account| ReadyAccount {
@@ -103,6 +152,7 @@ impl Net {
             accounts = output::table(&["#", "use", "address", "key (public, test only)"], &rows),
         )
     }
+
     /// What of the files of a seller and a buyer is of this network: account 9 is paid, 0 pays fees, 1 buys.
     pub(crate) fn part(&self) -> Part {
         let network = format!(

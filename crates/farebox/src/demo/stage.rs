@@ -14,10 +14,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::api::Api;
-#[cfg(feature = "devnet-ln")]
-use super::by_lightning::{self, Side};
 use super::files;
 use super::net::{Net, Options};
+#[cfg(feature = "all-rails")]
+use super::others::{self, Others};
 use super::report::Teller;
 use super::steps;
 use crate::assemble::{
@@ -50,9 +50,9 @@ pub(super) const USES: u64 = 2;
 /// Everything that runs.
 pub(super) struct Stage {
     pub(super) net: Net,
-    /// What is paid over Lightning, if that is shown.
-    #[cfg(feature = "devnet-ln")]
-    pub(super) lightning: Option<Side>,
+    /// The rails beside that of `net`, if they are shown.
+    #[cfg(feature = "all-rails")]
+    pub(super) others: Option<Others>,
     pub(super) api: Api,
     pub(super) buyer: Buyer,
     /// The buyer's books.
@@ -69,16 +69,16 @@ pub(super) struct Stage {
     _dir: TempDir,
 }
 
-/// Shows the main job, with Lightning too where `all_rails` asks for it and this build has it. Returns whether every
-/// step held.
+/// Shows the main job, over the other rails too where `all_rails` asks for them and this build has them. Returns whether
+/// every step held.
 ///
 /// # Errors
 /// Where the stage cannot be set, or stdout cannot be written.
 pub(crate) async fn run(json: bool, all_rails: bool) -> Result<bool, Failure> {
     let stage = Box::pin(Stage::set(all_rails)).await?;
-    #[cfg(feature = "devnet-ln")]
-    if stage.lightning.is_some() {
-        by_lightning::warm_up(&stage).await?;
+    #[cfg(feature = "all-rails")]
+    if stage.others.is_some() {
+        Others::warm_up(&stage).await?;
     }
     let mut teller = Teller::new(json);
     let played = Box::pin(steps::play(&stage, &mut teller)).await;
@@ -90,7 +90,7 @@ pub(crate) async fn run(json: bool, all_rails: bool) -> Result<bool, Failure> {
 
 impl Stage {
     #[cfg_attr(
-        not(feature = "devnet-ln"),
+        not(feature = "all-rails"),
         allow(unused_variables, unused_mut, reason = "there is one rail")
     )]
     async fn set(all_rails: bool) -> Result<Self, Failure> {
@@ -105,20 +105,20 @@ impl Stage {
             gas_limit: None,
         })?;
         let mut parts = vec![net.part()];
-        #[cfg(feature = "devnet-ln")]
-        let lightning = all_rails.then(super::lightning::Net::start).transpose()?;
-        #[cfg(feature = "devnet-ln")]
-        if let Some(net) = &lightning {
-            parts.push(net.part()?);
+        #[cfg(feature = "all-rails")]
+        let others = all_rails.then(others::Nets::start).transpose()?;
+        #[cfg(feature = "all-rails")]
+        if let Some(nets) = &others {
+            parts.extend(nets.parts()?);
         }
         files::write(dir.path(), &parts)?;
         let api = Api::start().await.map_err(broken)?;
         let data_dir = DataDir::new(Some(dir.path()))?;
         let seller = Config::load(Some(&dir.path().join("seller.toml")))?;
         let seller_ledger = assemble::ledger(&seller, &data_dir).await?;
-        #[cfg(feature = "devnet-ln")]
-        let lightning = match lightning {
-            Some(net) => Some(Side::new(net, &Lightning::of(&seller, &data_dir)).await?),
+        #[cfg(feature = "all-rails")]
+        let others = match others {
+            Some(nets) => Some(Others::new(nets, &Lightning::of(&seller, &data_dir)).await?),
             None => None,
         };
         let gate = assemble::gate(sale(seller, &data_dir, &api.url())?, &data_dir).await?;
@@ -138,8 +138,8 @@ impl Stage {
         };
         Ok(Self {
             net,
-            #[cfg(feature = "devnet-ln")]
-            lightning,
+            #[cfg(feature = "all-rails")]
+            others,
             api,
             buyer: Buyer::new(desk, options)?,
             buyer_ledger,
@@ -161,9 +161,9 @@ impl Stage {
 
     /// How many steps are played.
     fn steps(&self) -> usize {
-        #[cfg(feature = "devnet-ln")]
-        if self.lightning.is_some() {
-            return steps::COUNT + by_lightning::COUNT;
+        #[cfg(feature = "all-rails")]
+        if self.others.is_some() {
+            return steps::COUNT + others::COUNT;
         }
         steps::COUNT
     }
@@ -173,9 +173,9 @@ impl Stage {
         let _ = self.close.send(());
         let closed = self.closed.await;
         self.net.stop().await;
-        #[cfg(feature = "devnet-ln")]
-        if let Some(side) = self.lightning {
-            side.stop().await;
+        #[cfg(feature = "all-rails")]
+        if let Some(others) = self.others {
+            others.stop().await;
         }
         closed.map_err(|why| Failure::internal("demo_failed", why.to_string()))?
     }
@@ -204,19 +204,26 @@ fn sale(config: Config, data_dir: &DataDir, upstream: &str) -> Result<Sale, Fail
     let listen: Listen = "127.0.0.1:0"
         .parse()
         .map_err(|why: String| Failure::internal("demo_failed", why))?;
+    let (ledger, file) = (config.ledger_path(data_dir)?, config.name());
+    let networks = config.file.network;
+    let fee_payers = GasKeys {
+        references: config.file.facilitator.signer.solana.0,
+        base: config.base.clone(),
+    };
+    let solana = SolanaSide::seller(&networks, config.file.pay_to.solana, fee_payers);
     Ok(Sale {
-        ledger: config.ledger_path(data_dir)?,
-        file: config.name(),
+        ledger,
+        file,
         listen: Some(listen),
         entrance: Entrance::default(),
         public_url: None,
-        networks: config.file.network,
+        networks,
         pay_to: config.file.pay_to.evm,
         gas_keys: GasKeys {
             references: config.file.facilitator.signer.evm.0,
             base: config.base.clone(),
         },
-        solana: SolanaSide::default(),
+        solana,
         facilitators: Facilitators::default(),
         factories: Vec::new(),
         gas: config.file.facilitator.limits,

@@ -2,20 +2,22 @@
 //! on the wire, at the API, in the ledgers and on the chain.
 
 use farebox_buyer::{Call, Exit, Fetched};
-use farebox_core::ledger::{Ledger, PaymentId};
+use farebox_core::ledger::{Ledger, Payment, PaymentId};
 use farebox_core::payment::Phase;
 use farebox_core::rail::Credential;
 use farebox_wire::challenge::{self, Offer};
 use serde_json::{Map, Value, json};
 
-#[cfg(feature = "devnet-ln")]
-use super::by_lightning;
+#[cfg(feature = "all-rails")]
+use super::others::{self, Others};
 use super::report::{Books, Step, Teller};
 use super::stage::{AGENT, Stage};
 use crate::failure::Failure;
 
 /// How many steps there are.
 pub(super) const COUNT: usize = 6;
+
+const REPLAY: &str = "The same credential again";
 
 const FREE: &str = "/";
 pub(super) const PRICED: &str = "/weather/oslo";
@@ -38,12 +40,11 @@ pub(super) async fn play(stage: &Stage, teller: &mut Teller) -> Result<(), Failu
     };
     teller.paid_by(paid.as_ref().and_then(|paid| paid.transaction.clone()));
     teller.step(step)?;
-    let replayed = replayed(stage, paid.map(|paid| paid.id)).await;
-    teller
-        .step(replayed.unwrap_or_else(|why| broken("replay", "The same credential again", &why)))?;
-    #[cfg(feature = "devnet-ln")]
-    if let Some(side) = &stage.lightning {
-        Box::pin(by_lightning::play(stage, side, teller)).await?;
+    let replayed = replayed(stage, paid.map(|paid| paid.id), "replay", REPLAY).await;
+    teller.step(replayed.unwrap_or_else(|why| broken("replay", REPLAY, &why)))?;
+    #[cfg(feature = "all-rails")]
+    if let Some(others) = &stage.others {
+        Box::pin(others.play(stage, teller)).await?;
     }
     let refused = Box::pin(refused(stage)).await;
     teller
@@ -55,16 +56,16 @@ pub(super) async fn play(stage: &Stage, teller: &mut Teller) -> Result<(), Failu
         }
         Err(why) => teller.step(broken("books", "The books", &why))?,
     }
-    #[cfg(feature = "devnet-ln")]
-    if let Some(side) = &stage.lightning {
-        by_lightning::balance(stage, side, teller).await?;
+    #[cfg(feature = "all-rails")]
+    if let Some(others) = &stage.others {
+        others.balance(stage, teller).await?;
     }
     Ok(())
 }
 
 /// Says what runs.
 #[cfg_attr(
-    not(feature = "devnet-ln"),
+    not(feature = "all-rails"),
     allow(unused_mut, reason = "there is one rail")
 )]
 fn open(stage: &Stage, teller: &Teller) -> Result<(), Failure> {
@@ -77,10 +78,10 @@ fn open(stage: &Stage, teller: &Teller) -> Result<(), Failure> {
         ("gate", stage.gate.clone()),
         ("buyer", buyer),
     ];
-    #[cfg(feature = "devnet-ln")]
-    if let Some(side) = &stage.lightning {
-        title = "A local chain and a local Lightning network, an API behind a paying gate, and a buyer with a budget";
-        lines.insert(1, ("lightning", side.about()));
+    #[cfg(feature = "all-rails")]
+    if let Some(others) = &stage.others {
+        title = others::TITLE;
+        lines.splice(1..1, others.about());
     }
     teller.open(title, &lines)
 }
@@ -128,9 +129,9 @@ async fn challenged(stage: &Stage) -> Result<Step, Failure> {
         ));
         offers.push(offer.raw.clone());
     }
-    #[cfg(feature = "devnet-ln")]
-    if stage.lightning.is_some() {
-        let (line, offer) = by_lightning::offered(stage, &challenge.offers).await?;
+    #[cfg(feature = "all-rails")]
+    if stage.others.is_some() {
+        let (line, offer) = Others::offered(stage, &challenge.offers).await?;
         seen.push(line);
         offers.push(offer);
     }
@@ -144,17 +145,8 @@ async fn challenged(stage: &Stage) -> Result<Step, Failure> {
 }
 
 async fn paid(stage: &Stage) -> Result<(Step, Paid), Failure> {
-    let calls = stage.api.calls();
-    let mut call = stage.call(PRICED)?;
-    call.rail = Some("evm".to_owned());
-    let (fetched, body) = fetch(stage, call).await?;
-    let status = fetched.status.as_u16();
-    let payment = fetched.payment.as_ref().ok_or_else(|| {
-        Failure::internal(
-            "demo_failed",
-            format!("GET {PRICED} was answered {status} without a payment"),
-        )
-    })?;
+    let bought = buy_over(stage, "evm").await?;
+    let (status, payment) = (bought.status, &bought.payment);
     let transaction = payment.state.transaction.clone();
     let receipt = stage
         .net
@@ -171,9 +163,9 @@ async fn paid(stage: &Stage) -> Result<(Step, Paid), Failure> {
     let step = Step {
         name: "paid_call",
         title: "The paid call",
-        ok: status == 200 && settled && mined && stage.api.calls() == calls + 1,
+        ok: status == 200 && settled && mined && bought.calls == 1,
         seen: vec![
-            format!("GET {PRICED}  {status}  {body}"),
+            format!("GET {PRICED}  {status}  {}", bought.body),
             format!("paid {amount} to {}", terms.payee),
             format!("transaction {}", transaction.as_deref().unwrap_or("none")),
             format!(
@@ -191,11 +183,50 @@ async fn paid(stage: &Stage) -> Result<(Step, Paid), Failure> {
             ("block", json!(number(&receipt["blockNumber"]))),
         ]),
     };
-    let id = payment.id.clone();
+    let id = bought.payment.id;
     Ok((step, Paid { id, transaction }))
 }
 
-async fn replayed(stage: &Stage, paid: Option<PaymentId>) -> Result<Step, Failure> {
+/// What was bought, and for which payment.
+pub(super) struct Bought {
+    pub(super) status: u16,
+    pub(super) body: String,
+    pub(super) payment: Payment,
+    /// How often the API was called for it.
+    pub(super) calls: usize,
+}
+
+/// Buys the page over this rail.
+///
+/// # Errors
+/// Where no payment was made for it.
+pub(super) async fn buy_over(stage: &Stage, rail: &str) -> Result<Bought, Failure> {
+    let calls = stage.api.calls();
+    let mut call = stage.call(PRICED)?;
+    call.rail = Some(rail.to_owned());
+    let (fetched, body) = fetch(stage, call).await?;
+    let status = fetched.status.as_u16();
+    let payment = fetched.payment.ok_or_else(|| {
+        Failure::internal(
+            "demo_failed",
+            format!("GET {PRICED} was answered {status} without a payment"),
+        )
+    })?;
+    Ok(Bought {
+        status,
+        body,
+        payment,
+        calls: stage.api.calls() - calls,
+    })
+}
+
+/// Shows the credential of a payment again: for what it has bought, and for something else.
+pub(super) async fn replayed(
+    stage: &Stage,
+    paid: Option<PaymentId>,
+    name: &'static str,
+    title: &'static str,
+) -> Result<Step, Failure> {
     let nothing = || Failure::internal("demo_failed", "there is no credential to show again");
     let id = paid.ok_or_else(nothing)?;
     let payment = stage.buyer_ledger.payment(&id).await?;
@@ -206,7 +237,7 @@ async fn replayed(stage: &Stage, paid: Option<PaymentId>) -> Result<Step, Failur
     let shown = show_again(stage, &credential, [PRICED, "/weather/paris"]).await?;
     let is_refused = |status: &u16| matches!(status, 402 | 409);
     let ok = shown.statuses.iter().all(is_refused);
-    Ok(shown.into_step("replay", "The same credential again", ok))
+    Ok(shown.into_step(name, title, ok))
 }
 
 /// What became of a credential that was shown once more.
