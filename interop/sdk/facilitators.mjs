@@ -12,8 +12,8 @@ import {
 import { stop } from "./processes.mjs";
 import { check } from "./report.mjs";
 
-const AT_ONCE = 50; // uses of one credential
-const SELLERS = [["@x402/express", startExpress], ["@x402/hono", startHono]];
+export const AT_ONCE = 50; // uses of one credential
+export const SELLERS = [["@x402/express", startExpress], ["@x402/hono", startHono]];
 
 async function assertFetchBuys(rpc, url, buyer) {
   const before = await balanceOf(rpc, PAYEE);
@@ -60,16 +60,21 @@ export async function ourFacilitator(chain, rpc, binary, folder) {
   await stop(facilitator.child);
 }
 
+/** Uses one credential of `buyer` many times at once: one is served. Resolves with its receipt. */
+export async function useAtOnce(url, buyer) {
+  const headers = await credentialFor(url, buyer);
+  const uses = await Promise.all(Array.from({ length: AT_ONCE }, () => fetch(url, { headers })));
+  const statuses = uses.map(({ status }) => status).sort();
+  assert.deepEqual(statuses, [200, ...Array(AT_ONCE - 1).fill(402)]);
+  return decodePaymentResponseHeader(uses.find(({ status }) => status === 200).headers.get("payment-response"));
+}
+
 /** The official seller verifies, answers and settles every use; only the facilitator can tell that they are one. */
 async function manyUsesOfOneCredential(chain, rpc, url) {
   const seller = await startExpress(facilitatorAt(url), "$0.001");
   await check(`${chain}: ${AT_ONCE} parallel uses of one credential at @x402/express behind our facilitator buy once`, async () => {
     const before = await balanceOf(rpc, PAYEE);
-    const headers = await credentialFor(`${seller.url}/report`, CROWD);
-    const uses = await Promise.all(Array.from({ length: AT_ONCE }, () => fetch(`${seller.url}/report`, { headers })));
-    const statuses = uses.map(({ status }) => status).sort();
-    assert.deepEqual(statuses, [200, ...Array(AT_ONCE - 1).fill(402)]);
-    const receipt = decodePaymentResponseHeader(uses.find(({ status }) => status === 200).headers.get("payment-response"));
+    const receipt = await useAtOnce(`${seller.url}/report`, CROWD);
     assertReceipt(receipt);
     await assertPaid(rpc, receipt.transaction, CROWD);
     assert.equal(await balanceOf(rpc, PAYEE), before + PRICE);

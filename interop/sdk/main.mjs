@@ -1,6 +1,6 @@
 // Pays with software that we did not write, in both directions, on our devnet and on anvil. Called by `interop/run`.
-// usage: node sdk/main.mjs [PATH OF FAREBOX [FOLDER OF PEBBLE [FOLDER OF LND]]]; without the first only the controls run:
-// official buyer, official seller, anvil.
+// usage: node sdk/main.mjs [PATH OF FAREBOX [FOLDER OF PEBBLE [FOLDER OF LND [ONLY]]]]; without the first only the controls
+// run: official buyer, official seller, anvil. ONLY is `evm`, `lightning` or `solana`, and runs that alone.
 
 import assert from "node:assert/strict";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -18,6 +18,7 @@ import {
 } from "./parties.mjs";
 import { run, stop, stopAll } from "./processes.mjs";
 import { check, finish } from "./report.mjs";
+import { solana } from "./solana.mjs";
 import { version1Client, version1Control, version1Seller } from "./version1.mjs";
 import { deployFactory, smartWallets, walletControls } from "./wallets.mjs";
 
@@ -213,7 +214,30 @@ async function bothWays(chain, rpc, binary, folder) {
   await part(`${chain}: smart wallets`, () => smartWallets(chain, rpc, factory, binary, folder));
 }
 
-async function main(binary, pebble, lightning) {
+/** What takes place on EVM chains: our devnet, and anvil beside it. */
+async function evm(binary, folder, pebble) {
+  const devnetFolder = await folder();
+  let devnetRpc;
+  await verdict("contracts: the artifacts are what the sources compile to", fileURLToPath(CONTRACTS_CHECK), []);
+  await part("devnet", async () => {
+    devnetRpc = await startDevnet(binary, devnetFolder);
+    await verdict("devnet: viem and ethers work with it", process.execPath, [fileURLToPath(DEVNET_CHECK), devnetRpc]);
+    await verdict("devnet: alloy works with it", join(dirname(binary), "../alloy/debug/interop-alloy"), [devnetRpc]);
+    await bothWays("devnet", devnetRpc, binary, devnetFolder);
+    await part("devnet: browser", () => browser("devnet", devnetRpc, binary, devnetFolder));
+    await part("devnet: pebble", () => acme("devnet", devnetRpc, binary, devnetFolder, pebble));
+  });
+  await part("anvil", async () => {
+    const anvilFolder = await folder();
+    const rpc = await startAnvil();
+    const both = [fileURLToPath(DEVNET_ORACLE), devnetRpc, rpc];
+    await verdict("anvil: the devnet agrees with it on gas, logs and refusals", process.execPath, both);
+    await configurationFor(rpc, devnetRpc, devnetFolder, anvilFolder);
+    await bothWays("anvil", rpc, binary, anvilFolder);
+  });
+}
+
+async function main(binary, pebble, lightning, only) {
   const folders = [];
   const folder = async () => {
     folders.push(await mkdtemp(join(tmpdir(), "farebox-interop-")));
@@ -221,26 +245,13 @@ async function main(binary, pebble, lightning) {
   };
   try {
     if (!binary) return await part("anvil", async () => bothWays("anvil", await startAnvil()));
-    const devnetFolder = await folder();
-    let devnetRpc;
-    await verdict("contracts: the artifacts are what the sources compile to", fileURLToPath(CONTRACTS_CHECK), []);
-    await part("devnet", async () => {
-      devnetRpc = await startDevnet(binary, devnetFolder);
-      await verdict("devnet: viem and ethers work with it", process.execPath, [fileURLToPath(DEVNET_CHECK), devnetRpc]);
-      await verdict("devnet: alloy works with it", join(dirname(binary), "../alloy/debug/interop-alloy"), [devnetRpc]);
-      await bothWays("devnet", devnetRpc, binary, devnetFolder);
-      await part("devnet: browser", () => browser("devnet", devnetRpc, binary, devnetFolder));
-      await part("devnet: pebble", () => acme("devnet", devnetRpc, binary, devnetFolder, pebble));
-    });
-    await part("lightning", async () => l402(binary, await folder(), lightning));
-    await part("anvil", async () => {
-      const anvilFolder = await folder();
-      const rpc = await startAnvil();
-      const both = [fileURLToPath(DEVNET_ORACLE), devnetRpc, rpc];
-      await verdict("anvil: the devnet agrees with it on gas, logs and refusals", process.execPath, both);
-      await configurationFor(rpc, devnetRpc, devnetFolder, anvilFolder);
-      await bothWays("anvil", rpc, binary, anvilFolder);
-    });
+    const parts = {
+      evm: () => evm(binary, folder, pebble),
+      solana: () => solana(binary, folder, part),
+      lightning: async () => l402(binary, await folder(), lightning),
+    };
+    assert.ok(!only || parts[only], `there is no part ${only}`);
+    for (const name of only ? [only] : Object.keys(parts)) await part(name, parts[name]);
   } finally {
     await stopAll();
     await Promise.all(folders.map((path) => rm(path, { recursive: true, force: true })));
@@ -248,5 +259,5 @@ async function main(binary, pebble, lightning) {
 }
 
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => stopAll().then(() => process.exit(1)));
-await main(process.argv[2], process.argv[3], process.argv[4]);
+await main(...process.argv.slice(2));
 process.exit(finish());

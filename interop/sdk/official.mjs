@@ -18,8 +18,9 @@ import { paymentMiddleware as honoPayments } from "@x402/hono";
 import { publicActions } from "viem";
 import { account, NETWORK, walletClient } from "./chains.mjs";
 
-/** `buyer` is the number of an account, or anything that has an address and signs for it. */
+/** `buyer` is the number of an account, anything that has an address and signs for it, or a configuration of the clients. */
 function configFor(buyer) {
+  if (buyer.schemes) return buyer;
   const signer = typeof buyer === "number" ? account(buyer) : buyer;
   return { schemes: [{ network: NETWORK, client: new BuyerScheme(signer) }] };
 }
@@ -71,9 +72,13 @@ export function facilitatorAt(url) {
   return new HTTPFacilitatorClient({ url });
 }
 
-/** The official facilitator as an HTTP server, as its own examples serve it. Resolves with `{ url, close, seen }`. */
-export async function startFacilitator(rpc, gas) {
-  const facilitator = facilitatorHere(rpc, gas);
+/** The official facilitator as an HTTP server. Resolves with `{ url, close, seen }`. */
+export function startFacilitator(rpc, gas) {
+  return serveFacilitator(facilitatorHere(rpc, gas));
+}
+
+/** Serves a facilitator of this process over HTTP, as the official examples do it. */
+export async function serveFacilitator(facilitator) {
   const seen = { verify: 0, settle: 0 };
   const answer = (what) => async (request, response) => {
     const { paymentPayload, paymentRequirements } = request.body ?? {};
@@ -89,27 +94,31 @@ export async function startFacilitator(rpc, gas) {
   return { ...(await listen(app)), seen };
 }
 
+/** How the official sellers are paid, unless told otherwise. */
+export const ON_EVM = { network: NETWORK, payTo: account(9).address, scheme: new SellerScheme() };
+
 /** What the official sellers sell: `GET /report` costs `price`; `GET /broken` costs as much and answers 500. */
-function catalogue(facilitator, price) {
-  const payTo = account(9).address;
-  const route = { accepts: { scheme: "exact", price, network: NETWORK, payTo, maxTimeoutSeconds: 60 }, description: "A report" };
-  const resources = new x402ResourceServer(facilitator).register(NETWORK, new SellerScheme());
+function catalogue(facilitator, price, ways) {
+  const accepts = ways.map(({ network, payTo }) => ({ scheme: "exact", price, network, payTo, maxTimeoutSeconds: 60 }));
+  const route = { accepts, description: "A report" };
+  const resources = new x402ResourceServer(facilitator);
+  for (const { network, scheme } of ways) resources.register(network, scheme);
   return [{ "GET /report": route, "GET /broken": route }, resources];
 }
 
-/** An `@x402/express` seller on a free port of loopback. Resolves with `{ url, close }`. */
-export async function startExpress(facilitator, price) {
+/** An `@x402/express` seller on a free port of loopback, paid in each of these ways. Resolves with `{ url, close }`. */
+export async function startExpress(facilitator, price, ways = [ON_EVM]) {
   const app = express();
-  app.use(expressPayments(...catalogue(facilitator, price)));
+  app.use(expressPayments(...catalogue(facilitator, price, ways)));
   app.get("/report", (_, response) => response.json({ report: "sunny" }));
   app.get("/broken", (_, response) => response.status(500).json({ error: "out of paper" }));
   return listen(app);
 }
 
 /** The same with `@x402/hono`. */
-export function startHono(facilitator, price) {
+export function startHono(facilitator, price, ways = [ON_EVM]) {
   const app = new Hono();
-  app.use(honoPayments(...catalogue(facilitator, price)));
+  app.use(honoPayments(...catalogue(facilitator, price, ways)));
   app.get("/report", (context) => context.json({ report: "sunny" }));
   app.get("/broken", (context) => context.json({ error: "out of paper" }, 500));
   return new Promise((resolve) => {

@@ -1,5 +1,5 @@
 // Writes `conformance/x402/exact-svm.json` with the clients of npm `@x402/svm`, which ask a node that is made up here. Run it after
-// `npm ci --prefix interop`, and where that has not brought them, `npm install --no-save --prefix interop @x402/svm@2.27.0`:
+// `npm ci --prefix interop`:
 //
 //     node interop/vectors/exact-svm.mjs
 //
