@@ -16,8 +16,9 @@ struct Job {
 
 /// All jobs, in the order in which they run.
 const JOBS: [Job; 5] = [
-    // Random kill -9 of fetches that share a budget, of the gate and of the facilitator under load, also while money
-    // moves between two Lightning nodes; the books against the chain and the nodes afterwards.
+    // Random kill -9 of fetches that share a budget, of the gate and of the facilitator under load, on an EVM chain and
+    // on Solana by the same code, also while money moves between two Lightning nodes; the books against the chain and
+    // the nodes afterwards.
     Job {
         name: "kills",
         target: "soak",

@@ -9,6 +9,7 @@ mod cors;
 mod demo;
 mod devnet;
 mod doctor;
+mod every_network;
 mod examples;
 mod facilitator;
 mod fetch;
@@ -18,6 +19,11 @@ mod help;
 mod lightning;
 mod man;
 mod market;
+#[allow(
+    dead_code,
+    reason = "shared with the long runs in soak/, which use the rest of it"
+)]
+mod nets;
 mod networks;
 mod operations;
 mod packaging;

@@ -136,10 +136,10 @@ async fn status(Path(code): Path<u16>) -> (StatusCode, &'static str) {
     )
 }
 
-/// Everything that a payment needs.
-pub(crate) struct Market {
+/// Everything that a payment needs; on a chain of `farebox devnet`, or on any other.
+pub(crate) struct Market<N = Running> {
     pub(crate) user: User,
-    pub(crate) net: Running,
+    pub(crate) net: N,
     pub(crate) upstream: Upstream,
     /// `None` once a test has taken it away.
     pub(crate) gate: Option<Running>,
@@ -211,6 +211,25 @@ impl Market {
             address: gate.text("/listening"),
             gate: Some(gate),
         }
+    }
+}
+
+impl<N> Market<N> {
+    /// Without a gate yet.
+    pub(crate) fn of(user: User, net: N, upstream: Upstream) -> Self {
+        Self {
+            user,
+            net,
+            upstream,
+            gate: None,
+            address: String::new(),
+        }
+    }
+
+    /// Takes a gate that has been started.
+    pub(crate) fn opened(&mut self, gate: Running) {
+        self.address = gate.text("/listening");
+        self.gate = Some(gate);
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

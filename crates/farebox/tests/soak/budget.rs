@@ -3,34 +3,33 @@
 use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use crate::luck::Luck;
 use crate::market::Market;
-use crate::payee::Payee;
-use crate::{PRICE_ATOMIC, WORKERS, alone, scale, seed};
+use crate::nets::{Net, PRICE_ATOMIC, Pace, Payee};
+use crate::{WORKERS, alone, scale, seed};
 
 /// Fetches per scale; five times what the budget allows.
 const FETCHES: usize = 50;
 /// Payments that the budget allows per scale.
 const ALLOWED: usize = 10;
-/// How long a credential lives where its death is waited for.
-const VALIDITY: &str = "8s";
-/// How long the chain may take to be sure about expired credentials.
+/// How long it may take until the books have noticed that all credentials have died.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+crate::nets::on_every_network! {
+    #[ignore = "a long run; `cargo xtask soak`"]
+    many_processes_share_one_budget_to_the_last_cent,
+    #[ignore = "a long run; `cargo xtask soak`"]
+    kill_nine_of_random_fetches_never_overspends_and_everything_is_accounted_for,
+}
+
 /// A market whose buyer can afford `allowed` payments.
-fn market(allowed: usize, validity: &str) -> Market {
-    let market = Market::open();
+fn market<N: Net>(allowed: usize) -> Market<N> {
+    let market = Market::on(Pace::AtOnce);
     let total = format!("total = \"{} USD\"", usd(allowed));
-    let file = market
-        .user
-        .read("net/buyer.toml")
-        .replace("total = \"10 USD\"", &total)
-        .replace(
-            "[wallet]\n",
-            &format!("[wallet]\nmax_validity = \"{validity}\"\n"),
-        );
+    let file = market.user.read("net/buyer.toml");
+    let file = file.replace("total = \"10 USD\"", &total);
     market.user.write("net/buyer.toml", &file);
     market
 }
@@ -51,8 +50,8 @@ fn micros(usd: &str) -> u128 {
 }
 
 /// Runs every fetch once, each its own logical call, in [`WORKERS`] processes at a time.
-fn fetch_all(
-    market: &Market,
+fn fetch_all<N: Net>(
+    market: &Market<N>,
     count: usize,
     run: impl Fn(&str, &mut Luck) -> i32 + Sync,
 ) -> BTreeMap<i32, usize> {
@@ -83,15 +82,16 @@ fn fetch_all(
     })
 }
 
-#[test]
-#[ignore = "a long run; `cargo xtask soak`"]
-fn many_processes_share_one_budget_to_the_last_cent() {
+fn many_processes_share_one_budget_to_the_last_cent<N: Net>() {
     let _alone = alone();
     let (count, allowed) = (FETCHES * scale(), ALLOWED * scale());
-    let market = market(allowed, "120s");
+    let market = market::<N>(allowed);
     let payee = Payee::watch(&market);
     let exits = fetch_all(&market, count, |url, _| market.fetch(&[url]).exit);
-    println!("budget: {count} fetches on a budget for {allowed}: exits {exits:?}");
+    println!(
+        "budget: {}: {count} fetches on a budget for {allowed}: exits {exits:?}",
+        N::RAIL
+    );
     assert_eq!(exits, BTreeMap::from([(0, allowed), (3, count - allowed)]));
     assert_eq!(market.upstream.calls(), allowed);
     assert_eq!(market.spent_and_reserved(), (usd(allowed), "0".to_owned()));
@@ -103,12 +103,10 @@ fn many_processes_share_one_budget_to_the_last_cent() {
     assert_eq!(moved, micros(&usd(allowed)));
 }
 
-#[test]
-#[ignore = "a long run; `cargo xtask soak`"]
-fn kill_nine_of_random_fetches_never_overspends_and_everything_is_accounted_for() {
+fn kill_nine_of_random_fetches_never_overspends_and_everything_is_accounted_for<N: Net>() {
     let _alone = alone();
     let (count, allowed) = (FETCHES * scale(), ALLOWED * scale());
-    let market = market(allowed, VALIDITY);
+    let market = market::<N>(allowed);
     let payee = Payee::watch(&market);
     let limit = micros(&usd(allowed));
     let done = AtomicBool::new(false);
@@ -145,14 +143,15 @@ fn kill_nine_of_random_fetches_never_overspends_and_everything_is_accounted_for(
     let (spent, reserved) = market.spent_and_reserved();
     let moved = payee.income(&market);
     println!(
-        "kills: {settled} settled, spent {spent} USD, reserved {reserved}, the chain moved {moved}"
+        "kills: {}: {settled} settled, spent {spent} USD, reserved {reserved}, the chain moved {moved}",
+        N::RAIL
     );
     assert_eq!(reserved, "0");
     assert_eq!(micros(&spent), moved);
 }
 
 /// One fetch; one in three is killed somewhere along its way. Its exit code, or -1.
-fn fetch_or_kill(market: &Market, url: &str, luck: &mut Luck) -> i32 {
+fn fetch_or_kill<N: Net>(market: &Market<N>, url: &str, luck: &mut Luck) -> i32 {
     if !luck.once_in(3) {
         return market.fetch(&[url]).exit;
     }
@@ -173,23 +172,16 @@ fn fetch_or_kill(market: &Market, url: &str, luck: &mut Luck) -> i32 {
 
 /// Waits until every credential is dead, and asks the chain until it is sure. Returns how many
 /// payments have settled.
-fn resolve_all(market: &Market) -> usize {
+fn resolve_all<N: Net>(market: &Market<N>) -> usize {
+    market.net.outlive();
     let deadline = Instant::now() + PATIENCE;
     loop {
         let arguments = ["payments", "resume", "--all", "--config", "net/buyer.toml"];
         let (exit, answer) = market.user.json(&arguments);
         assert_eq!(exit, 0, "{answer}");
         let payments = market.payments("buyer");
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .expect("after 1970")
-            .as_secs();
-        let alive = payments.iter().any(|p| {
-            p["reserved_until"]
-                .as_u64()
-                .is_some_and(|until| until >= now)
-        });
-        if answer["still_unknown"] == 0 && !alive {
+        let is_held = payments.iter().any(|p| p["reserved_until"].is_u64());
+        if answer["still_unknown"] == 0 && !is_held {
             return payments.iter().filter(|p| p["state"] == "settled").count();
         }
         assert!(Instant::now() < deadline, "not resolved in time: {answer}");

@@ -4,7 +4,7 @@
 //! | what | rule |
 //! |---|---|
 //! | books | double entry from the first line on; each claim settled, rejected or given back |
-//! | chain | the payee got the sum of what is settled; each authorization used once, by the transaction in the books |
+//! | chain | the payee got the sum of what is settled; each payment carried out once, by the transaction in the books |
 //! | `success: true` | paid (but where a reorganisation gave a payer the last of his money back, and he spent it elsewhere); told to one caller for each identity, or again to the same `Idempotency-Key` |
 //! | final failures | not paid |
 
@@ -20,12 +20,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use farebox_devnet_evm::{Account, Devnet, DevnetOptions};
-
 use self::judge::{Books, Chain, judge, replaced, tries};
 use self::load::{Record, Shop, VALID_FOR_S, sell};
 use self::payers::Payers;
+use self::trouble::Trying;
 use crate::luck::Luck;
+use crate::nets::{FEES, Net, PAYEE, Pace, write_key};
 use crate::support::User;
 use crate::{alone, scale, seed};
 
@@ -36,14 +36,12 @@ const LIFE: Duration = Duration::from_secs(2);
 /// Sellers that settle at the same time, each on a connection of its own.
 const CONNECTIONS: usize = 400;
 /// Accounts that pay.
-const PAYERS: u16 = 64;
+const PAYERS: usize = 64;
 /// The first of them can pay for this much only; the others for everything.
 const POOR: (usize, u64) = (4, 20);
 const PLENTY: u64 = 1_000_000;
 /// Long enough that many a facilitator dies while a settlement is on its way.
 const BLOCK_TIME: Duration = Duration::from_millis(200);
-/// Deeper than any reorganisation of this run reaches.
-const FINAL_BLOCKS: u64 = 8;
 /// How often a start is tried: the node may be away just then.
 const STARTS: usize = 20;
 /// How long the books may take to be decided afterwards: authorizations that nobody settles must expire.
@@ -62,9 +60,9 @@ pub(crate) struct Facilitator {
 
 impl Facilitator {
     /// Takes an address and writes the files; starts nothing.
-    pub(crate) fn new(net: &Devnet, gas: &Account, more: &str) -> Self {
+    pub(crate) fn new<N: Net>(net: &N) -> Self {
         let user = User::new();
-        write_files(&user, net, gas, more);
+        write_files(&user, net);
         // Free now, and nobody else asks for a port of this number in between.
         let free = TcpListener::bind("127.0.0.1:0").expect("a port");
         let listen = free.local_addr().expect("an address").to_string();
@@ -145,29 +143,17 @@ impl Drop for Facilitator {
     }
 }
 
-/// `facilitator.toml` and `gas.key` in the user's folder.
-pub(crate) fn write_files(user: &User, net: &Devnet, gas: &Account, more: &str) {
-    let (rpc, chain) = (net.rpc_url(), net.chain_id());
-    write_key(user, "gas.key", gas);
+/// `facilitator.toml` and `fees.key` in the user's folder.
+pub(crate) fn write_files<N: Net>(user: &User, net: &N) {
+    write_key(user, "fees.key", &net.key(FEES));
+    let (rail, table) = (N::RAIL, net.table());
     user.write(
         "facilitator.toml",
         &format!(
-            "ledger = \"sqlite:facilitator.db\"\n\
-             [network.\"eip155:{chain}\"]\nrpc = [\"{rpc}\"]\nconfirmations = 1\nfinal = {FINAL_BLOCKS}\n\
-             [facilitator]\nurls = [\"local\"]\nsigner = {{ evm = \"file:gas.key\" }}\n{more}"
+            "ledger = \"sqlite:facilitator.db\"\n{table}\
+             [facilitator]\nurls = [\"local\"]\nsigner = {{ {rail} = \"file:fees.key\" }}\n"
         ),
     );
-}
-
-/// A key file that its owner alone can read.
-pub(crate) fn write_key(user: &User, name: &str, account: &Account) {
-    user.write(name, &account.key_hex());
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let owner_only = std::fs::Permissions::from_mode(0o600);
-        std::fs::set_permissions(user.path(name), owner_only).expect("the test's file is ours");
-    }
 }
 
 /// An HTTP client with as many connections as there are requests at a time.
@@ -177,28 +163,20 @@ pub(crate) fn http() -> reqwest::Client {
     reqwest::Client::builder().build().expect("a client")
 }
 
-#[test]
-#[ignore = "a long run; `cargo xtask soak`"]
-fn a_facilitator_that_dies_at_random_on_a_bad_chain_keeps_books_that_are_the_chain() {
+crate::nets::on_every_network! {
+    #[ignore = "a long run; `cargo xtask soak`"]
+    a_facilitator_that_dies_at_random_on_a_bad_chain_keeps_books_that_are_the_chain,
+}
+
+fn a_facilitator_that_dies_at_random_on_a_bad_chain_keeps_books_that_are_the_chain<N: Trying>() {
     let _alone = alone();
     let kills = KILLS * scale();
-    let net = Devnet::start(DevnetOptions {
-        block_time: Some(BLOCK_TIME),
-        ..DevnetOptions::default()
-    })
-    .expect("a chain");
-    let (payee, gas) = payers::payee_and_gas(&net);
-    let payers = Payers::new(&net, PAYERS, &payee.address_hex(), VALID_FOR_S);
-    for payer in 0..payers.count() {
-        let (poor, little) = POOR;
-        payers.fund(&net, payer, if payer < poor { little } else { PLENTY });
-    }
-    // What was given to the accounts must not be reorganised away.
-    for _ in 0..FINAL_BLOCKS {
-        net.mine();
-    }
-    let start = net.token_balance(payee.address).expect("the token answers");
-    let mut facilitator = Facilitator::new(&net, &gas, "");
+    let net = N::start(Pace::Blocks(BLOCK_TIME));
+    let (poor, little) = POOR;
+    let payments = [vec![little; poor], vec![PLENTY; PAYERS - poor]].concat();
+    let payers = Payers::new(&net, &payments, VALID_FOR_S);
+    let start = net.balance(PAYEE);
+    let mut facilitator = Facilitator::new(&net);
     facilitator.start();
     let shop = Arc::new(Shop {
         http: http(),
@@ -209,9 +187,10 @@ fn a_facilitator_that_dies_at_random_on_a_bad_chain_keeps_books_that_are_the_cha
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let records = kill_and_restart(&runtime, &net, &mut facilitator, &shop, kills);
     let books = settle_down(&runtime, &mut facilitator);
-    let chain = runtime.block_on(Chain::read(&shop.http, &net, &payee, start));
+    let chain = runtime.block_on(Chain::read(&shop.http, &net, start));
     println!(
-        "facilitator: {kills} deaths, {} starts that failed, {} payments, asked again after {:?}, {} told of a transaction that was replaced later",
+        "facilitator: {}: {kills} deaths, {} starts that failed, {} payments, asked again after {:?}, {} told of a transaction that was replaced later",
+        N::RAIL,
         facilitator.failed_starts,
         records.len(),
         tries(&records),
@@ -222,9 +201,9 @@ fn a_facilitator_that_dies_at_random_on_a_bad_chain_keeps_books_that_are_the_cha
 }
 
 /// The load, the bad chain and the deaths. The last facilitator stays until nobody asks any more.
-fn kill_and_restart(
+fn kill_and_restart<N: Trying>(
     runtime: &tokio::runtime::Runtime,
-    net: &Devnet,
+    net: &N,
     facilitator: &mut Facilitator,
     shop: &Arc<Shop>,
     kills: usize,
@@ -253,6 +232,8 @@ fn kill_and_restart(
         );
     });
     shop.stop.store(true, Ordering::SeqCst);
+    // What has died on its way is told of as soon as the chain is sure of it.
+    net.outlive();
     let mut records = Vec::new();
     for seller in sellers {
         records.extend(runtime.block_on(seller).expect("a seller"));

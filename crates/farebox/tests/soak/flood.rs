@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use farebox_core::ledger::{AccountBalance, Filter, Ledger as _, PaymentId};
 use farebox_core::payment::State;
-use farebox_devnet_evm::{Devnet, DevnetOptions};
 use farebox_ledger::SqliteLedger;
 use farebox_wire::x402::header;
 use serde_json::Value;
 
-use crate::facilitator::payers::{Payers, Signed, payee_and_gas};
-use crate::facilitator::{http, write_files, write_key};
+use crate::facilitator::payers::{Payers, Signed};
+use crate::facilitator::{http, write_files};
 use crate::luck::Luck;
 use crate::market::Upstream;
+use crate::nets::{Evm, Net as _, PAYEE, Pace, write_key};
 use crate::support::{Running, User};
 use crate::{alone, scale, seed};
 
@@ -52,7 +52,7 @@ const METHODS: [&str; 7] = [
 
 /// A facilitator and a gate on one chain, each with books of its own.
 struct Town {
-    net: Devnet,
+    net: Evm,
     payers: Payers,
     http: reqwest::Client,
     user: User,
@@ -73,21 +73,19 @@ const DOORS: [Door; 3] = [Door::Verify, Door::Settle, Door::Gate];
 
 impl Town {
     fn open() -> Self {
-        let net = Devnet::start(DevnetOptions::default()).expect("a chain");
-        let (payee, gas) = payee_and_gas(&net);
-        let payers = Payers::new(&net, 2, &payee.address_hex(), MAX_TIMEOUT_S);
-        (0..payers.count()).for_each(|payer| payers.fund(&net, payer, 1_000));
+        let net = Evm::start(Pace::AtOnce);
+        let payers = Payers::new(&net, &[1_000; 2], MAX_TIMEOUT_S);
         let (user, upstream) = (User::new(), Upstream::start());
-        write_files(&user, &net, &gas, "");
+        write_files(&user, &net);
         // One owner for each key: the gate pays gas from another account.
-        write_key(&user, "gate.key", &net.accounts()[8]);
+        write_key(&user, "gate.key", &net.key(8));
         let file = user.read("facilitator.toml");
         let file = file
             .replace("facilitator.db", "gate.db")
-            .replace("gas.key", "gate.key");
+            .replace("fees.key", "gate.key");
         user.write(
             "gate.toml",
-            &format!("{file}[pay_to]\nevm = \"{}\"\n", payee.address_hex()),
+            &format!("{file}[pay_to]\nevm = \"{}\"\n", net.address(PAYEE)),
         );
         let listen = ["--listen", "127.0.0.1:0", "--json"];
         let facilitator = ["facilitator", "--config", "facilitator.toml"];
@@ -177,7 +175,7 @@ impl Town {
     fn calls(&self) -> BTreeMap<&'static str, u64> {
         METHODS
             .into_iter()
-            .map(|method| (method, self.net.faults().calls(method)))
+            .map(|method| (method, self.net.chain.faults().calls(method)))
             .collect()
     }
 
@@ -298,12 +296,12 @@ fn forged_signatures_are_answered_and_leave_nothing_behind() {
         town.quiet().await;
         let books = town.final_books().await;
         let (calls, memory) = (town.calls(), town.memory_kib());
-        let block = town.net.block_number();
+        let block = town.net.chain.block_number();
         let rest = count - count / 10;
         for (answer, times) in flood(&town, rest, 200).await {
             *answers.entry(answer).or_default() += times;
         }
-        town.assert_hardly_asked(&calls, town.net.block_number() - block, rest);
+        town.assert_hardly_asked(&calls, town.net.chain.block_number() - block, rest);
         assert_eq!(
             town.books().await,
             books,

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::luck::Luck;
 use crate::market::Market;
-use crate::payee::Payee;
+use crate::nets::{Net, Pace, Payee};
 use crate::support::Running;
 use crate::{WORKERS, alone, scale, seed};
 
@@ -18,31 +18,20 @@ const KILLS: usize = 5;
 /// The longest life of a gate.
 const LIFE: Duration = Duration::from_millis(700);
 /// Long enough that many a gate dies while a settlement is on its way.
-const BLOCK_TIME: &str = "250ms";
+const BLOCK_TIME: Duration = Duration::from_millis(250);
 /// Tries of one call: a gate is away for a moment.
 const TRIES: usize = 20;
 /// How long expired credentials may take to be resolved.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Runs gates on one address, one after the other.
-fn gate(market: &Market, listen: &str, upstream: &str) -> Running {
-    market.user.start(&[
-        "gate",
-        "--config",
-        "net/seller.toml",
-        "--upstream",
-        upstream,
-        "--price",
-        "0.001 USD",
-        "--listen",
-        listen,
-        "--json",
-    ])
+crate::nets::on_every_network! {
+    #[ignore = "a long run; `cargo xtask soak`"]
+    a_gate_that_dies_at_random_delivers_what_was_settled_and_nothing_else,
 }
 
 /// Buys call after call until told to stop; each call is repeated while nobody answers it.
-fn buy(
-    market: &Market,
+fn buy<N: Net>(
+    market: &Market<N>,
     worker: usize,
     stop: &AtomicBool,
     calls: &AtomicUsize,
@@ -71,40 +60,35 @@ fn buy(
     exits
 }
 
-#[test]
-#[ignore = "a long run; `cargo xtask soak`"]
-fn a_gate_that_dies_at_random_delivers_what_was_settled_and_nothing_else() {
+fn a_gate_that_dies_at_random_delivers_what_was_settled_and_nothing_else<N: Net>() {
     let _alone = alone();
     let kills = KILLS * scale();
-    let mut market = Market::with_chain("0.001 USD", &["--block-time", BLOCK_TIME]);
+    let mut market = Market::<N>::on(Pace::Blocks(BLOCK_TIME));
     let file = market.user.read("net/buyer.toml");
-    let file = file
-        .replace("10 USD", "1000 USD")
-        .replace("[wallet]\n", "[wallet]\nmax_validity = \"10s\"\n");
+    let file = file.replace("10 USD", "1000 USD");
     market.user.write("net/buyer.toml", &file);
     let payee = Payee::watch(&market);
-    let listen = market.url("").trim_start_matches("http://").to_owned();
-    let upstream = market.upstream.url();
     let first = market.gate.take().expect("it runs");
-    let (exits, last) = kill_and_restart(&market, kills, first, |market| {
-        gate(market, &listen, &upstream)
-    });
+    let (exits, last) = kill_and_restart(&market, kills, first);
     market.gate = Some(last);
-    println!("gate: {kills} deaths, the calls ended with {exits:?}");
+    println!(
+        "gate: {}: {kills} deaths, the calls ended with {exits:?}",
+        N::RAIL
+    );
+    market.net.outlive();
     let sold = settle_down(&market);
     judge(&market, &sold, payee.income(&market));
 }
 
 /// The load, and the deaths. The last gate stays.
-fn kill_and_restart(
-    market: &Market,
+fn kill_and_restart<N: Net>(
+    market: &Market<N>,
     kills: usize,
     first: Running,
-    start: impl Fn(&Market) -> Running,
 ) -> (BTreeMap<i32, usize>, Running) {
     let mut luck = Luck::new(seed(), 99);
     let (stop, calls) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let repeats = Mutex::new(BTreeMap::new());
+    let (repeats, listen) = (Mutex::new(BTreeMap::new()), market.listen());
     std::thread::scope(|scope| {
         let (stop, calls, repeats) = (&stop, &calls, &repeats);
         let workers: Vec<_> = (0..WORKERS)
@@ -115,7 +99,7 @@ fn kill_and_restart(
             std::thread::sleep(luck.below(LIFE));
             // Dropping it is kill -9.
             drop(running);
-            running = start(market);
+            running = market.start_gate(&listen);
         }
         stop.store(true, Ordering::SeqCst);
         let mut all = BTreeMap::new();
@@ -132,7 +116,7 @@ fn kill_and_restart(
 
 /// Waits until neither side has an open payment; the running gate and `payments resume` ask the
 /// chain. Returns the seller's payments.
-fn settle_down(market: &Market) -> Vec<Value> {
+fn settle_down<N: Net>(market: &Market<N>) -> Vec<Value> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let (exit, answer) =
@@ -156,7 +140,7 @@ fn settle_down(market: &Market) -> Vec<Value> {
 }
 
 /// Delivered if and only if settled, or settled and to be delivered again; and the sums.
-fn judge(market: &Market, sold: &[Value], moved: u128) {
+fn judge<N: Net>(market: &Market<N>, sold: &[Value], moved: u128) {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     let mut receipts: u128 = 0;
     for payment in sold {

@@ -25,7 +25,12 @@ mod luck;
 )]
 #[path = "../it/market.rs"]
 mod market;
-mod payee;
+#[allow(
+    dead_code,
+    reason = "shared with the tests in it/, which use all of it"
+)]
+#[path = "../it/nets/mod.rs"]
+mod nets;
 #[cfg(unix)]
 #[path = "../it/operations/payers.rs"]
 mod payers;
@@ -43,8 +48,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Processes that buy at the same time.
 const WORKERS: usize = 4;
-/// What every call of these runs costs, in atomic units of a token with six decimals.
-const PRICE_ATOMIC: u128 = 1000;
 
 /// One job at a time: they measure processes, not each other.
 fn alone() -> MutexGuard<'static, ()> {

@@ -1,29 +1,22 @@
 //! The books, the chain and what callers were told: all three must say the same.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use alloy_primitives::{Address, U256};
 use farebox_core::ledger::{Filter, Ledger as _, Payment, Stage};
 use farebox_core::payment::{Delivery, Phase, Role};
-use farebox_devnet_evm::{Account, Devnet};
 use farebox_ledger::SqliteLedger;
-use serde_json::{Value, json};
 
 use super::load::{Caller, Record, Said};
-use crate::PRICE_ATOMIC;
+use super::trouble::Trying;
+use crate::nets::{PAYEE, PRICE_ATOMIC};
 
-/// `AuthorizationUsed(address indexed authorizer, bytes32 indexed nonce)` of EIP-3009.
-const AUTHORIZATION_USED: &str =
-    "0x98de503528ee59b575ef0c0a2576a82497bfc029a5685b209e9ec333479b10a5";
-/// Blocks of one question about logs.
-const STEP: u64 = 50;
 /// Payments of one page of the books.
 const PAGE: usize = 1000;
 
 /// The books of a facilitator that is not running.
 pub(crate) struct Books {
-    /// By `<from>:<nonce>`.
+    /// By identity.
     pub(crate) payments: HashMap<String, Payment>,
 }
 
@@ -73,60 +66,26 @@ impl Books {
 
 fn name_of(payment: &Payment) -> String {
     let identity = payment.identity.as_ref().expect("a claim has an identity");
-    let parts: Vec<&str> = identity.as_str().rsplitn(3, ':').collect();
-    format!("{}:{}", parts[1], parts[0])
+    identity.as_str().to_owned()
 }
 
-/// What the token has done: by `<from>:<nonce>` the transaction that used the authorization.
+/// What the chain has done.
 pub(crate) struct Chain {
+    /// By identity the transaction that carried the payment out.
     pub(crate) used: HashMap<String, String>,
     pub(crate) income: u128,
-    /// Payers who cannot pay for anything any more, in lower case.
-    broke: HashSet<String>,
+    /// Whether a payer may have spent money that was given back to him.
+    may_be_broke: Box<dyn Fn(&str) -> bool>,
 }
 
 impl Chain {
     /// Reads the whole chain.
-    pub(crate) async fn read(
-        http: &reqwest::Client,
-        net: &Devnet,
-        payee: &Account,
-        start: U256,
-    ) -> Self {
-        let mut used = HashMap::new();
-        let head = net.block_number();
-        let mut from = 0;
-        while from <= head {
-            let to = head.min(from + STEP - 1);
-            let filter = json!({
-                "address": net.usdc(), "topics": [AUTHORIZATION_USED],
-                "fromBlock": format!("{from:#x}"), "toBlock": format!("{to:#x}"),
-            });
-            for log in rpc(http, net, "eth_getLogs", json!([filter]))
-                .await
-                .as_array()
-                .expect("logs")
-            {
-                let text = |pointer: &str| {
-                    log.pointer(pointer)
-                        .and_then(Value::as_str)
-                        .expect("a text")
-                        .to_owned()
-                };
-                let payer = text("/topics/1").replace("0x000000000000000000000000", "0x");
-                let name = format!("{payer}:{}", text("/topics/2"));
-                let twice = used.insert(name, text("/transactionHash"));
-                assert_eq!(twice, None, "the token takes an authorization once");
-            }
-            from = to + 1;
-        }
-        let now = net.token_balance(payee.address).expect("the token answers");
-        let income = u128::try_from(now - start).expect("a sum");
-        let broke = broke(net, &used);
+    pub(crate) async fn read<N: Trying>(http: &reqwest::Client, net: &N, start: u128) -> Self {
+        let used = net.carried_out(http).await;
         Self {
+            income: net.balance(PAYEE) - start,
+            may_be_broke: net.may_be_broke(&used),
             used,
-            income,
-            broke,
         }
     }
 
@@ -135,40 +94,8 @@ impl Chain {
     /// facilitator does helps against that but more confirmations.
     fn excuses(&self, payment: &Payment) -> bool {
         let payer = payment.terms.payer.as_deref().unwrap_or_default();
-        payment.state.phase == Phase::Lost
-            && payment.state.was_undone
-            && self.broke.contains(&payer.to_lowercase())
+        payment.state.phase == Phase::Lost && payment.state.was_undone && (self.may_be_broke)(payer)
     }
-}
-
-fn broke(net: &Devnet, used: &HashMap<String, String>) -> HashSet<String> {
-    let payers: HashSet<&str> = used
-        .keys()
-        .filter_map(|name| name.split(':').next())
-        .collect();
-    let is_broke = |payer: &&str| {
-        let address: Address = payer.parse().expect("an address");
-        let balance = net.token_balance(address).expect("the token answers");
-        balance < U256::from(PRICE_ATOMIC)
-    };
-    let broke = payers.into_iter().filter(is_broke);
-    broke.map(str::to_lowercase).collect()
-}
-
-async fn rpc(http: &reqwest::Client, net: &Devnet, method: &str, params: Value) -> Value {
-    let call = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
-    let request = http
-        .post(net.rpc_url())
-        .header("content-type", "application/json");
-    let answer = request
-        .body(call.to_string())
-        .send()
-        .await
-        .expect("the node answers");
-    let mut answer: Value =
-        serde_json::from_slice(&answer.bytes().await.expect("a body")).expect("JSON");
-    assert_eq!(answer["error"], Value::Null, "{method}");
-    answer["result"].take()
 }
 
 /// Every rule about one run.

@@ -64,7 +64,11 @@ pub(crate) async fn sell(shop: Arc<Shop>, mut luck: Luck) -> Vec<Record> {
     let mut records = Vec::new();
     while !shop.stop.load(Ordering::SeqCst) {
         let payer = luck.index(shop.payers.count());
-        let signed = shop.payers.sign(payer, VALID_FOR_S).await;
+        let Ok(signed) = shop.payers.try_sign(payer, VALID_FOR_S).await else {
+            // The node is in trouble, which the buyer asks as well.
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        };
         let mut record = Record {
             name: signed.name.clone(),
             said: Vec::new(),
