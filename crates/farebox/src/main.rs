@@ -18,6 +18,13 @@ mod telemetry;
 
 use std::process::ExitCode;
 
+use mimalloc::MiMalloc;
+
+// Memory is freed by another thread than took it all the time here, and threads must not wait for
+// each other over that (docs/adr/0015).
+#[global_allocator]
+static MEMORY: MiMalloc = MiMalloc;
+
 fn main() -> ExitCode {
     // First of all: whoever builds a TLS client without it panics. An error means that it is there.
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -24,8 +24,9 @@ pub(crate) struct Cache {
     accounts: Vec<Account>,
     /// Places of the accounts whose balance is not in the file yet.
     unwritten: Vec<usize>,
-    young: HashMap<PaymentId, Stored>,
-    old: HashMap<PaymentId, Stored>,
+    // In boxes, so that a free place in a table costs a pointer and not a payment.
+    young: HashMap<PaymentId, Box<Stored>>,
+    old: HashMap<PaymentId, Box<Stored>>,
 }
 
 /// One account.
@@ -115,7 +116,8 @@ impl Cache {
 
     /// Takes a payment out, to be changed: who gives up has nothing to put back.
     pub(crate) fn take(&mut self, id: &PaymentId) -> Option<Stored> {
-        self.young.remove(id).or_else(|| self.old.remove(id))
+        let kept = self.young.remove(id).or_else(|| self.old.remove(id));
+        kept.map(|kept| *kept)
     }
 
     /// Remembers a payment as it is in the file, while something is still to come.
@@ -127,7 +129,8 @@ impl Cache {
         if self.young.len() >= PAYMENTS_MAX {
             self.old = mem::take(&mut self.young);
         }
-        self.young.insert(stored.payment.id.clone(), stored);
+        self.young
+            .insert(stored.payment.id.clone(), Box::new(stored));
     }
 
     /// The same, with a copy for whoever asked.
