@@ -455,6 +455,13 @@ pub trait CollectRail: Send + Sync {
     /// Moves the money. Returns at the latest after `wait_ms`, then with `Unknown`.
     async fn settle(&self, handle: &Handle, journal: Arc<dyn Journal>, wait_ms: u64) -> Outcome;
 
+    /// Whether the transaction of this name can be the one that settles a payment, as far as nobody
+    /// has to be asked: a stranger says that it is. `true` where the name does not tell.
+    fn can_be(&self, handle: &Handle, transaction: &str) -> bool {
+        let _ = (handle, transaction);
+        true
+    }
+
     /// Asks what became of a payment.
     async fn check(&self, handle: &Handle) -> Finding;
 

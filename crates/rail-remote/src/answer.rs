@@ -72,25 +72,57 @@ pub(crate) fn fault_of_buyer(code: &str) -> Option<Reason> {
         ValidAfter, ValidBefore, ValueMismatch,
     };
     Reason::from_code(code).filter(|reason| {
-        matches!(
-            reason,
-            AssetNotContract
-                | Eip3009NotSupported
-                | InsufficientBalance
-                | InvalidSignature
-                | MissingEip712Domain
-                | NetworkMismatch
-                | RecipientMismatch
-                | SignatureUnreadable
-                | TokenNameMismatch
-                | TokenVersionMismatch
-                | UndeployedSmartWallet
-                | UnsupportedPayloadType
-                | ValidAfter
-                | ValidBefore
-                | ValueMismatch
-        )
+        is_wrong_on_solana(*reason)
+            || matches!(
+                reason,
+                AssetNotContract
+                    | Eip3009NotSupported
+                    | InsufficientBalance
+                    | InvalidSignature
+                    | MissingEip712Domain
+                    | NetworkMismatch
+                    | RecipientMismatch
+                    | SignatureUnreadable
+                    | TokenNameMismatch
+                    | TokenVersionMismatch
+                    | UndeployedSmartWallet
+                    | UnsupportedPayloadType
+                    | ValidAfter
+                    | ValidBefore
+                    | ValueMismatch
+            )
     })
+}
+
+/// What a transaction on Solana is refused for before anybody signs it for its fee.
+const fn is_wrong_on_solana(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::SvmUnsupportedScheme
+            | Reason::SvmNetworkMismatch
+            | Reason::SvmTransaction
+            | Reason::SvmTransactionUnreadable
+            | Reason::SvmInvalidSignature
+            | Reason::SvmExcessiveSigners
+            | Reason::SvmFeePayerMismatch
+            | Reason::SvmFeePayerTransfers
+            | Reason::SvmInstructionsLength
+            | Reason::SvmComputeLimit
+            | Reason::SvmComputeLimitTooHigh
+            | Reason::SvmComputePrice
+            | Reason::SvmComputePriceTooHigh
+            | Reason::SvmNoTransfer
+            | Reason::SvmUnknownFourth
+            | Reason::SvmUnknownFifth
+            | Reason::SvmUnknownSixth
+            | Reason::SvmUnknownSeventh
+            | Reason::SvmUnknownOptional
+            | Reason::SvmMintMismatch
+            | Reason::SvmRecipientMismatch
+            | Reason::SvmAmountMismatch
+            | Reason::SvmMemoMismatch
+            | Reason::SvmMemoCount
+    )
 }
 
 fn shaped<T: DeserializeOwned>(answer: &Answer) -> Result<T, String> {
@@ -100,10 +132,12 @@ fn shaped<T: DeserializeOwned>(answer: &Answer) -> Result<T, String> {
     })
 }
 
-/// A payer that is named must be ours; hex in any case is the same address.
+/// A payer that is named must be ours. Hex in any case is the same address; in base58 every case is
+/// another one.
 fn is_payer(named: Option<&str>, terms: &Terms) -> bool {
     match (named, &terms.payer) {
-        (Some(named), Some(payer)) => named.eq_ignore_ascii_case(payer),
+        (Some(named), Some(payer)) if payer.starts_with("0x") => named.eq_ignore_ascii_case(payer),
+        (Some(named), Some(payer)) => named == payer,
         _ => true,
     }
 }

@@ -114,3 +114,34 @@ fn a_used_nonce_and_a_failed_transaction_are_not_the_buyers_fault_by_word_alone(
     let poor = "invalid_exact_evm_insufficient_balance";
     assert_eq!(fault_of_buyer(poor), Some(Reason::InsufficientBalance));
 }
+
+#[test]
+fn an_account_of_solana_is_another_one_in_another_case() {
+    let payer = "4uQeVj5tqViQh7yWWGStvkEG1Zmhx6uasJtWCJziofM";
+    let terms = Terms {
+        payer: Some(payer.into()),
+        ..terms()
+    };
+    let named = |payer: &str| {
+        verify(
+            &said(200, &json!({"isValid": true, "payer": payer})),
+            &terms,
+        )
+    };
+    assert!(named(payer).is_ok());
+    assert!(named(&payer.to_lowercase()).is_err());
+}
+
+#[test]
+fn on_solana_what_was_signed_may_be_at_fault_and_what_the_chain_thinks_is_not() {
+    let wrong = "invalid_exact_svm_payload_amount_mismatch";
+    assert_eq!(fault_of_buyer(wrong), Some(Reason::SvmAmountMismatch));
+    for code in [
+        "invalid_exact_svm_transaction_simulation_failed",
+        "invalid_exact_svm_transaction_failed",
+        "invalid_exact_svm_fee_payer_not_managed_by_facilitator",
+        "duplicate_settlement",
+    ] {
+        assert_eq!(fault_of_buyer(code), None, "{code}");
+    }
+}

@@ -1,7 +1,6 @@
 //! The rail that sellers see: local where no chain is needed, facilitators where one is.
 
-use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use farebox_core::clock::Clock;
@@ -13,54 +12,24 @@ use farebox_wire::caip::ChainId;
 use farebox_wire::x402;
 use farebox_wire::x402::reason::Reason;
 use farebox_wire::x402::types::{PaymentPayload, PaymentRequirements, SupportedKind};
-use serde_json::{Map, Value};
+use tokio::sync::watch;
 
-use crate::facilitator::{Facilitator, NotKnown};
+use crate::crew::{self, Crew, FeePayers, Station};
+use crate::facilitator::Facilitator;
 use crate::lent::Lent;
-use crate::options::{LOCAL, Place, RemoteOptions};
+use crate::options::{Place, RemoteOptions};
 use crate::settle::Settling;
 use crate::verified::Verified;
 use crate::{answer, supported};
 
-/// How often facilitators are asked again what they support.
-const REFRESH: Duration = Duration::from_secs(300);
-/// How often those are asked that have not said it yet.
-const REFRESH_UNKNOWN: Duration = Duration::from_secs(10);
-/// Bytes of a facilitator's own `extra` that go into our offers: they travel in every 402.
-const EXTRA_BYTES_MAX: usize = 1_024;
-
 /// Collects through facilitators. See the crate for what happens when they fail or lie.
 pub struct RemoteCollector {
     pub(crate) inner: Arc<dyn CollectRail>,
-    pub(crate) stations: Arc<[Station]>,
+    pub(crate) crew: Arc<Crew>,
     /// The chains that the local rail can ask.
     chains: Vec<ChainId>,
     pub(crate) verified: Verified,
     clock: Arc<dyn Clock>,
-}
-
-/// Somebody who settles.
-pub(crate) enum Station {
-    Local,
-    Remote(Box<Facilitator>),
-}
-
-impl Station {
-    /// As it stands in handles.
-    pub(crate) fn name(&self) -> &str {
-        match self {
-            Self::Local => LOCAL,
-            Self::Remote(facilitator) => facilitator.url(),
-        }
-    }
-
-    /// As it is called in messages.
-    pub(crate) fn label(&self) -> String {
-        match self {
-            Self::Local => LOCAL.to_owned(),
-            Self::Remote(facilitator) => facilitator.host(),
-        }
-    }
 }
 
 impl RemoteCollector {
@@ -82,9 +51,10 @@ impl RemoteCollector {
                 }
             })
         });
+        let stations = stations.collect::<Result<_, RailError>>()?;
         Ok(Self {
+            crew: Arc::new(Crew::new(stations, Arc::clone(&inner))),
             inner,
-            stations: stations.collect::<Result<_, RailError>>()?,
             chains: options.chains,
             verified: Verified::default(),
             clock,
@@ -98,32 +68,30 @@ impl RemoteCollector {
     /// A facilitator that does not want us or is none; a network of ours that none of them
     /// supports. Facilitators that are away are asked again later.
     pub async fn start(&self) -> Result<(), RailError> {
-        for station in self.stations.iter() {
-            let Station::Remote(facilitator) = station else {
-                continue;
-            };
-            match facilitator.get_to_know().await {
-                Ok(()) => {}
-                Err(NotKnown::Wrong(why)) => return Err(why),
-                Err(NotKnown::Away(why)) => tracing::warn!(
-                    facilitator = facilitator.host(),
-                    why,
-                    "a facilitator does not say what it supports; asked again later"
-                ),
-            }
-        }
+        self.crew.get_to_know().await?;
+        let named = self.crew.rename();
         for kind in self.inner.kinds() {
             if kind.x402_version == x402::VERSION {
                 self.supports(&kind)?;
+                if self.crew.names_fee_payers() && !named.contains_key(&kind.network) {
+                    return Err(self.nobody_pays(&kind.network));
+                }
             }
         }
-        tokio::spawn(refresh(Arc::downgrade(&self.stations)));
+        tokio::spawn(crew::refresh(Arc::downgrade(&self.crew)));
         Ok(())
+    }
+
+    /// Tells of every change of who pays fees where offers say so: offers that were asked for
+    /// before are out of date then.
+    #[must_use]
+    pub fn fee_payers(&self) -> watch::Receiver<FeePayers> {
+        self.crew.named()
     }
 
     /// Makes sure that somebody settles what we offer, or may, for all that is known.
     fn supports(&self, ours: &SupportedKind) -> Result<(), RailError> {
-        let is_possible = self.stations.iter().any(|station| match station {
+        let is_possible = self.crew.stations().iter().any(|station| match station {
             Station::Local => true,
             Station::Remote(facilitator) => facilitator.kinds().is_none_or(|kinds| {
                 kinds
@@ -134,16 +102,31 @@ impl RemoteCollector {
         if is_possible {
             return Ok(());
         }
-        let asked: Vec<String> = self.stations.iter().map(Station::label).collect();
         Err(RailError {
             code: "facilitator_unsupported",
             message: format!(
                 "no facilitator settles {} on {} (asked: {}); name another with --facilitator or `urls` in [facilitator], or remove the network",
                 ours.scheme,
                 ours.network,
-                asked.join(", ")
+                self.asked()
             ),
         })
+    }
+
+    fn nobody_pays(&self, network: &str) -> RailError {
+        RailError {
+            code: "facilitator_unreachable",
+            message: format!(
+                "no facilitator says who pays the fees on {network}, which every offer there has to (asked: {}); start again when one answers, or name another with --facilitator or `urls` in [facilitator]",
+                self.asked()
+            ),
+        }
+    }
+
+    /// Everybody, for messages.
+    fn asked(&self) -> String {
+        let asked: Vec<String> = self.crew.stations().iter().map(Station::label).collect();
+        asked.join(", ")
     }
 
     /// Whether the local rail can ask this chain.
@@ -151,29 +134,11 @@ impl RemoteCollector {
         self.chains.contains(network)
     }
 
-    /// Who may settle an offer, the preferred one first: those who say that they can, then those
-    /// who have not said.
-    pub(crate) fn candidates(&self, offer: &PaymentRequirements) -> Vec<usize> {
-        let (mut can, mut may) = (Vec::new(), Vec::new());
-        for (place, station) in self.stations.iter().enumerate() {
-            match station {
-                Station::Local => can.push(place),
-                Station::Remote(facilitator) => match facilitator.fits(offer) {
-                    Some(true) => can.push(place),
-                    None => may.push(place),
-                    Some(false) => {}
-                },
-            }
-        }
-        can.extend(may);
-        can
-    }
-
     /// Asks facilitators in their order, the next one where one gives no verdict.
     async fn ask_around(&self, lent: &Lent) -> Result<(), Refusal> {
         let mut silent = Vec::new();
-        for place in self.candidates(&lent.requirements()?) {
-            let Some(station) = self.stations.get(place) else {
+        for place in self.crew.candidates(&lent.requirements()?) {
+            let Some(station) = self.crew.stations().get(place) else {
                 continue;
             };
             let Station::Remote(facilitator) = station else {
@@ -181,7 +146,9 @@ impl RemoteCollector {
                 self.verified.note(&lent.identity, place);
                 return Ok(());
             };
-            match verdict(facilitator, lent).await {
+            let verdict = verdict(facilitator, lent).await;
+            self.crew.note(facilitator, verdict.is_ok());
+            match verdict {
                 Ok(verdict) => {
                     self.verified.note(&lent.identity, place);
                     return verdict;
@@ -200,33 +167,6 @@ impl RemoteCollector {
             },
             is_ours: true,
         })
-    }
-
-    /// What a facilitator wants to see in our offers, without touching what is ours.
-    fn completed(&self, mut offer: SellerOffer) -> SellerOffer {
-        let wanted = self.stations.iter().find_map(|station| match station {
-            Station::Local => None,
-            Station::Remote(facilitator) => facilitator.kinds()?.into_iter().find(|kind| {
-                let network = offer.requirements.network.as_str();
-                supported::covers(kind, &offer.requirements.scheme, network)
-            }),
-        });
-        let Some(wanted) = wanted.and_then(|kind| kind.extra) else {
-            return offer;
-        };
-        if Value::Object(wanted.clone()).to_string().len() > EXTRA_BYTES_MAX {
-            return offer;
-        }
-        let extra = offer.requirements.extra.get_or_insert_with(Map::new);
-        for (key, value) in wanted {
-            if !value.is_null() && key != "assetTransferMethod" {
-                extra.entry(key).or_insert(value);
-            }
-        }
-        if let Ok(raw) = serde_json::to_value(&offer.requirements) {
-            offer.raw = raw;
-        }
-        offer
     }
 }
 
@@ -255,36 +195,6 @@ async fn verdict(facilitator: &Facilitator, lent: &Lent) -> Result<Result<(), Re
     }))
 }
 
-/// Keeps asking what facilitators support, until nobody needs it any more.
-async fn refresh(stations: Weak<[Station]>) {
-    let mut since_all = Duration::ZERO;
-    loop {
-        tokio::time::sleep(REFRESH_UNKNOWN).await;
-        since_all = since_all.saturating_add(REFRESH_UNKNOWN);
-        let is_time = since_all >= REFRESH;
-        let Some(stations) = stations.upgrade() else {
-            return;
-        };
-        for station in stations.iter() {
-            let Station::Remote(facilitator) = station else {
-                continue;
-            };
-            if !is_time && facilitator.kinds().is_some() {
-                continue;
-            }
-            // What it said before stands until it says otherwise.
-            if let Err(NotKnown::Away(why) | NotKnown::Wrong(RailError { message: why, .. })) =
-                facilitator.get_to_know().await
-            {
-                tracing::warn!(facilitator = facilitator.host(), why, "still not known");
-            }
-        }
-        if is_time {
-            since_all = Duration::ZERO;
-        }
-    }
-}
-
 #[async_trait]
 impl CollectRail for RemoteCollector {
     fn rail(&self) -> &'static str {
@@ -293,7 +203,8 @@ impl CollectRail for RemoteCollector {
 
     fn offers(&self, price: &Price) -> Result<Vec<SellerOffer>, RailError> {
         let offers = self.inner.offers(price)?;
-        Ok(offers.into_iter().map(|o| self.completed(o)).collect())
+        let offers = offers.into_iter();
+        Ok(offers.filter_map(|o| self.crew.completed(o)).collect())
     }
 
     fn offer_of(&self, requirements: &PaymentRequirements) -> Result<SellerOffer, Refusal> {
@@ -313,10 +224,7 @@ impl CollectRail for RemoteCollector {
         // A chain that nobody meant to ask is no complaint; facilitators answer for it.
         for health in healths.iter_mut().filter(|h| !self.asks(&h.network)) {
             health.complaints.clear();
-            for station in self.stations.iter() {
-                let Station::Remote(facilitator) = station else {
-                    continue;
-                };
+            for facilitator in self.crew.facilitators() {
                 match facilitator.knock().await {
                     Ok(()) => health.is_reachable = true,
                     Err(why) => health
@@ -365,6 +273,10 @@ impl CollectRail for RemoteCollector {
         Settling::new(self, handle, lent, journal, wait_ms)
             .run()
             .await
+    }
+
+    fn can_be(&self, handle: &Handle, transaction: &str) -> bool {
+        self.inner.can_be(handle, transaction)
     }
 
     async fn check(&self, handle: &Handle) -> Finding {

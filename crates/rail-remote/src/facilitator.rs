@@ -11,6 +11,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{StatusCode, Url};
 
 use crate::lent::Lent;
+use crate::supported::Supported;
 use crate::transport::{Answer, Ask, NoAnswer, Transport};
 use crate::{answer, supported};
 
@@ -46,8 +47,10 @@ pub(crate) struct Facilitator {
 
 #[derive(Default)]
 struct Known {
-    kinds: Option<Vec<SupportedKind>>,
+    supported: Option<Supported>,
     heard: Option<Instant>,
+    /// Whether it gave no answer, or none of use, when it was last asked for something.
+    is_away: bool,
 }
 
 impl Facilitator {
@@ -69,18 +72,45 @@ impl Facilitator {
 
     /// What it supports; `None` as long as it has not said so.
     pub(crate) fn kinds(&self) -> Option<Vec<SupportedKind>> {
-        self.lock().kinds.clone()
+        let known = self.lock();
+        known.supported.as_ref().map(|known| known.kinds.clone())
+    }
+
+    /// Whether it has said what it supports.
+    pub(crate) fn is_known(&self) -> bool {
+        self.lock().supported.is_some()
+    }
+
+    /// What it says of a scheme and network.
+    pub(crate) fn kind_of(&self, scheme: &str, network: &str) -> Option<SupportedKind> {
+        let known = self.lock();
+        known.supported.as_ref()?.kind_of(scheme, network).cloned()
     }
 
     /// Whether it can settle an offer; `None` where it has not said.
     pub(crate) fn fits(&self, offer: &PaymentRequirements) -> Option<bool> {
         let known = self.lock();
-        let kinds = known.kinds.as_ref()?;
-        Some(kinds.iter().any(|kind| supported::fits(kind, offer)))
+        Some(known.supported.as_ref()?.fits(offer))
+    }
+
+    /// Whether it gave no answer of use when it was last asked for something.
+    pub(crate) fn is_away(&self) -> bool {
+        self.lock().is_away
+    }
+
+    /// Notes whether it did what it was asked.
+    pub(crate) fn note(&self, has_answered: bool) {
+        self.lock().is_away = !has_answered;
     }
 
     /// Asks what it supports, waiting where it is busy and says so.
     pub(crate) async fn get_to_know(&self) -> Result<(), NotKnown> {
+        let known = self.ask_and_learn().await;
+        self.note(known.is_ok());
+        known
+    }
+
+    async fn ask_and_learn(&self) -> Result<(), NotKnown> {
         for attempt in 0..=RETRIES_MAX {
             let answer = self.ask_supported().await;
             let answer = answer.map_err(|why| NotKnown::Away(why.why()))?;
@@ -100,13 +130,17 @@ impl Facilitator {
         };
         match answer.status {
             status if status.is_success() => {
-                let kinds = supported::read(&answer.body).map_err(|why| {
+                let mut said = supported::read(&answer.body).map_err(|why| {
                     let what = answer::plain(&format!(
                         "does not answer /supported as one does ({why}); correct its URL"
                     ));
                     wrong("facilitator_invalid", what)
                 })?;
-                self.lock().kinds = Some(kinds);
+                let mut known = self.lock();
+                if let Some(before) = &known.supported {
+                    said.keep_naming(before);
+                }
+                known.supported = Some(said);
                 Ok(())
             }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(wrong(

@@ -23,6 +23,18 @@
 //! | **said `success: false`** | as handed over | the chain is asked | rejected as before | – | the chain has the payment: settled. The chain has it unused and funded: the facilitator is wrong or in trouble, `Unknown`, asked again; the credential is not burned. Only what the chain confirms is rejected. Without a chain a reason that is the buyer's own fault is believed where this was the first ask and no transaction is named: later the money that is missing may be the money that was paid. Any other is not a verdict |
 //! | **garbage, a redirect elsewhere, too many bytes** | as handed over | as no answer | – | – | as no answer: it may have settled all the same |
 //!
+//! On Solana the same holds, and one fact more: the buyer signs over who pays the fee, so an offer
+//! names the fee payer of the facilitator that is to settle it, and nobody else can.
+//!
+//! | state | crash | timeout, no answer | repeat | concurrent twin | lying peer |
+//! |---|---|---|---|---|---|
+//! | **offered**: the 402 names the fee payer of the first facilitator that answers | offers are made anew; what was signed for those before is not taken, and cannot be settled by anybody | whoever gave no answer is passed over: the offers name the next one's, and the first one's again once it answers (asked every ten seconds). What was offered before is taken for as long as it said | – | – | names a fee payer that is not its own: it cannot settle, nothing is delivered. Another one each time: what was named before stands as long as it lists it among its signers |
+//! | **verifying** | as above | the next facilitator *with this fee payer*; without one nobody can: the buyer is told that the fault is ours, and what was signed dies with its blockhash | as above | as above | as above |
+//! | **handed over** | as above; the message is what the chain runs once, so that even a second sender could not pay twice | as above; it is over once its blockhash is, and the chain has no such message | as above | as above | as above |
+//! | **provably not sent** | as above | the next facilitator with this fee payer, or the local rail where the key is its own | as above | as above | – |
+//! | **said `success: true`** | as above; a name on record is asked for at once | as above | as above | – | the name must be the fee payer's signature of this very message, which is looked at without a chain; anything else is no answer. One that is, and that no block has: `Unknown`, and the message is looked for under any name |
+//! | **never said the name** | the payer's token account is looked through for the message | as above | – | – | as above |
+//!
 //! A facilitator that was taken out of the configuration is not replaced for payments that it
 //! may have: the chain alone is asked about those.
 
@@ -37,9 +49,11 @@
 
 mod answer;
 mod collector;
+mod crew;
 mod diagnose;
 mod facilitator;
 mod lent;
+mod local;
 mod options;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod readers;
@@ -49,5 +63,6 @@ mod transport;
 mod verified;
 
 pub use crate::collector::RemoteCollector;
+pub use crate::crew::FeePayers;
 pub use crate::diagnose::diagnose;
 pub use crate::options::{Place, RemoteOptions};

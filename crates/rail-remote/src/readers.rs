@@ -60,14 +60,18 @@ pub fn verdict(status: u16, body: &[u8], terms: &Terms) {
 /// Where a rule is broken.
 pub fn kinds(body: &[u8], offer: &PaymentRequirements) {
     match supported::read(body) {
-        Ok(kinds) => {
-            assert!(kinds.len() <= supported::KINDS_MAX);
-            for kind in &kinds {
-                if supported::fits(kind, offer) {
+        Ok(mut said) => {
+            assert!(said.kinds.len() <= supported::KINDS_MAX);
+            for kind in &said.kinds {
+                if said.kind_fits(kind, offer) {
                     assert_eq!(kind.scheme, offer.scheme);
                     assert_eq!(kind.network, offer.network.as_str());
                 }
             }
+            // It may name somebody else, and that must be its own.
+            let before = said.clone();
+            said.keep_naming(&before);
+            assert_eq!(said.kinds, before.kinds, "nothing has changed");
         }
         Err(why) => assert_short(&why.to_string()),
     }

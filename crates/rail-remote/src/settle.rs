@@ -3,23 +3,23 @@
 //! Called by the collector. It must never hand a credential to a second facilitator while the
 //! first may have it, and never call a payment settled that the chain denies.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use farebox_core::rail::{
-    Finding, Handle, Journal, Outcome, Proof, RailError, Refusal, SentTransaction,
+    Asked, Finding, Handle, Journal, Outcome, Proof, Refusal, SentTransaction,
 };
 use farebox_wire::x402::reason::Reason;
 use farebox_wire::x402::types::SettleResponse;
 use farebox_wire::x402::verdict::Verdict;
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::answer;
-use crate::collector::{RemoteCollector, Station};
+use crate::collector::RemoteCollector;
+use crate::crew::Station;
 use crate::facilitator::Facilitator;
 use crate::lent::Lent;
+use crate::local::LocalJournal;
 use crate::options::LOCAL;
 use crate::transport::NoAnswer;
 
@@ -47,6 +47,8 @@ pub(crate) struct Settling<'a> {
     /// Whether somebody may have the credential.
     is_out: bool,
     has_chain: bool,
+    /// The transaction that was named last and may be the payment's.
+    named: Mutex<Option<String>>,
 }
 
 /// How one place did.
@@ -74,6 +76,7 @@ impl<'a> Settling<'a> {
         Self {
             has_chain: rail.asks(&lent.terms.network),
             is_out: lent.asked.is_some(),
+            named: Mutex::default(),
             rail,
             handle,
             lent,
@@ -89,7 +92,7 @@ impl<'a> Settling<'a> {
         };
         let mut silent = Vec::new();
         for place in places {
-            let Some(station) = self.rail.stations.get(place) else {
+            let Some(station) = self.rail.crew.stations().get(place) else {
                 continue;
             };
             let tried = match station {
@@ -117,7 +120,7 @@ impl<'a> Settling<'a> {
     /// verified it first.
     fn places(&self) -> Result<Vec<usize>, Outcome> {
         if let Some(asked) = &self.lent.asked {
-            let mut stations = self.rail.stations.iter();
+            let mut stations = self.rail.crew.stations().iter();
             return match stations.position(|station| station.name() == asked) {
                 Some(place) => Ok(vec![place]),
                 None => {
@@ -128,7 +131,7 @@ impl<'a> Settling<'a> {
             };
         }
         let requirements = self.lent.requirements().map_err(Outcome::Rejected)?;
-        let mut places = self.rail.candidates(&requirements);
+        let mut places = self.rail.crew.candidates(&requirements);
         if let Some(first) = self.rail.verified.by(&self.lent.identity) {
             places.sort_by_key(|place| *place != first);
         }
@@ -137,18 +140,13 @@ impl<'a> Settling<'a> {
 
     /// The local rail's own gas key. Until it sends, nothing has left.
     async fn locally(&mut self) -> Tried {
-        let journal = Arc::new(LocalJournal {
-            journal: Arc::clone(&self.journal),
-            handle: match self.handed_to(LOCAL) {
-                Ok(handle) => handle,
-                Err(refusal) => return Tried::Ended(Outcome::Rejected(refusal)),
-            },
-            // Handing over to somebody else, who did not get it, says nothing of this one.
-            state: Mutex::new(match self.lent.asked.as_deref() == Some(LOCAL) {
-                true => Local::HasIt,
-                false => Local::NotYet,
-            }),
-        });
+        let handle = match self.handed_to(LOCAL) {
+            Ok(handle) => handle,
+            Err(refusal) => return Tried::Ended(Outcome::Rejected(refusal)),
+        };
+        // Handing over to somebody else, who did not get it, says nothing of this one.
+        let has_it = self.lent.asked.as_deref() == Some(LOCAL);
+        let journal = LocalJournal::new(Arc::clone(&self.journal), handle, has_it);
         let left = self.left();
         let wait_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
         let settling = self
@@ -171,6 +169,7 @@ impl<'a> Settling<'a> {
     async fn through(&mut self, facilitator: &Facilitator) -> Tried {
         let was_out = self.is_out;
         if let Err(why) = facilitator.knock().await {
+            self.rail.crew.note(facilitator, false);
             return match self.on_chain().await {
                 Some(settled) if was_out => Tried::Ended(settled),
                 _ => Tried::NotSent(why),
@@ -191,8 +190,12 @@ impl<'a> Settling<'a> {
                     answered = answered.saturating_add(1);
                     code
                 }
-                Err(NoAnswer::NotSent(why)) if !may_have_it => return Tried::NotSent(why),
+                Err(NoAnswer::NotSent(why)) if !may_have_it => {
+                    self.rail.crew.note(facilitator, false);
+                    return Tried::NotSent(why);
+                }
                 Err(no_answer) => {
+                    self.rail.crew.note(facilitator, false);
                     may_have_it = true;
                     tracing::warn!(
                         facilitator = facilitator.host(),
@@ -259,7 +262,10 @@ impl<'a> Settling<'a> {
         match answer.verdict() {
             Verdict::Settled { transaction } => {
                 let transaction = hash(transaction.unwrap_or_default());
-                self.note(&transaction).await;
+                if !self.note(&transaction).await {
+                    let why = "it names a transaction that cannot be this payment's";
+                    return Err(NoAnswer::MaybeSent(why.to_owned()));
+                }
                 Ok(Next::Ended(self.claimed(facilitator, transaction).await))
             }
             Verdict::Pending { transaction } => {
@@ -318,7 +324,7 @@ impl<'a> Settling<'a> {
                 None => Next::Again(code.to_owned()),
             };
         }
-        match self.rail.inner.check(self.handle).await {
+        match self.finding().await {
             Finding::Settled {
                 transaction,
                 is_final,
@@ -375,7 +381,7 @@ impl<'a> Settling<'a> {
         if !self.has_chain {
             return None;
         }
-        match self.rail.inner.check(self.handle).await {
+        match self.finding().await {
             Finding::Settled {
                 transaction,
                 is_final,
@@ -384,78 +390,50 @@ impl<'a> Settling<'a> {
         }
     }
 
-    /// Writes a hash that was named into the journal. A failure is logged: what was handed over
-    /// is on record already, and the chain is asked by the payment's own name.
-    async fn note(&self, transaction: &str) {
+    /// What the chain has of the payment. On Solana a name saves looking through an account.
+    async fn finding(&self) -> Finding {
+        let named = match self.rail.crew.names_fee_payers() {
+            true => self.named().clone(),
+            false => None,
+        };
+        let Some(named) = named else {
+            return self.rail.inner.check(self.handle).await;
+        };
+        let asked = Asked {
+            handle: self.handle,
+            transaction: Some(&named),
+            is_counted: false,
+        };
+        let mut found = self.rail.inner.check_all(&[asked]).await;
+        found.pop().unwrap_or(Finding::Open)
+    }
+
+    /// Writes a hash that was named into the journal, where it can be the payment's at all. A
+    /// failure is logged: what was handed over is on record already, and the chain is asked by the
+    /// payment's own name.
+    async fn note(&self, transaction: &str) -> bool {
+        if !self.rail.inner.can_be(self.handle, transaction) {
+            tracing::warn!(
+                transaction,
+                "a facilitator names a transaction that is none of this payment's"
+            );
+            return false;
+        }
+        *self.named() = Some(transaction.to_owned());
         let line = SentTransaction::by_stranger(transaction);
         if let Err(why) = self.journal.sending(&line).await {
             tracing::warn!(why = why.message, transaction, "a hash is not on record");
         }
+        true
+    }
+
+    fn named(&self) -> MutexGuard<'_, Option<String>> {
+        // Whole after every statement, so a panic elsewhere cannot have broken it.
+        self.named.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
-    }
-}
-
-/// Writes down that the local rail has it, before its first transaction leaves.
-struct LocalJournal {
-    journal: Arc<dyn Journal>,
-    handle: Handle,
-    state: Mutex<Local>,
-}
-
-/// Whether the local rail has the payment, as the books know it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Local {
-    NotYet,
-    HasIt,
-    /// It did not send in time, and others may be asked: now it must not.
-    GivenUp,
-}
-
-impl LocalJournal {
-    /// Whether the local rail has sent. If not, it never will through this journal, although it
-    /// may keep that.
-    async fn close(&self) -> bool {
-        let mut state = self.state.lock().await;
-        if *state == Local::NotYet {
-            *state = Local::GivenUp;
-        }
-        *state == Local::HasIt
-    }
-
-    async fn has_it(&self) -> Result<(), RailError> {
-        // Held until the line is written, so that nobody gives up in between.
-        let mut state = self.state.lock().await;
-        match *state {
-            Local::HasIt => Ok(()),
-            Local::NotYet => {
-                self.journal.handing_over(&self.handle).await?;
-                *state = Local::HasIt;
-                Ok(())
-            }
-            Local::GivenUp => Err(RailError {
-                code: "given_up",
-                message: "the payment was given up before it was sent".to_owned(),
-            }),
-        }
-    }
-}
-
-#[async_trait]
-impl Journal for LocalJournal {
-    fn is_again(&self) -> bool {
-        self.journal.is_again()
-    }
-
-    async fn sending(&self, transaction: &SentTransaction) -> Result<(), RailError> {
-        self.has_it().await?;
-        self.journal.sending(transaction).await
-    }
-
-    async fn handing_over(&self, handle: &Handle) -> Result<(), RailError> {
-        self.journal.handing_over(handle).await
     }
 }
 
@@ -486,7 +464,3 @@ fn hash(text: &str) -> String {
     let shown = text.chars().filter(char::is_ascii_graphic);
     shown.take(HASH_CHARS_MAX).collect()
 }
-
-#[cfg(test)]
-#[path = "settle_tests.rs"]
-mod tests;

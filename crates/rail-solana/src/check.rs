@@ -54,13 +54,19 @@ pub(crate) async fn check(chains: &[Arc<Chain>], handle: &Handle) -> Finding {
         Ok(asked) => asked,
         Err(e) => return cannot_tell(e.message),
     };
-    match ask(chain, rpc, &handle).await {
+    match look(chain, rpc, &handle).await {
         Ok(finding) => finding,
         Err(e) => Finding::Unanswered { why: e.to_string() },
     }
 }
 
-async fn ask(chain: &Chain, rpc: &Rpc, handle: &SvmHandle) -> Result<Finding, RpcError> {
+/// Looks for a payment whose transaction has no name that is known: the buyer's, and a seller's
+/// whose fee payer is somebody else.
+pub(crate) async fn look(
+    chain: &Chain,
+    rpc: &Rpc,
+    handle: &SvmHandle,
+) -> Result<Finding, RpcError> {
     let known = match handle.last_height {
         Some(height) => Known::UntilHeight(height),
         None => Known::SinceTime(handle.seen_s),
@@ -101,25 +107,42 @@ fn judge(chain: &Chain, ending: &Ending) -> Finding {
 /// Why the node could not know of the payment though it was there; `None` where it could.
 async fn forgets_since(rpc: &Rpc, handle: &SvmHandle) -> Result<Option<String>, RpcError> {
     let first: u64 = rpc.one(Call::first_slot()).await?;
-    Ok(match handle.since_slot {
-        Some(since) if first <= since => None,
-        _ => Some(format!(
+    let is_kept = match handle.since_slot {
+        Some(since) => first <= since,
+        None if first == 0 => true,
+        None => {
+            let time: Option<i64> = rpc.one(Call::block_time(first)).await?;
+            time.is_some_and(|time| is_before(time, handle))
+        }
+    };
+    Ok((!is_kept).then(|| {
+        format!(
             "the node at {} knows no transactions before slot {first}; configure one that keeps them",
             rpc.node()
-        )),
-    })
+        )
+    }))
+}
+
+/// Whether a block of this time is older than the one that the payment names can be.
+fn is_before(block_s: i64, handle: &SvmHandle) -> bool {
+    let margin_s = expiry::LIFE_S.saturating_add(expiry::CLOCK_SKEW_S);
+    let since_s = handle.seen_s.saturating_sub(margin_s);
+    u64::try_from(block_s).is_ok_and(|block_s| block_s < since_s)
 }
 
 /// Looks through the transactions of the account that pays, from the newest back to the payment's
 /// own time.
 async fn search(rpc: &Rpc, handle: &SvmHandle, min_slot: u64) -> Result<Search, RpcError> {
-    let since = handle.since_slot.unwrap_or(0);
     let mut before = None;
     for _ in 0..LISTS_MAX {
         let call = Call::transactions_of(handle.source, before, LIST_MAX, min_slot);
         let listed: Vec<Listed> = rpc.one(call).await?;
-        let is_last = listed.len() < LIST_MAX || listed.iter().any(|l| l.slot < since);
-        let later: Vec<&Listed> = listed.iter().filter(|l| l.slot >= since).collect();
+        let is_earlier = |l: &Listed| match handle.since_slot {
+            Some(since) => l.slot < since,
+            None => l.block_time.is_some_and(|time| is_before(time, handle)),
+        };
+        let is_last = listed.len() < LIST_MAX || listed.iter().any(is_earlier);
+        let later: Vec<&Listed> = listed.iter().filter(|l| !is_earlier(l)).collect();
         for some in later.chunks(READ_MAX) {
             if let Some(ending) = among(rpc, handle, some).await? {
                 return Ok(Search::Found(ending));

@@ -4,6 +4,7 @@
 //! keys that pay fees, never a payee's. One per process and fee payer, because limits on fees are
 //! kept in memory.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use farebox_core::rail::{
 use farebox_wire::caip::{AssetId, ChainId};
 use farebox_wire::money::Amount;
 use farebox_wire::svm::SvmAddress;
-use farebox_wire::x402::exact_svm::MEMO_BYTES_MAX;
+use farebox_wire::x402::exact_svm::{ExactSvmExtra, MEMO_BYTES_MAX};
 use farebox_wire::x402::reason::Reason;
 use farebox_wire::x402::types::{PaymentPayload, PaymentRequirements, SupportedKind};
 
@@ -27,11 +28,11 @@ use crate::handle::SvmHandle;
 use crate::network::{self, Chain, Network};
 use crate::options::CollectorOptions;
 use crate::quote;
-use crate::recheck::Desk;
+use crate::recheck::{self, Desk};
 use crate::rpc::{Account, At, Call, Rpc, RpcError};
-use crate::rules::refusal;
+use crate::rules::{Transfer, refusal};
 use crate::settle::{self, Settler};
-use crate::simulate::{Doubt, Foreseen};
+use crate::simulate::{Doubt, Foreseen, Simulations};
 
 /// Collects on Solana.
 pub struct SolanaCollector {
@@ -40,6 +41,8 @@ pub struct SolanaCollector {
     settlers: Vec<(ChainId, Arc<Settler>)>,
     managed: Vec<SvmAddress>,
     options: CollectorOptions,
+    /// Of transactions that others settle.
+    simulations: Simulations,
 }
 
 impl SolanaCollector {
@@ -70,6 +73,7 @@ impl SolanaCollector {
             settlers,
             managed: options.signers.iter().map(|key| key.address()).collect(),
             options,
+            simulations: Simulations::default(),
         })
     }
 
@@ -124,6 +128,42 @@ impl SolanaCollector {
             })
     }
 
+    /// Who may pay the fee of what answers an offer: keys of ours, and whomever the offer, which is
+    /// our own, names where others settle.
+    fn fee_payers(&self, requirements: &PaymentRequirements) -> Cow<'_, [SvmAddress]> {
+        let mut fee_payers = Cow::Borrowed(self.managed.as_slice());
+        if self.options.others_settle
+            && let Ok(extra) = ExactSvmExtra::read(requirements.extra.as_ref())
+            && !fee_payers.contains(&extra.fee_payer)
+        {
+            fee_payers.to_mut().push(extra.fee_payer);
+        }
+        fee_payers
+    }
+
+    /// What was stored, held against the rules again; and where its simulation is remembered.
+    fn reread(&self, handle: &SvmHandle) -> Result<(Transfer, &Simulations), Refusal> {
+        if self.options.others_settle && !self.managed.contains(&handle.fee_payer) {
+            let transfer = recheck::stored(handle).ok_or_else(|| {
+                refusal(
+                    Reason::InvalidPayload,
+                    "the stored payment has no transaction, or another one",
+                )
+            })?;
+            return Ok((transfer, &self.simulations));
+        }
+        let settler = self
+            .settler(&handle.chain)
+            .map_err(|e| refusal(Reason::InvalidNetwork, e.message))?;
+        // What would not be settled is not claimed either: a seller who settles afterwards would
+        // have worked for nothing.
+        if let Some(refusal) = settler.would_refuse(handle.payer) {
+            return Err(refusal);
+        }
+        let (transfer, _) = settler.checked(handle)?;
+        Ok((transfer, &settler.simulations))
+    }
+
     const fn desk(&self) -> Desk<'_> {
         Desk {
             chains: self.chains.as_slice(),
@@ -145,7 +185,10 @@ impl CollectRail for SolanaCollector {
         })?;
         let seller = Seller {
             pay_to,
-            fee_payer: first(&self.managed)?,
+            fee_payer: match self.options.others_settle {
+                true => None,
+                false => Some(first(&self.managed)?),
+            },
             memo: self.options.memo.as_deref(),
         };
         let mut offers = Vec::with_capacity(self.chains.len());
@@ -168,7 +211,7 @@ impl CollectRail for SolanaCollector {
         let token = network::token_of(&self.chains, &offer.terms.asset)
             .map_err(|e| refusal(Reason::InvalidPaymentRequirements, e.message))?;
         let house = House {
-            managed: &self.managed,
+            managed: &self.fee_payers(&offer.requirements),
             limits: self.options.compute,
         };
         examine(chain, token, &house, payload, offer, now_s)
@@ -179,7 +222,10 @@ impl CollectRail for SolanaCollector {
     }
 
     fn kinds(&self) -> Vec<SupportedKind> {
-        facilitate::kinds(&self.chains, self.managed.first().copied())
+        match self.managed.first() {
+            None if !self.options.others_settle => Vec::new(),
+            fee_payer => facilitate::kinds(&self.chains, fee_payer.copied()),
+        }
     }
 
     fn signers(&self) -> Vec<(String, Vec<String>)> {
@@ -209,19 +255,11 @@ impl CollectRail for SolanaCollector {
         };
         let handle = SvmHandle::read(&examined.handle)
             .map_err(|e| refusal(Reason::InvalidPayload, e.message))?;
-        let settler = self
-            .settler(&handle.chain)
-            .map_err(|e| refusal(Reason::InvalidNetwork, e.message))?;
-        // What would not be settled is not claimed either: a seller who settles afterwards would
-        // have worked for nothing.
-        if let Some(refusal) = settler.would_refuse(handle.payer) {
-            return Err(unverified(refusal));
-        }
-        let (transfer, _) = settler.checked(&handle).map_err(unverified)?;
+        let (transfer, simulations) = self.reread(&handle).map_err(unverified)?;
         let chain = network::chain_of(&self.chains, &handle.chain)
             .map_err(|e| refusal(Reason::InvalidNetwork, e.message))?;
         let rpc = chain.rpc().map_err(|e| unasked(&e))?;
-        match settler.simulations.foresee(rpc, &transfer).await {
+        match simulations.foresee(rpc, &transfer).await {
             Ok(Foreseen::Pays(units)) => Ok(Funds::Balance(Amount::from_atomic(units.into()))),
             Ok(Foreseen::HasRun) => Err(refusal(
                 Reason::NonceAlreadyUsed,
@@ -243,6 +281,10 @@ impl CollectRail for SolanaCollector {
         }
     }
 
+    fn can_be(&self, handle: &Handle, transaction: &str) -> bool {
+        SvmHandle::read(handle).is_ok_and(|handle| recheck::is_name_of(&handle, transaction))
+    }
+
     async fn check(&self, handle: &Handle) -> Finding {
         self.desk().check(handle, None).await
     }
@@ -258,7 +300,9 @@ fn check_seller(
     options: &CollectorOptions,
     pay_to: SvmAddress,
 ) -> Result<(), RailError> {
-    first(&options.signers)?;
+    if !options.others_settle {
+        first(&options.signers)?;
+    }
     if options
         .memo
         .as_ref()

@@ -20,7 +20,7 @@ pub(crate) const LIFE_S: u64 = 150;
 
 /// How far our clock may be from the chain's: its time is an estimate of its validators, which may
 /// drift from the true one by a quarter.
-const CLOCK_SKEW_S: u64 = 60;
+pub(crate) const CLOCK_SKEW_S: u64 = 60;
 
 /// Since when a transaction has been known, so that a final block is known to be later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,10 +19,14 @@ use crate::network::{Chain, Token};
 use crate::quote::{self, EXACT};
 use crate::rules::refusal;
 
+/// The key of `extra` that says who pays the fee.
+const FEE_PAYER: &str = "feePayer";
+
 /// Who an offer of ours names.
 pub(crate) struct Seller<'a> {
     pub(crate) pay_to: SvmAddress,
-    pub(crate) fee_payer: SvmAddress,
+    /// `None` leaves it open.
+    pub(crate) fee_payer: Option<SvmAddress>,
     pub(crate) memo: Option<&'a str>,
 }
 
@@ -68,12 +72,15 @@ pub(crate) fn offer(
 /// The fee payer, what the payment must say, and the payment flow where it is not the default.
 fn extra(seller: &Seller<'_>, price: &Price) -> Map<String, Value> {
     let mut extra = ExactSvmExtra {
-        fee_payer: seller.fee_payer,
+        fee_payer: seller.fee_payer.unwrap_or(SvmAddress::ZERO),
         memo: seller.memo.map(str::to_owned),
         recent_blockhash: None,
         last_valid_block_height: None,
     }
     .to_map();
+    if seller.fee_payer.is_none() {
+        extra.remove(FEE_PAYER);
+    }
     if price.upfront {
         extra.insert("paymentFlow".into(), "upfront".into());
     }
@@ -109,13 +116,13 @@ fn refused(why: NotPayable) -> Refusal {
     refusal(reason, why.why)
 }
 
-/// Everything that can be paid here. Every offer has to name a fee payer, so each kind says which.
+/// Everything that can be paid here. Every offer has to name a fee payer, so each kind says which,
+/// where there is one of ours.
 pub(crate) fn kinds(chains: &[Arc<Chain>], fee_payer: Option<SvmAddress>) -> Vec<SupportedKind> {
-    let Some(fee_payer) = fee_payer else {
-        return Vec::new();
-    };
-    let mut extra = Map::new();
-    extra.insert("feePayer".into(), fee_payer.to_string().into());
+    let extra = fee_payer.map(|fee_payer| {
+        let fee_payer = (FEE_PAYER.to_owned(), fee_payer.to_string().into());
+        Map::from_iter([fee_payer])
+    });
     let chains = chains
         .iter()
         .filter(|chain| chain.tokens().next().is_some());
@@ -124,7 +131,7 @@ pub(crate) fn kinds(chains: &[Arc<Chain>], fee_payer: Option<SvmAddress>) -> Vec
             x402_version: x402::VERSION,
             scheme: EXACT.into(),
             network: chain.network.chain.to_string(),
-            extra: Some(extra.clone()),
+            extra: extra.clone(),
         })
         .collect()
 }

@@ -15,6 +15,10 @@ pub struct CollectorOptions {
     /// The keys that pay fees. Offers name the first; whichever an offer names pays. Without any,
     /// nothing can be offered, examined or settled here, only asked about.
     pub signers: Vec<Arc<SolanaKey>>,
+    /// Whether others settle what is offered here, besides whoever holds `signers`. Offers then
+    /// leave open who pays the fee, for whoever knows to fill in, and a transaction may name
+    /// whomever the offer of ours names that it answers.
+    pub others_settle: bool,
     /// How much of fees may be paid in a day.
     pub fees: FeeLimits,
     /// What one transaction may cost.

@@ -15,6 +15,7 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream;
 
+use crate::check;
 use crate::expiry::{Known, is_over};
 use crate::failure::Failure;
 use crate::handle::SvmHandle;
@@ -107,6 +108,11 @@ impl Question<'_> {
         if let Some(status) = status {
             return Ok(finding(self.chain, name, &status));
         }
+        // Somebody else's key may have signed the message twice, and have named the signature that
+        // it did not use.
+        if self.key.is_none() {
+            return self.by_message().await;
+        }
         match self.over().await? {
             Some(slot) => self.last_word(name, slot).await,
             None => Ok(Finding::Open),
@@ -124,13 +130,13 @@ impl Question<'_> {
                 };
                 return match self.name() {
                     Some(name) => self.last_word(name, slot).await,
-                    None => Ok(self.nameless()),
+                    None => self.nameless().await,
                 };
             }
             _ => return Ok(Finding::Open),
         }
         let Some(name) = self.name() else {
-            return Ok(self.nameless());
+            return self.nameless().await;
         };
         let (status, _) = self.status(name).await?;
         Ok(match status {
@@ -169,13 +175,10 @@ impl Question<'_> {
         self.key.map(|key| key.sign(self.transfer.message()))
     }
 
-    fn nameless(&self) -> Finding {
-        Finding::CannotTell {
-            why: format!(
-                "the key of the fee payer {} is not configured, and no transaction is on record",
-                self.handle.fee_payer
-            ),
-        }
+    /// What became of a transaction that others have signed: it is looked for among those of the
+    /// account that pays.
+    async fn nameless(&self) -> Result<Finding, RpcError> {
+        check::look(self.chain, self.rpc, self.handle).await
     }
 }
 
@@ -194,11 +197,18 @@ fn finding(chain: &Chain, name: SvmSignature, status: &Status) -> Finding {
 }
 
 /// The transaction that was stored, where it is the one that the handle speaks of.
-fn stored(handle: &SvmHandle) -> Option<Transfer> {
+pub(crate) fn stored(handle: &SvmHandle) -> Option<Transfer> {
     let transaction = Transaction::read(handle.transaction.as_ref()?.bytes()).ok()?;
     // Nothing is sent on this reading, so its fee payer may be any.
     let transfer = rules::again(transaction, &[handle.fee_payer]).ok()?;
     (transfer.digest() == handle.digest).then_some(transfer)
+}
+
+/// Whether the fee payer has signed the stored message so.
+pub(crate) fn is_name_of(handle: &SvmHandle, name: &str) -> bool {
+    let name: Option<SvmSignature> = name.parse().ok();
+    let message = name.and_then(|name| Some((name, stored(handle)?)));
+    message.is_some_and(|(name, transfer)| has_signed(handle.fee_payer, transfer.message(), &name))
 }
 
 fn name_of(asked: &Asked<'_>) -> Option<SvmSignature> {

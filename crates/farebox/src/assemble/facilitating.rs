@@ -112,7 +112,8 @@ pub(crate) async fn facilitator(
             gas_cover::check(rail.as_ref(), access.min_amount, &service.gas_rate, wanted).await?;
         rails.push(rail);
     }
-    rails.extend(service.solana.collector(fee_payers).await?);
+    let solana = service.solana.collector(fee_payers).await?;
+    rails.extend(solana.map(|solana| solana.rail));
     let config = TillConfig {
         role: Role::Facilitator,
         settle_wait_ms: SETTLE_WAIT_MS,

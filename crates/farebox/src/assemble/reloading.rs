@@ -9,8 +9,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use farebox_rail_remote::FeePayers;
 use farebox_seller::Seller;
 use farebox_server::{Course, Reloader};
+use tokio::sync::watch;
 
 use super::overseeing::Files;
 use super::selling::{self, Sale};
@@ -42,21 +44,36 @@ pub(super) struct Reloaded {
     /// Whether anything had a price at the start, so that there are keys and chains.
     pub(super) is_priced: bool,
     pub(super) files: Files,
+    /// Who is told to pay fees by the offers of now, where others settle.
+    pub(super) fee_payers: Option<watch::Receiver<FeePayers>>,
+}
+
+/// Why what is sold is made anew.
+enum Why {
+    /// The file is another one.
+    File,
+    /// Somebody else pays fees, and offers have to name whoever does.
+    FeePayers,
 }
 
 impl Reloaded {
     /// Follows the file for as long as it is polled.
     pub(super) async fn follow(mut self, mut reload: Reload) {
         loop {
-            reload.changes.next().await;
-            self.files.again().await;
+            let why = self.next(&mut *reload.changes).await;
             let taken = (reload.read)().and_then(|sale| self.take(&sale));
-            match taken {
-                Ok(routes) => {
+            match (taken, why) {
+                (Ok(routes), Why::File) => {
                     self.course.reloads.up();
                     tracing::info!(routes, "the configuration was taken over");
                 }
-                Err(failure) => {
+                (Ok(routes), Why::FeePayers) => {
+                    tracing::warn!(
+                        routes,
+                        "another facilitator settles from now on, and offers name its fee payer"
+                    );
+                }
+                (Err(failure), _) => {
                     self.course.failed_reloads.up();
                     let why = failure.fault.map(|fault| fault.message).unwrap_or_default();
                     tracing::error!(
@@ -65,6 +82,26 @@ impl Reloaded {
                 }
             }
         }
+    }
+
+    /// Waits for a reason.
+    async fn next(&mut self, changes: &mut dyn Changes) -> Why {
+        let named = async {
+            let changed = match &mut self.fee_payers {
+                Some(fee_payers) => fee_payers.changed().await,
+                None => std::future::pending().await,
+            };
+            if changed.is_err() {
+                // Nobody is left who could tell.
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = changes.next() => {}
+            () = named => return Why::FeePayers,
+        }
+        self.files.again().await;
+        Why::File
     }
 
     /// How many routes are sold now.

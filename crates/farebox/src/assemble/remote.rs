@@ -21,7 +21,7 @@ use crate::failure::Failure;
 const LOCAL: &str = "local";
 
 /// Who settles for a gate, in order of preference.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Facilitators {
     urls: Vec<String>,
     /// What the file's facilitators want to see, as references to secrets.
@@ -66,7 +66,7 @@ impl Facilitators {
         &self,
         rail: Arc<dyn CollectRail>,
         networks: &BTreeMap<ChainId, NetworkSection>,
-    ) -> Result<Arc<dyn CollectRail>, Failure> {
+    ) -> Result<RemoteCollector, Failure> {
         let (asked, blind): (Vec<_>, Vec<_>) = networks
             .iter()
             .partition(|(_, section)| !section.rpc.is_empty());
@@ -84,7 +84,7 @@ impl Facilitators {
         let collector = RemoteCollector::new(rail, options, Arc::new(SystemClock));
         let collector = collector.map_err(rail_failure)?;
         collector.start().await.map_err(rail_failure)?;
-        Ok(Arc::new(collector))
+        Ok(collector)
     }
 
     /// Every one of them, with the headers that go there.

@@ -12,6 +12,7 @@ use farebox_core::ledger::LedgerError;
 use farebox_core::rail::CollectRail;
 use farebox_ledger::SellerLock;
 use farebox_rail_evm::{CollectorOptions, EvmCollector, EvmKey, GasLimits};
+use farebox_rail_remote::FeePayers;
 use farebox_seller::buckets::BucketLimits;
 use farebox_seller::l402::{InvoiceLimits, L402, MasterKey};
 use farebox_seller::{
@@ -21,6 +22,7 @@ use farebox_server::{Admin, Gateway, GatewayOptions};
 use farebox_wire::caip::ChainId;
 use farebox_wire::money::Amount;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use super::collecting::{self, GasKeys, collector, gas_limits, rail_failure};
 use super::descriptors;
@@ -104,7 +106,16 @@ pub(crate) struct Gate {
     public_url: String,
     /// Where it listens, as a URL; the port is the real one.
     pub(crate) origin: String,
+    /// Who is told to pay fees where others settle: offers are made anew when that changes.
+    fee_payers: Option<watch::Receiver<FeePayers>>,
     _lease: Lease,
+}
+
+/// What collects, and the keys that it holds under lease.
+struct Rails {
+    lease: Lease,
+    rails: Vec<Arc<dyn CollectRail>>,
+    fee_payers: Option<watch::Receiver<FeePayers>>,
 }
 
 /// Opens a gate: binds, locks the ledger and the gas keys, asks the chains who they are, and resolves what an
@@ -121,7 +132,11 @@ pub(crate) async fn gate(sale: Sale, data_dir: &DataDir) -> Result<Gate, Failure
     let books = Books::open(sale.ledger.clone()).await?;
     let listener = service::bind(sale.listen(), "--listen").await?;
     let oversight = Oversight::open(&sale.operation, front.tls.clone()).await?;
-    let (lease, rails) = sale.rails(data_dir).await?;
+    let Rails {
+        lease,
+        rails,
+        fee_payers,
+    } = sale.rails(data_dir).await?;
     let address = listener
         .local_addr()
         .map_err(|error| Failure::internal("listen_failed", error.to_string()))?;
@@ -160,6 +175,7 @@ pub(crate) async fn gate(sale: Sale, data_dir: &DataDir) -> Result<Gate, Failure
         fixed: sale.fixed,
         public_url,
         origin,
+        fee_payers,
         _lease: lease,
     })
 }
@@ -253,6 +269,7 @@ impl Gate {
                 fixed: self.fixed,
                 is_priced: self.is_priced,
                 files: self.oversight.files.clone(),
+                fee_payers: self.fee_payers,
             };
             tokio::spawn(shop.follow(reload))
         });
@@ -345,12 +362,6 @@ impl Sale {
             return missing;
         }
         missing.extend(self.solana.missing());
-        if !self.solana.is_empty() && !self.facilitators.is_local() {
-            missing.push(
-                "urls = [\"local\"] in [facilitator], because payments on Solana are settled by the gate itself"
-                    .to_owned(),
-            );
-        }
         // Whoever sells on Solana alone needs nothing of any other chain.
         if !self.collects_on_evm() && !self.solana.is_empty() {
             return missing;
@@ -382,12 +393,13 @@ impl Sale {
     }
 
     /// The rails, with their keys under lease: none where nothing has a price.
-    async fn rails(
-        &self,
-        data_dir: &DataDir,
-    ) -> Result<(Lease, Vec<Arc<dyn CollectRail>>), Failure> {
+    async fn rails(&self, data_dir: &DataDir) -> Result<Rails, Failure> {
         if !self.accepts(Protocol::X402)? {
-            return Ok((Lease::take(data_dir, &[])?, Vec::new()));
+            return Ok(Rails {
+                lease: Lease::take(data_dir, &[])?,
+                rails: Vec::new(),
+                fee_payers: None,
+            });
         }
         let signers = match self.facilitators.is_local() && self.collects_on_evm() {
             true => self.gas_keys.load()?,
@@ -400,8 +412,16 @@ impl Sale {
         if self.collects_on_evm() {
             rails.push(self.evm_rail(signers).await?);
         }
-        rails.extend(self.solana.collector(fee_payers).await?);
-        Ok((lease, rails))
+        let mut named = None;
+        if let Some(solana) = self.solana.collector(fee_payers).await? {
+            rails.push(solana.rail);
+            named = solana.fee_payers;
+        }
+        Ok(Rails {
+            lease,
+            rails,
+            fee_payers: named,
+        })
     }
 
     /// What collects on EVM chains.
@@ -420,7 +440,9 @@ impl Sale {
         let chains = networks::chains(&self.networks);
         let rail: Arc<dyn CollectRail> = collector(&chains, options).await?;
         match self.facilitators.is_remote() {
-            true => self.facilitators.in_front_of(rail, &chains).await,
+            true => Ok(Arc::new(
+                self.facilitators.in_front_of(rail, &chains).await?,
+            )),
             false => Ok(rail),
         }
     }

@@ -8,12 +8,15 @@ use std::sync::Arc;
 
 use farebox_core::clock::SystemClock;
 use farebox_core::rail::{CollectRail, RailError};
+use farebox_rail_remote::FeePayers;
 use farebox_rail_solana::{CollectorOptions, SolanaCollector, SolanaKey};
 use farebox_wire::caip::ChainId;
 use farebox_wire::svm::SvmAddress;
+use tokio::sync::watch;
 
 use super::collecting::{GasKeys, rail_failure};
 use super::keys;
+use super::remote::Facilitators;
 use super::solana::{is_solana, network};
 use crate::config::NetworkSection;
 use crate::failure::Failure;
@@ -33,6 +36,14 @@ pub(crate) struct SolanaSide {
     fee_payers: GasKeys,
     /// Whether offers are made, so that somebody has to be paid.
     is_seller: bool,
+    /// Who settles for a seller; a facilitator does it itself.
+    facilitators: Facilitators,
+}
+
+/// What collects, and who is told to pay the fees where others settle: offers change with that.
+pub(super) struct Collecting {
+    pub(super) rail: Arc<dyn CollectRail>,
+    pub(super) fee_payers: Option<watch::Receiver<FeePayers>>,
 }
 
 impl SolanaSide {
@@ -41,10 +52,12 @@ impl SolanaSide {
         networks: &BTreeMap<ChainId, NetworkSection>,
         pay_to: Option<String>,
         fee_payers: GasKeys,
+        facilitators: Facilitators,
     ) -> Self {
         Self {
             pay_to,
             is_seller: true,
+            facilitators,
             ..Self::facilitator(networks, fee_payers)
         }
     }
@@ -62,6 +75,7 @@ impl SolanaSide {
             pay_to: None,
             fee_payers,
             is_seller: false,
+            facilitators: Facilitators::default(),
         }
     }
 
@@ -79,6 +93,10 @@ impl SolanaSide {
         if self.is_seller && self.pay_to.is_none() {
             missing.push("somebody to pay on Solana (solana in [pay_to])".to_owned());
         }
+        // Whoever settles elsewhere has the keys and asks the chains.
+        if !self.facilitators.is_local() {
+            return missing;
+        }
         for (id, _) in self.sections.iter().filter(|(_, s)| s.rpc.is_empty()) {
             missing.push(format!(
                 "an RPC address of {id} (--rpc {id}=URL, or rpc in [network.\"{id}\"])"
@@ -93,13 +111,14 @@ impl SolanaSide {
         missing
     }
 
-    /// The keys that pay fees; none where nothing is collected.
+    /// The keys that pay fees; none where nothing is settled here. A key that is not needed is not
+    /// read.
     ///
     /// # Errors
     /// Exit 2: a key that is missing, is none, or stands there twice.
     pub(super) fn keys(&self) -> Result<Vec<Arc<SolanaKey>>, Failure> {
         let mut signers: Vec<Arc<SolanaKey>> = Vec::new();
-        if self.is_empty() {
+        if self.is_empty() || !self.facilitators.is_local() {
             return Ok(signers);
         }
         for reference in &self.fee_payers.references {
@@ -122,7 +141,7 @@ impl SolanaSide {
     pub(super) async fn collector(
         &self,
         signers: Vec<Arc<SolanaKey>>,
-    ) -> Result<Option<Arc<dyn CollectRail>>, Failure> {
+    ) -> Result<Option<Collecting>, Failure> {
         let Some(collector) = self.build(signers)? else {
             return Ok(None);
         };
@@ -130,7 +149,16 @@ impl SolanaSide {
             let message = format!("{}; check --rpc, or rpc in [network]", why.message);
             rail_failure(RailError { message, ..why })
         })?;
-        Ok(Some(Arc::new(collector)))
+        let rail: Arc<dyn CollectRail> = Arc::new(collector);
+        if !self.facilitators.is_remote() {
+            let fee_payers = None;
+            return Ok(Some(Collecting { rail, fee_payers }));
+        }
+        let remote = self.facilitators.in_front_of(rail, &self.sections).await?;
+        Ok(Some(Collecting {
+            fee_payers: Some(remote.fee_payers()),
+            rail: Arc::new(remote),
+        }))
     }
 
     /// The same as far as nobody has to be asked.
@@ -172,6 +200,7 @@ impl SolanaSide {
         let options = CollectorOptions {
             pay_to: pay_to.transpose()?,
             signers,
+            others_settle: self.facilitators.is_remote(),
             ..CollectorOptions::default()
         };
         SolanaCollector::new(networks, options, Arc::new(SystemClock))

@@ -205,7 +205,12 @@ impl Gate {
             base: base.clone(),
         };
         let (networks, gas_keys) = self.chains.over(written.network, references, base)?;
-        let solana = SolanaSide::seller(&networks, written.pay_to.solana, fee_payers);
+        let solana = SolanaSide::seller(
+            &networks,
+            written.pay_to.solana,
+            fee_payers,
+            facilitators.clone(),
+        );
         let mut routes = written.route;
         if let (Some(upstream), Some(price)) = (self.upstream, self.price) {
             routes.push(catch_all(upstream, price));

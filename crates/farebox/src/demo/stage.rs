@@ -210,7 +210,12 @@ fn sale(config: Config, data_dir: &DataDir, upstream: &str) -> Result<Sale, Fail
         references: config.file.facilitator.signer.solana.0,
         base: config.base.clone(),
     };
-    let solana = SolanaSide::seller(&networks, config.file.pay_to.solana, fee_payers);
+    let solana = SolanaSide::seller(
+        &networks,
+        config.file.pay_to.solana,
+        fee_payers,
+        Facilitators::default(),
+    );
     Ok(Sale {
         ledger,
         file,

@@ -2,6 +2,7 @@
 //! the same 402 beside EVM's.
 
 use farebox_devnet_svm::{DevnetSvm, DevnetSvmOptions};
+use farebox_wire::x402::header;
 use serde_json::Value;
 
 use crate::market::Upstream;
@@ -57,6 +58,52 @@ impl Town {
             "127.0.0.1:0",
             "--json",
         ])
+    }
+
+    /// A facilitator with a ledger of its own, whose fees that account pays; and a seller's file
+    /// that names these facilitators, holds no key, and asks the chain or not.
+    fn facilitator_of(&self, account: usize) -> Running {
+        let (key, file) = (format!("fees{account}.key"), format!("pays{account}.toml"));
+        self.user
+            .write(&key, &self.chain.accounts()[account].key_base58());
+        let network = self.network();
+        let signer = format!("[facilitator]\nsigner = {{ solana = \"file:{key}\" }}\n");
+        let ledger = format!("ledger = \"sqlite:pays{account}.db\"\n");
+        self.user
+            .write(&file, &format!("{ledger}{network}{signer}"));
+        self.facilitator(&file)
+    }
+
+    fn write_keyless(&self, has_rpc: bool, facilitators: &[&Running]) {
+        let urls: Vec<String> = facilitators.iter().map(|f| f.text("/listening")).collect();
+        let network = match has_rpc {
+            true => self.network(),
+            false => format!("[network.\"{}\"]\n", self.chain.network()),
+        };
+        let payee = self.chain.accounts()[9].address;
+        let seller = format!(
+            "ledger = \"sqlite:keyless.db\"\n{network}[pay_to]\nsolana = \"{payee}\"\n[facilitator]\nurls = {urls:?}\n"
+        );
+        self.user.write("keyless.toml", &seller);
+    }
+
+    /// Whom the 402 of a gate tells to pay the fee.
+    fn fee_payer(&self, url: &str) -> String {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let asked = runtime.block_on(async {
+            // An error means that another test has installed it.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+            let client = reqwest::Client::builder().no_proxy().build();
+            let asked = client.expect("a client").get(url).send().await;
+            asked.expect("an answer")
+        });
+        let header = asked
+            .headers()
+            .get("payment-required")
+            .expect("a challenge");
+        let challenge: Value = header::decode(header.as_bytes()).expect("JSON");
+        let named = challenge["accepts"][0]["extra"]["feePayer"].as_str();
+        named.expect("somebody").to_owned()
     }
 
     fn facilitator(&self, file: &str) -> Running {
@@ -245,10 +292,6 @@ fn what_cannot_be_meant_on_solana_is_refused_before_anything_is_served() {
             ),
             "twice",
         ),
-        (
-            format!("{good}urls = [\"https://facilitator.example\"]\n"),
-            "urls",
-        ),
     ];
     for (file, says) in cases {
         town.user.write("wrong.toml", &file);
@@ -269,4 +312,54 @@ fn what_cannot_be_meant_on_solana_is_refused_before_anything_is_served() {
             assert!(message.contains(says), "{says} in: {message}");
         }
     }
+}
+
+#[test]
+fn a_gate_without_a_key_is_paid_through_a_facilitator_and_asks_the_chain_where_it_can() {
+    let town = Town::new();
+    let facilitator = town.facilitator_of(0);
+    for (times, has_rpc) in [(1, true), (2, false)] {
+        town.write_keyless(has_rpc, &[&facilitator]);
+        let gate = town.gate("keyless.toml");
+        let url = format!("{}/ok", gate.text("/listening"));
+        assert_eq!(
+            town.fee_payer(&url),
+            town.chain.accounts()[0].address.to_string()
+        );
+        let (exit, answer) = town.fetch(&url, &[]);
+        assert_eq!(exit, 0, "{answer}");
+        assert_eq!(answer["payment"]["outcome"], "settled", "{answer}");
+        assert_eq!(town.revenue(), times * AMOUNT);
+    }
+    let list = ["payments", "list", "--role", "seller", "--config"];
+    let (exit, books) = town.user.json(&[&list[..], &["keyless.toml"]].concat());
+    assert_eq!(exit, 0, "{books}");
+    let payments = books["payments"].as_array().expect("a list");
+    assert_eq!(payments.len(), 2);
+    assert!(payments.iter().all(|p| p["state"] == "settled"), "{books}");
+}
+
+#[test]
+fn when_its_facilitator_is_away_a_gate_sells_through_the_next_one() {
+    let town = Town::new();
+    let (first, second) = (town.facilitator_of(0), town.facilitator_of(2));
+    town.write_keyless(true, &[&first, &second]);
+    let gate = town.gate("keyless.toml");
+    let url = |path: &str| format!("{}{path}", gate.text("/listening"));
+    let [of_first, of_second] =
+        [0, 2].map(|number| town.chain.accounts()[number].address.to_string());
+    assert_eq!(town.fee_payer(&url("/ok")), of_first);
+    let (exit, answer) = town.fetch(&url("/ok"), &[]);
+    assert_eq!(exit, 0, "{answer}");
+
+    drop(first);
+    // What is signed for it now nobody can settle, and nobody is served for it.
+    let (exit, answer) = town.fetch(&url("/echo"), &[]);
+    assert_eq!(exit, 5, "{answer}");
+    assert_eq!((town.upstream.calls(), town.revenue()), (1, AMOUNT));
+    // The gate has noticed, and changes its offers.
+    while town.fee_payer(&url("/ok")) != of_second {}
+    let (exit, answer) = town.fetch(&url("/ok"), &[]);
+    assert_eq!(exit, 0, "{answer}");
+    assert_eq!((town.upstream.calls(), town.revenue()), (2, 2 * AMOUNT));
 }

@@ -3,5 +3,7 @@
 mod failover;
 mod honest;
 mod lying;
+mod solana;
 mod start;
 mod support;
+mod svm;

@@ -73,15 +73,18 @@ pub(crate) struct Peer {
 }
 
 struct Heart {
-    rail: Option<Arc<EvmCollector>>,
+    rail: Option<Arc<dyn CollectRail>>,
+    supported: String,
     plans: Mutex<VecDeque<(&'static str, Say)>>,
     came: Mutex<Vec<Came>>,
 }
 
 impl Peer {
-    async fn start(rail: Option<Arc<EvmCollector>>) -> Self {
+    /// One that does what `rail` can, or knows nothing; either says that it supports this.
+    pub(crate) async fn start(rail: Option<Arc<dyn CollectRail>>, supported: String) -> Self {
         let heart = Arc::new(Heart {
             rail,
+            supported,
             plans: Mutex::default(),
             came: Mutex::default(),
         });
@@ -111,7 +114,7 @@ impl Peer {
         let close = "close".to_owned();
         self.say(
             "/supported",
-            Say::Header(200, "connection", close, supported()),
+            Say::Header(200, "connection", close, self.heart.supported.clone()),
         );
     }
 
@@ -130,7 +133,7 @@ impl Peer {
 
     /// One that knows nothing and only says what it is told.
     pub(crate) async fn puppet() -> Self {
-        Self::start(None).await
+        Self::start(None, supported()).await
     }
 
     pub(crate) fn url(&self) -> String {
@@ -221,7 +224,7 @@ fn supported() -> String {
 /// What an honest facilitator does.
 async fn truth(heart: &Heart, path: &str, body: &[u8]) -> String {
     let Some(rail) = heart.rail.as_ref().filter(|_| path != "/supported") else {
-        return supported();
+        return heart.supported.clone();
     };
     let request: FacilitatorRequest = header::from_json(body).expect("a request");
     let offer = rail
@@ -229,9 +232,10 @@ async fn truth(heart: &Heart, path: &str, body: &[u8]) -> String {
         .expect("an offer");
     let now_s = SystemClock.now_s();
     let is_settle = path == "/settle";
+    let network = &request.payment_requirements.network;
     let no = |reason: &str| {
         match is_settle {
-            true => json!({"success": false, "errorReason": reason, "transaction": "", "network": format!("eip155:{CHAIN}")}),
+            true => json!({"success": false, "errorReason": reason, "transaction": "", "network": network}),
             false => json!({"isValid": false, "invalidReason": reason}),
         }
         .to_string()
@@ -248,7 +252,10 @@ async fn truth(heart: &Heart, path: &str, body: &[u8]) -> String {
         return json!({"isValid": true, "payer": payer}).to_string();
     }
     match rail.settle(&examined.handle, Lines::new(), WAIT_MS).await {
-        Outcome::Settled { transaction, .. } => success(&transaction, payer.as_deref()),
+        Outcome::Settled { transaction, .. } => {
+            json!({"success": true, "transaction": transaction, "network": network, "payer": payer})
+                .to_string()
+        }
         Outcome::Rejected(refusal) => no(refusal.reason.code()),
         Outcome::Unknown { .. } => no("settlement_pending"),
     }
@@ -363,7 +370,7 @@ impl Town {
         let rail = EvmCollector::new(vec![self.network.clone()], options, Arc::new(SystemClock));
         let rail = rail.expect("a rail");
         rail.start().await.expect("the devnet answers");
-        Peer::start(Some(Arc::new(rail))).await
+        Peer::start(Some(Arc::new(rail)), supported()).await
     }
 
     /// A collector that asks these, started.

@@ -231,6 +231,9 @@ pub(crate) struct Listed {
     pub(crate) slot: u64,
     /// Why it did nothing; `None` where it did what it says.
     pub(crate) err: Option<Value>,
+    /// When its block was made, in Unix seconds; absent where the node does not know.
+    #[serde(default)]
+    pub(crate) block_time: Option<i64>,
     #[serde(default)]
     confirmation_status: Option<String>,
 }

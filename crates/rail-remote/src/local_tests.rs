@@ -16,12 +16,8 @@ impl Journal for Paper {
     }
 }
 
-fn journal() -> LocalJournal {
-    LocalJournal {
-        journal: Arc::new(Paper),
-        handle: Handle::new("{}".to_owned()),
-        state: Mutex::new(Local::NotYet),
-    }
+fn journal() -> Arc<LocalJournal> {
+    LocalJournal::new(Arc::new(Paper), Handle::new("{}".to_owned()), false)
 }
 
 #[tokio::test]
