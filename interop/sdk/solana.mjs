@@ -243,6 +243,32 @@ async function version1Sellers(net, binary, folder, ours) {
   await seller.close();
 }
 
+/** Our gate behind the official facilitator, once with a node of its own to ask, once with the facilitator's word alone. */
+async function officialFacilitator(net, binary, folder) {
+  const facilitator = await serveFacilitator(await facilitatorOn(net, OFFICIAL_GAS));
+  const upstream = await startUpstream();
+  const nodes = [["with a node", `rpc = ["${net.rpc}"]`], ["without a node", ""]];
+  for (const [name, rpc] of nodes) {
+    const file = join(folder, `${name.replaceAll(" ", "-")}.toml`);
+    const sections = [
+      `ledger = "sqlite:${name.replaceAll(" ", "-")}.db"`, `[network."${net.network}"]`, rpc,
+      "[pay_to]", `solana = "${net.accounts[PAID].address}"`, "[facilitator]", `urls = ["${facilitator.url}"]`,
+    ];
+    await writeFile(file, `${sections.join("\n")}\n`);
+    const gate = await startOurs(binary, ["gate", "--config", file, "--upstream", upstream.url, "--price", "0.001 USD"]);
+    await check(`solana: @x402/fetch buys from our gate ${name} behind the official facilitator`, async () => {
+      const settled = facilitator.seen.settle;
+      await assertFetchBuys(net, `${gate.ready}/weather`, FETCH);
+      assert.equal(facilitator.seen.settle, settled + 1);
+    });
+    await check(`solana: farebox fetch buys from our gate ${name} behind the official facilitator`, () =>
+      assertWeBuy(net, binary, folder, `${gate.ready}/weather`));
+    await stop(gate.child);
+  }
+  await upstream.close();
+  await facilitator.close();
+}
+
 /** One 402 asks on an EVM chain and on Solana; either pays, at our gate and at an official seller behind our facilitator. */
 async function bothRails(binary, folder) {
   const { evm, solana: net } = await startNetworks(binary, folder, "evm,solana");
@@ -279,5 +305,6 @@ export async function solana(binary, makeFolder, part) {
   await part("solana: gate", () => ourGate(net, binary, folder));
   await part("solana: fetch", () => officialSeller(net, binary, folder));
   await part("solana: our facilitator", () => ourFacilitator(net, binary, folder));
+  await part("solana: the official facilitator", () => officialFacilitator(net, binary, folder));
   await part("both rails", async () => bothRails(binary, await makeFolder()));
 }
