@@ -270,6 +270,77 @@ fn of_two_rails_the_one_that_is_asked_for_pays() {
     assert_eq!(stage.paid(), AMOUNT);
 }
 
+/// Whose offer would be paid with these words in the file and these flags.
+fn chosen(stage: &Stage, prefer: &str, flags: &[&str]) -> (Value, Vec<Value>) {
+    let file = stage.user.read("buyer.toml");
+    let file = file.split("[prefer]").next().expect("the rest").to_owned();
+    stage
+        .user
+        .write("buyer.toml", &format!("{file}[prefer]\n{prefer}\n"));
+    let (exit, answer) = stage.fetch(&[&["--dry-run"], flags].concat());
+    assert_eq!(exit, 0, "{answer}");
+    let offers = answer["offers"].as_array().expect("offers").clone();
+    let first = offers.iter().find(|offer| offer["rank"] == 1);
+    let network = first.expect("one is first")["network"].clone();
+    (network, offers)
+}
+
+#[test]
+fn no_mainnet_only_these_assets_and_an_order_hold_by_file_and_by_flag() {
+    let base = json!({
+        "scheme": "exact", "network": "eip155:8453", "amount": AMOUNT.to_string(),
+        "asset": "0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913", "payTo": PAYEE,
+        "maxTimeoutSeconds": 60, "extra": {"name": "USD Coin", "version": "2"},
+    });
+    let mut test = base.clone();
+    test["network"] = json!("eip155:84532");
+    test["asset"] = json!("0x036CbD53842c5426634e7929541eC2318f3dCF7e");
+    test["extra"]["name"] = json!("USDC");
+    let stage = Stage::with(Seller::Honest, User::new(), |accepts| {
+        accepts.insert(0, base);
+        accepts.push(test);
+    });
+    let file = stage.user.read("buyer.toml");
+    let wallet = "solana_key = \"file:solana.key\"\nevm_key = \"file:evm.key\"\n";
+    stage.user.write("evm.key", &"11".repeat(32));
+    let both = file.replace("solana_key = \"file:solana.key\"\n", wallet);
+    let chains = "[network.\"eip155:8453\"]\n[network.\"eip155:84532\"]\n";
+    stage.user.write("buyer.toml", &format!("{chains}{both}"));
+
+    let solana = json!(stage.devnet.network());
+    let (mainnet, testnet) = (json!("eip155:8453"), json!("eip155:84532"));
+    let network = |prefer: &str, flags: &[&str]| chosen(&stage, prefer, flags).0;
+    assert_eq!(network("order = [\"solana\"]", &[]), solana);
+    assert_eq!(network("", &["--prefer", "solana"]), solana);
+    assert_eq!(network("order = [\"evm\"]", &[]), mainnet);
+    assert_eq!(
+        network("order = [\"solana\"]", &["--prefer", "evm"]),
+        mainnet
+    );
+    assert_eq!(network("order = [\"evm\"]\nmainnets = false", &[]), testnet);
+    assert_eq!(network("order = [\"evm\"]", &["--no-mainnet"]), testnet);
+    let usdc = "order = [\"evm\"]\nassets = [\"USDC\"]\nmainnets = false";
+    assert_eq!(network(usdc, &[]), testnet);
+    let (_, offers) = chosen(&stage, "mainnets = false", &["--asset", "USDC"]);
+    let of_base = offers.iter().find(|offer| offer["network"] == mainnet);
+    let of_base = of_base.expect("it is shown all the same");
+    assert_eq!(of_base["payable"], false, "{of_base}");
+    assert!(of_base["reason"].is_string() && of_base["rank"].is_null());
+    // One token only, by the name that no other has.
+    let name = format!("{}/token:{}", stage.devnet.network(), stage.devnet.usdc());
+    assert_eq!(network("order = [\"evm\"]", &["--asset", &name]), solana);
+    let by_file = format!("order = [\"evm\"]\nassets = [\"{name}\"]");
+    assert_eq!(network(&by_file, &[]), solana);
+    // And it is what is paid.
+    let (exit, answer) = stage.fetch(&[]);
+    assert_eq!(
+        (exit, &answer["payment"]["network"]),
+        (0, &solana),
+        "{answer}"
+    );
+    assert_eq!(stage.paid(), AMOUNT);
+}
+
 #[test]
 fn what_cannot_be_paid_on_solana_says_why() {
     let stage = Stage::new(Seller::Honest);
