@@ -30,7 +30,8 @@ pub struct NodeFacts {
     /// Host and port: paths often hold access keys.
     pub node: String,
     /// The newest block, or why it is not known. The code is `wrong_chain_id` for a node of
-    /// another chain.
+    /// another chain, `wrong_genesis_hash` for one of another cluster of Solana, and `rpc_behind`
+    /// for one that says that it has not caught up.
     pub head: Result<Head, RailError>,
 }
 
@@ -106,6 +107,61 @@ pub struct AccountFacts {
     pub waited_ms: u64,
 }
 
+/// What one chain of Solana and its nodes say.
+#[derive(Clone, Debug)]
+pub struct SolanaFacts {
+    /// As of every chain; the accounts are those that pay fees, and tokens stand in `mints`.
+    pub chain: ChainFacts,
+    /// The known tokens, as the chain has them. Empty where no node answers.
+    pub mints: Result<Vec<MintFacts>, RailError>,
+}
+
+/// What the chain has of a token of Solana, beside what is configured.
+#[derive(Clone, Debug)]
+pub struct MintFacts {
+    /// Symbol and mint, for messages.
+    pub token: String,
+    /// How finely it divides by the table or the file.
+    pub decimals: u8,
+    /// The program that it belongs to by the table or the file: `spl-token`, `token-2022`.
+    pub program: &'static str,
+    /// What stands at its address; `None` where nothing does.
+    pub said: Option<MintSaid>,
+    /// Where it is paid to; `None` where it is not offered.
+    pub payee: Option<PayeeFacts>,
+}
+
+/// What stands at the address of a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MintSaid {
+    /// The token program that it belongs to; `None` for any other.
+    pub program: Option<&'static str>,
+    /// How finely it divides; `None` where it is no mint.
+    pub decimals: Option<u8>,
+}
+
+/// Where somebody is paid in a token.
+#[derive(Clone, Debug)]
+pub struct PayeeFacts {
+    /// Who is paid.
+    pub owner: String,
+    /// His associated token account.
+    pub account: String,
+    /// Whether it can be paid to.
+    pub state: PayeeAccount,
+}
+
+/// Whether a token account can be paid to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PayeeAccount {
+    /// It is there.
+    Open,
+    /// It is not there, or is somebody else's.
+    Missing,
+    /// The issuer has frozen it.
+    Frozen,
+}
+
 /// What a facilitator elsewhere says of itself.
 #[derive(Clone, Debug)]
 pub struct FacilitatorFacts {
@@ -114,4 +170,7 @@ pub struct FacilitatorFacts {
     /// The networks on which it settles what is offered here, or why that is not known. The code
     /// is `facilitator_unreachable` for one that is away or busy.
     pub networks: Result<Vec<String>, RailError>,
+    /// The networks of Solana among them, and who pays the fees there; `None` where it names
+    /// nobody who can.
+    pub fee_payers: Vec<(String, Option<String>)>,
 }

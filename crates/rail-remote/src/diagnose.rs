@@ -9,13 +9,11 @@ use farebox_core::diagnosis::FacilitatorFacts;
 use farebox_core::rail::RailError;
 use farebox_wire::x402;
 
-use crate::facilitator::{Facilitator, NotKnown};
+use crate::facilitator::{EXACT, Facilitator, NotKnown};
 use crate::options::Place;
 
 /// How long one may take, busy answers included.
 const KNOWN_WITHIN: Duration = Duration::from_secs(10);
-/// The one scheme that is spoken here.
-const EXACT: &str = "exact";
 
 /// What the facilitator at `place` supports; `None` for the local rail.
 ///
@@ -40,6 +38,7 @@ pub async fn diagnose(place: Place) -> Result<Option<FacilitatorFacts>, RailErro
     Ok(Some(FacilitatorFacts {
         host: facilitator.host(),
         networks,
+        fee_payers: facilitator.fee_payers(),
     }))
 }
 

@@ -31,6 +31,9 @@ const RETRIES_MAX: u32 = 3;
 /// The longest that a 429 makes us wait, as in the SDKs.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
 
+/// The one scheme that is spoken here.
+pub(crate) const EXACT: &str = "exact";
+
 /// Why `/supported` was not read.
 pub(crate) enum NotKnown {
     /// It is away or busy: asked again later.
@@ -85,6 +88,19 @@ impl Facilitator {
     pub(crate) fn kind_of(&self, scheme: &str, network: &str) -> Option<SupportedKind> {
         let known = self.lock();
         known.supported.as_ref()?.kind_of(scheme, network).cloned()
+    }
+
+    /// The networks of Solana on which it settles, and whom it names there to pay the fees.
+    pub(crate) fn fee_payers(&self) -> Vec<(String, Option<String>)> {
+        let kinds = self.kinds().unwrap_or_default().into_iter();
+        kinds
+            .filter(|kind| kind.network.starts_with("solana:"))
+            .filter(|kind| supported::covers(kind, EXACT, &kind.network))
+            .map(|kind| {
+                let named = supported::fee_payer(&kind).map(|named| named.to_string());
+                (kind.network, named)
+            })
+            .collect()
     }
 
     /// Whether it can settle an offer; `None` where it has not said.

@@ -87,6 +87,22 @@ impl TokenAccount {
     }
 }
 
+/// Bytes of a mint; those of Token-2022 may be followed by room, their kind and extensions.
+const MINT_BYTES: usize = 82;
+/// Where the decimals of a mint stand, and behind them whether it was set up.
+const DECIMALS_AT: usize = 44;
+/// What an account with extensions is, right behind the size of a token account.
+const KIND_OF_MINT: u8 = 1;
+
+/// The decimals of a mint; `None` where the data of an account of a token program is no mint's.
+pub(crate) fn decimals_of(data: &[u8]) -> Option<u8> {
+    let is_mint = data.len() == MINT_BYTES || data.get(TOKEN_ACCOUNT_BYTES) == Some(&KIND_OF_MINT);
+    match data.get(DECIMALS_AT..)? {
+        [decimals, 1, ..] if is_mint => Some(*decimals),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 #[path = "account_tests.rs"]
 mod tests;

@@ -18,6 +18,7 @@ pub mod assets;
 mod build;
 mod check;
 mod collector;
+mod diagnose;
 mod examine;
 mod expiry;
 mod facilitate;
@@ -44,6 +45,7 @@ use farebox_wire::svm::SvmAddress;
 
 pub use assets::{Asset, TokenProgram};
 pub use collector::SolanaCollector;
+pub use diagnose::diagnose;
 pub use key::{KeyError, SolanaKey};
 pub use network::{Commitment, Network};
 pub use options::{CollectorOptions, ComputeLimits, FeeLimits};

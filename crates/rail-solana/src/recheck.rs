@@ -53,6 +53,11 @@ impl Desk<'_> {
             Ok(asked) => asked,
             Err(e) => return cannot_tell(e.message),
         };
+        // The buyer's own books have the transaction elsewhere: it is looked for by its message.
+        if handle.transaction.is_none() {
+            let found = check::look(chain, rpc, &handle).await;
+            return found.unwrap_or_else(|e| Finding::Unanswered { why: e.to_string() });
+        }
         let Some(transfer) = stored(&handle) else {
             return cannot_tell("the stored payment has no transaction, or another one".into());
         };

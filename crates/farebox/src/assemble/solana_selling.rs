@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use farebox_core::clock::SystemClock;
+use farebox_core::diagnosis::SolanaFacts;
 use farebox_core::rail::{CollectRail, RailError};
 use farebox_rail_remote::FeePayers;
 use farebox_rail_solana::{CollectorOptions, SolanaCollector, SolanaKey};
@@ -142,7 +143,8 @@ impl SolanaSide {
         &self,
         signers: Vec<Arc<SolanaKey>>,
     ) -> Result<Option<Collecting>, Failure> {
-        let Some(collector) = self.build(signers)? else {
+        let others_settle = self.facilitators.is_remote();
+        let Some(collector) = self.build(signers, others_settle)? else {
             return Ok(None);
         };
         collector.start().await.map_err(|why| {
@@ -166,7 +168,7 @@ impl SolanaSide {
     /// # Errors
     /// As [`Self::collector`].
     pub(super) fn checked(&self) -> Result<Option<Arc<dyn CollectRail>>, Failure> {
-        let collector = self.build(self.keys()?)?;
+        let collector = self.build(self.keys()?, self.facilitators.is_remote())?;
         Ok(collector.map(|collector| Arc::new(collector) as _))
     }
 
@@ -174,16 +176,76 @@ impl SolanaSide {
     ///
     /// # Errors
     /// Exit 2, naming the network.
-    pub(super) fn asking(&self) -> Result<Option<Arc<dyn CollectRail>>, Failure> {
+    pub(crate) fn asking(&self) -> Result<Option<Arc<dyn CollectRail>>, Failure> {
         let asking = Self {
             pay_to: None,
             ..self.clone()
         };
-        let collector = asking.build(Vec::new())?;
+        let collector = asking.build(Vec::new(), false)?;
         Ok(collector.map(|collector| Arc::new(collector) as _))
     }
 
-    fn build(&self, signers: Vec<Arc<SolanaKey>>) -> Result<Option<SolanaCollector>, Failure> {
+    /// References to the keys, and what paths in them are relative to.
+    pub(crate) fn secrets(&self) -> &GasKeys {
+        &self.fee_payers
+    }
+
+    /// The networks that are collected or paid on.
+    pub(crate) fn networks(&self) -> impl Iterator<Item = &ChainId> {
+        self.sections.keys()
+    }
+
+    /// Whether this process settles or pays, so that it needs a node of every chain.
+    pub(crate) fn asks_itself(&self) -> bool {
+        self.facilitators.is_local()
+    }
+
+    /// Whether there are keys that pay fees and nobody names, because others settle everything.
+    pub(crate) fn has_idle_keys(&self) -> bool {
+        !self.fee_payers.references.is_empty() && !self.facilitators.is_local()
+    }
+
+    /// The accounts that pay fees here.
+    ///
+    /// # Errors
+    /// Exit 2: a key that is missing, is none, or stands there twice.
+    pub(crate) fn fee_payers(&self) -> Result<Vec<SvmAddress>, Failure> {
+        let keys = self.keys()?;
+        Ok(keys.iter().map(|key| key.address()).collect())
+    }
+
+    /// Who is paid, if anybody is.
+    ///
+    /// # Errors
+    /// Exit 2 where it is no account, or one where money is lost.
+    pub(crate) fn payee(&self) -> Option<Result<SvmAddress, Failure>> {
+        let text = self.pay_to.as_deref()?;
+        let built = self.build(Vec::new(), true);
+        Some(built.and_then(|_| payee(text)))
+    }
+
+    /// What every chain and its nodes say, asked one after the other: a rail has one or two.
+    ///
+    /// # Errors
+    /// Exit 2 where a network is not what it should be.
+    pub(crate) async fn facts(
+        &self,
+        fee_payers: &[SvmAddress],
+        payee: Option<SvmAddress>,
+    ) -> Result<Vec<SolanaFacts>, Failure> {
+        let mut facts = Vec::with_capacity(self.sections.len());
+        for (id, section) in &self.sections {
+            let asked = farebox_rail_solana::diagnose(network(id, section)?, fee_payers, payee);
+            facts.push(asked.await.map_err(rail_failure)?);
+        }
+        Ok(facts)
+    }
+
+    fn build(
+        &self,
+        signers: Vec<Arc<SolanaKey>>,
+        others_settle: bool,
+    ) -> Result<Option<SolanaCollector>, Failure> {
         if self.is_empty() {
             return Ok(None);
         }
@@ -191,16 +253,11 @@ impl SolanaSide {
         let networks = sections
             .map(|(id, section)| network(id, section))
             .collect::<Result<_, _>>()?;
-        let pay_to = self.pay_to.as_deref().map(|text| {
-            text.parse::<SvmAddress>().map_err(|why| {
-                let message = format!("{PAY_TO} = {text:?}: {why}");
-                Failure::config("config_invalid", message)
-            })
-        });
+        let pay_to = self.pay_to.as_deref().map(payee);
         let options = CollectorOptions {
             pay_to: pay_to.transpose()?,
             signers,
-            others_settle: self.facilitators.is_remote(),
+            others_settle,
             ..CollectorOptions::default()
         };
         SolanaCollector::new(networks, options, Arc::new(SystemClock))
@@ -215,6 +272,13 @@ impl SolanaSide {
             .map_err(|why| invalid("key_invalid", &why))?;
         SolanaKey::parse(text).map_err(|why| invalid("key_invalid", &why))
     }
+}
+
+fn payee(text: &str) -> Result<SvmAddress, Failure> {
+    text.parse().map_err(|why| {
+        let message = format!("{PAY_TO} = {text:?}: {why}");
+        Failure::config("config_invalid", message)
+    })
 }
 
 fn invalid(code: &'static str, why: &dyn std::fmt::Display) -> Failure {

@@ -25,7 +25,17 @@ fn judge(patient: &Patient, facts: &[FacilitatorFacts]) -> Vec<Finding> {
     let is_clear = !facts.is_empty()
         && !patient.facilitators.is_local()
         && facts.iter().all(|facts| facts.networks.is_ok());
-    for network in patient.networks.keys().filter(|_| is_clear) {
+    findings.extend(facts.iter().flat_map(|facts| of_fee_payers(patient, facts)));
+    if patient.solana.has_idle_keys() {
+        findings.push(Finding::warning(
+            "fee_payer_unused",
+            "[facilitator] signer.solana",
+            "others settle everything, so that offers name their fee payer and not this key's account",
+            "remove it, or put \"local\" into `urls` where this process is to settle",
+        ));
+    }
+    let networks = patient.networks.keys().chain(patient.solana.networks());
+    for network in networks.filter(|_| is_clear) {
         let mut settled = facts
             .iter()
             .flat_map(|facts| facts.networks.iter().flatten());
@@ -39,6 +49,28 @@ fn judge(patient: &Patient, facts: &[FacilitatorFacts]) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Who pays fees on our networks of Solana: an offer there has to name somebody.
+fn of_fee_payers(patient: &Patient, facts: &FacilitatorFacts) -> Vec<Finding> {
+    let ours = |network: &str| patient.solana.networks().any(|id| id.as_str() == network);
+    let said = facts.fee_payers.iter().filter(|(network, _)| ours(network));
+    said.map(|(network, fee_payer)| {
+        let subject = format!("{} on {network}", facts.host);
+        match fee_payer {
+            Some(fee_payer) => {
+                let message = format!("offers that it settles name its fee payer {fee_payer}");
+                Finding::ok("fee_payer", subject, message)
+            }
+            None => Finding::error(
+                "fee_payer_missing",
+                subject,
+                "it says that it settles here and not who pays the fees, so that no offer can name it",
+                "name another facilitator in `urls` of [facilitator], and tell this one's operator",
+            ),
+        }
+    })
+    .collect()
 }
 
 fn of_one(facts: &FacilitatorFacts) -> Finding {

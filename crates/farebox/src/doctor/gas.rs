@@ -17,6 +17,8 @@ use crate::assemble;
 const SETTLEMENTS_LEFT_MIN: u128 = 200;
 /// Digits after the point of one coin that pays for gas, on every EVM chain.
 const GAS_DECIMALS: u8 = 18;
+/// Digits after the point of one SOL.
+const SOL_DECIMALS: u8 = 9;
 
 /// What there is to say of the gas keys on one chain.
 pub(super) fn judge(facts: &ChainFacts) -> Vec<Finding> {
@@ -39,34 +41,35 @@ pub(super) fn judge(facts: &ChainFacts) -> Vec<Finding> {
 
 fn money(network: &str, account: &AccountFacts) -> Finding {
     let subject = format!("{} on {network}", account.address);
-    let has = account.gas_money.to_decimal_string(GAS_DECIMALS);
+    let is_solana = network.starts_with("solana:");
+    let (key, coin, decimals) = match is_solana {
+        true => ("the fee payer", "SOL", SOL_DECIMALS),
+        false => ("the gas key", "of the chain's coin", GAS_DECIMALS),
+    };
+    let has = account.gas_money.to_decimal_string(decimals);
     let cost = account.settlement_cost.map(|cost| cost.atomic().max(1));
     let left = cost.and_then(|cost| account.gas_money.atomic().checked_div(cost));
-    let advice = format!("send some of the coin of {network} to {}", account.address);
+    let advice = match is_solana {
+        true => format!("send some SOL to {}", account.address),
+        false => format!("send some of the coin of {network} to {}", account.address),
+    };
     if account.gas_money.is_zero() || left == Some(0) {
-        let message =
-            format!("the gas key has {has} of the chain's coin, which pays for no settlement");
+        let message = format!("{key} has {has} {coin}, which pays for no settlement");
         return Finding::error("gas_unfunded", subject, message, advice);
     }
     match left {
         Some(left) if left < SETTLEMENTS_LEFT_MIN => Finding::warning(
             "gas_low",
             subject,
-            format!(
-                "the gas key has {has} of the chain's coin, which pays for about {left} settlements"
-            ),
+            format!("{key} has {has} {coin}, which pays for about {left} settlements"),
             advice,
         ),
         Some(left) => Finding::ok(
             "gas",
             subject,
-            format!("the gas key pays for about {left} settlements"),
+            format!("{key} pays for about {left} settlements"),
         ),
-        None => Finding::ok(
-            "gas",
-            subject,
-            format!("the gas key has {has} of the chain's coin"),
-        ),
+        None => Finding::ok("gas", subject, format!("{key} has {has} {coin}")),
     }
 }
 

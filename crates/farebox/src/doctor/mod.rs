@@ -14,6 +14,7 @@ mod mounts;
 mod nodes;
 mod patient;
 mod settled;
+mod solana;
 mod tokens;
 
 use farebox_core::diagnosis::ChainFacts;
@@ -146,6 +147,9 @@ pub(crate) async fn examine_all(
         findings.extend(gas::of_ledger(&undecided, &facts));
         let watcher = assemble::watcher(&patient.networks)?;
         findings.extend(settled::compare(&**ledger, &*watcher, full, commands).await);
+        if let Some(watcher) = patient.solana.asking()? {
+            findings.extend(settled::compare(&**ledger, &*watcher, full, commands).await);
+        }
     }
     worst_first(&mut findings);
     Ok(findings)
@@ -173,7 +177,9 @@ fn key(
 fn is_buyer(config: &Config) -> bool {
     let file = &config.file;
     let is_seller = file.pay_to.evm.is_some()
+        || file.pay_to.solana.is_some()
         || !file.facilitator.signer.evm.0.is_empty()
+        || !file.facilitator.signer.solana.0.is_empty()
         || !file.facilitator.urls.is_empty()
         || !file.route.is_empty();
     file.budget.is_some()
@@ -192,8 +198,9 @@ pub(crate) fn is_well(findings: &[Finding]) -> bool {
 async fn look(patient: &Patient) -> Result<(Vec<Finding>, Vec<ChainFacts>), Failure> {
     let mut findings = files::check(patient);
     let accounts = findings_of_keys(patient, &mut findings);
-    let (facts, elsewhere, certificates, lightning, (gas_rate, of_rate)) = tokio::join!(
+    let (facts, solana, elsewhere, certificates, lightning, (gas_rate, of_rate)) = tokio::join!(
         assemble::chain_facts(&patient.networks, &accounts),
+        solana::check(patient),
         facilitators::check(patient),
         certificates::check(patient),
         lightning::check(patient),
@@ -206,6 +213,7 @@ async fn look(patient: &Patient) -> Result<(Vec<Finding>, Vec<ChainFacts>), Fail
         findings.extend(gas::judge(chain));
         findings.extend(gas::uncovered(chain, patient.least, gas_rate));
     }
+    findings.extend(solana?);
     findings.extend(elsewhere);
     findings.extend(certificates);
     findings.extend(lightning);

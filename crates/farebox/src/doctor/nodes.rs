@@ -73,15 +73,22 @@ fn missing(network: &str, is_needed: bool) -> Finding {
 fn silent(network: &str, node: &NodeFacts, has_another: bool) -> Option<Finding> {
     let why = node.head.as_ref().err()?;
     let subject = at(network, node);
-    if why.code == "wrong_chain_id" {
+    let other = match why.code {
+        "wrong_chain_id" => Some("wrong_chain_id"),
+        "wrong_genesis_hash" => Some("wrong_genesis_hash"),
+        _ => None,
+    };
+    if let Some(id) = other {
         let advice =
             format!("correct `rpc` of [network.\"{network}\"]: it names a node of another chain");
-        return Some(Finding::told(
-            "wrong_chain_id",
-            subject,
-            &why.message,
-            &advice,
-        ));
+        return Some(Finding::told(id, subject, &why.message, &advice));
+    }
+    if why.code == "rpc_behind" {
+        let advice = "name another node first in `rpc`, and ask this one's operator";
+        return Some(match has_another {
+            true => Finding::warning("rpc_lags", subject, &why.message, advice),
+            false => Finding::error("rpc_lags", subject, &why.message, advice),
+        });
     }
     let advice =
         "check the address, the network and the node's own log; name a second node in `rpc`";

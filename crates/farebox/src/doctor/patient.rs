@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use farebox_wire::caip::ChainId;
 use farebox_wire::money::UsdMicros;
 
-use crate::assemble::{self, Entrance, Facilitators, GasKeys, GasRate, Lightning, Sale, Service};
+use crate::assemble::{
+    self, Entrance, Facilitators, GasKeys, GasRate, Lightning, Sale, Service, SolanaSide,
+};
 use crate::config::{Config, DataDir, NetworkSection};
 use crate::failure::Failure;
 
@@ -20,6 +22,8 @@ pub(crate) struct Patient {
     pub(super) pay_to: Option<String>,
     /// Who pays for gas.
     pub(super) gas_keys: GasKeys,
+    /// Solana, on the seller's side and for the networks of a buyer.
+    pub(super) solana: SolanaSide,
     /// Who else settles.
     pub(super) facilitators: Facilitators,
     /// Whether this process settles, so that it needs a node of every chain.
@@ -68,6 +72,15 @@ impl Patient {
             lightning: Lightning::of(config, data_dir),
             pay_to: file.pay_to.evm.clone(),
             is_settling: !gas_keys.references.is_empty(),
+            solana: SolanaSide::seller(
+                &file.network,
+                file.pay_to.solana.clone(),
+                GasKeys {
+                    references: file.facilitator.signer.solana.0.clone(),
+                    base: config.base.clone(),
+                },
+                facilitators.clone(),
+            ),
             gas_keys,
             facilitators,
             least: UsdMicros::default(),
@@ -91,6 +104,7 @@ impl Patient {
             networks: assemble::chains(&sale.networks),
             lightning: sale.lightning,
             pay_to: sale.pay_to,
+            solana: sale.solana,
             // A key that is not needed is not read, as at the start.
             gas_keys: match is_settling {
                 true => sale.gas_keys,
@@ -119,6 +133,7 @@ impl Patient {
         let secrets = tokens.filter_map(|(reference, base)| assemble::secret_file(reference, base));
         let mut patient = Self {
             pay_to: None,
+            solana: service.solana,
             facilitators: Facilitators::default(),
             is_settling: true,
             least: min_amount.unwrap_or_default(),
@@ -144,6 +159,12 @@ impl Patient {
         let keys = references
             .iter()
             .filter_map(|reference| assemble::secret_file(reference, base));
+        let of_solana = self.solana.secrets();
+        let of_solana = of_solana
+            .references
+            .iter()
+            .filter_map(|reference| assemble::secret_file(reference, &of_solana.base));
+        let keys = keys.chain(of_solana);
         let (headers, base) = self.facilitators.secrets();
         let headers = headers.filter_map(|reference| assemble::secret_file(reference, base));
         let obtained = assemble::certificate_secrets(&self.entrance, &self.data_dir);

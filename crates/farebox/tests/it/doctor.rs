@@ -5,6 +5,7 @@ mod chains;
 mod check;
 mod files;
 mod shop;
+mod solana;
 
 use serde_json::Value;
 

@@ -12,22 +12,22 @@ use crate::support::{Running, User};
 const AMOUNT: u64 = 1000;
 
 /// A chain, and the files of a seller and a buyer on it.
-struct Town {
-    user: User,
-    chain: DevnetSvm,
+pub(crate) struct Town {
+    pub(crate) user: User,
+    pub(crate) chain: DevnetSvm,
     upstream: Upstream,
 }
 
 impl Town {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let town = Self {
             user: User::new(),
             chain: DevnetSvm::start(DevnetSvmOptions::quick()).expect("a chain"),
             upstream: Upstream::start(),
         };
         let [fee_payer, buyer, payee] = [0, 1, 9].map(|index| town.chain.accounts()[index]);
-        town.user.write("fees.key", &fee_payer.key_base58());
-        town.user.write("solana.key", &buyer.key_base58());
+        town.write_key("fees.key", &fee_payer.key_base58());
+        town.write_key("solana.key", &buyer.key_base58());
         let network = town.network();
         let seller = format!(
             "ledger = \"sqlite:seller.db\"\n{network}[pay_to]\nsolana = \"{}\"\n[facilitator]\nsigner = {{ solana = \"file:fees.key\" }}\n",
@@ -39,12 +39,23 @@ impl Town {
         town
     }
 
-    fn network(&self) -> String {
+    /// A file for its owner's eyes.
+    fn write_key(&self, name: &str, text: &str) {
+        self.user.write(name, text);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = std::fs::Permissions::from_mode(0o600);
+            std::fs::set_permissions(self.user.path(name), mode).expect("the mode is set");
+        }
+    }
+
+    pub(crate) fn network(&self) -> String {
         let (name, rpc) = (self.chain.network(), self.chain.rpc_url());
         format!("[network.\"{name}\"]\nrpc = [\"{rpc}\"]\n")
     }
 
-    fn gate(&self, file: &str) -> Running {
+    pub(crate) fn gate(&self, file: &str) -> Running {
         let url = self.upstream.url();
         self.user.start(&[
             "gate",
@@ -62,10 +73,9 @@ impl Town {
 
     /// A facilitator with a ledger of its own, whose fees that account pays; and a seller's file
     /// that names these facilitators, holds no key, and asks the chain or not.
-    fn facilitator_of(&self, account: usize) -> Running {
+    pub(crate) fn facilitator_of(&self, account: usize) -> Running {
         let (key, file) = (format!("fees{account}.key"), format!("pays{account}.toml"));
-        self.user
-            .write(&key, &self.chain.accounts()[account].key_base58());
+        self.write_key(&key, &self.chain.accounts()[account].key_base58());
         let network = self.network();
         let signer = format!("[facilitator]\nsigner = {{ solana = \"file:{key}\" }}\n");
         let ledger = format!("ledger = \"sqlite:pays{account}.db\"\n");
@@ -74,7 +84,7 @@ impl Town {
         self.facilitator(&file)
     }
 
-    fn write_keyless(&self, has_rpc: bool, facilitators: &[&Running]) {
+    pub(crate) fn write_keyless(&self, has_rpc: bool, facilitators: &[&Running]) {
         let urls: Vec<String> = facilitators.iter().map(|f| f.text("/listening")).collect();
         let network = match has_rpc {
             true => self.network(),
@@ -111,7 +121,7 @@ impl Town {
         self.user.start(&[&["facilitator"], &flags[..]].concat())
     }
 
-    fn fetch(&self, url: &str, flags: &[&str]) -> (i32, Value) {
+    pub(crate) fn fetch(&self, url: &str, flags: &[&str]) -> (i32, Value) {
         let usual = ["fetch", "--config", "buyer.toml", url];
         self.user.json(&[&usual[..], flags].concat())
     }

@@ -131,6 +131,11 @@ impl Call {
         Self::new("getSlot", json!([config]))
     }
 
+    /// → `"ok"`; refused where the node has not caught up.
+    pub(crate) fn health() -> Self {
+        Self::new("getHealth", json!([]))
+    }
+
     /// → [`SvmSignature`]. Handed over by [`super::Rpc::send`] only.
     /// What it would do was asked before.
     pub(super) fn send(transaction: &SvmTransaction) -> Self {

@@ -12,7 +12,7 @@ use crate::rpc::{At, Call, RpcError};
 /// Settlements that must be left in a fee payer's account: an hour's notice at a few per minute.
 const SETTLEMENTS_LEFT_MIN: u64 = 200;
 /// What one costs where its buyer pays no more for its place than the official clients do.
-const SETTLEMENT_LAMPORTS: u64 = 10_001;
+pub(crate) const SETTLEMENT_LAMPORTS: u64 = 10_001;
 
 impl Settler {
     /// Adds the fee payers, and what a person should look at.

@@ -25,6 +25,8 @@ mod send;
 mod suspects;
 mod watcher;
 
+pub(crate) use health::SETTLEMENT_LAMPORTS;
+
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
