@@ -2,6 +2,7 @@
 //! are the addresses of nodes, servers and facilitators, and free ports.
 
 mod lightning;
+mod solana;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -224,7 +225,8 @@ fn every_example_is_tried_here() {
         .collect();
     let here = concat!(
         include_str!("examples.rs"),
-        include_str!("examples/lightning.rs")
+        include_str!("examples/lightning.rs"),
+        include_str!("examples/solana.rs")
     );
     for name in there {
         let tried = format!("\"{name}\"");

@@ -1,6 +1,8 @@
 //! Nodes that drop, lose, lie and go away, and processes that end in the middle: the money moves
 //! once, and nobody says that it has not while it may.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use farebox_core::rail::{Asked, CollectRail, Finding, Outcome};
@@ -8,6 +10,8 @@ use farebox_devnet_svm::{DevnetSvmOptions, Fault};
 use farebox_wire::x402::reason::Reason;
 use serde_json::json;
 use solana_signature::Signature;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::shop::{Recorder, Shop, WAIT_MS, name_of, transaction};
 
@@ -196,5 +200,54 @@ async fn a_journal_that_takes_no_line_lets_nothing_leave() {
     assert_eq!(shop.revenue(), 0);
     journal.refuse(false);
     transaction(&shop.settle(&examined, &journal).await);
+    assert_eq!(shop.revenue(), 1_000);
+}
+
+/// The way to a devnet through a port of its own, until the task is ended: then the port is closed,
+/// and every connection through it.
+fn way_to(url: &str, used: &Arc<AtomicUsize>) -> (String, JoinHandle<()>) {
+    let to = url.trim_start_matches("http://").to_owned();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let here = format!("http://{}", listener.local_addr().unwrap());
+    let used = Arc::clone(used);
+    let task = tokio::spawn(async move {
+        let listener = TcpListener::from_std(listener).unwrap();
+        let mut connections = JoinSet::new();
+        loop {
+            let (mut from, _) = listener.accept().await.unwrap();
+            used.fetch_add(1, Ordering::SeqCst);
+            let mut onto = TcpStream::connect(&to).await.unwrap();
+            connections.spawn(async move {
+                // Either side may hang up as it likes.
+                let _ = tokio::io::copy_bidirectional(&mut from, &mut onto).await;
+            });
+        }
+    });
+    (here, task)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_first_node_lost_is_handed_to_the_second_when_the_first_is_gone() {
+    let (used, mut first) = (Arc::new(AtomicUsize::new(0)), None);
+    let shop = Shop::with(DevnetSvmOptions::quick(), |network| {
+        let (url, task) = way_to(&network.rpc[0], &used);
+        network.rpc.insert(0, url);
+        first = Some(task);
+    })
+    .await;
+    let examined = shop.examined().await;
+    shop.net.faults().set("sendTransaction", Fault::Drop);
+    let journal = Recorder::new();
+    shop.under_way(&examined, &journal).await;
+    assert!(used.load(Ordering::SeqCst) > 0, "the first one was asked");
+    let first = first.unwrap();
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    assert_eq!(shop.revenue(), 0, "it was lost");
+
+    shop.net.faults().clear();
+    let name = transaction(&shop.settle(&examined, &journal).await);
+    assert_eq!(journal.lines(), [name]);
     assert_eq!(shop.revenue(), 1_000);
 }
