@@ -22,6 +22,7 @@ mod rpc;
 mod sign;
 mod stage;
 mod stats;
+mod svm;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -38,6 +39,7 @@ Examples:
   cargo run --release -p farebox-bench -- --json
   cargo run --release -p farebox-bench -- --only challenge,proxy
   cargo run --release -p farebox-bench -- --node anvil --markdown
+  cargo run --release -p farebox-bench -- --only verify_svm,settle_svm
   cargo run --release -p farebox-bench -- --curves
 
 Exit codes:
@@ -50,7 +52,7 @@ pub(crate) struct Options {
     /// Print one line of JSON on stdout; the table goes to stderr
     #[arg(long)]
     json: bool,
-    /// Measure these rows alone, separated by commas
+    /// Measure these rows alone, separated by commas; those of Solana only where they are named
     #[arg(long, value_enum, value_delimiter = ',', value_name = "ROWS")]
     only: Vec<Part>,
     /// The chain to settle on
@@ -95,6 +97,19 @@ pub(crate) enum Part {
     Proxy,
     /// A request paid by a token of L402, with unlimited and with counted uses.
     Token,
+    /// A facilitator's /verify on Solana.
+    #[value(name = "verify_svm")]
+    VerifySvm,
+    /// A facilitator's /settle on Solana.
+    #[value(name = "settle_svm")]
+    SettleSvm,
+}
+
+impl Part {
+    /// Whether it is measured only where it is named: it needs a binary that takes long to build.
+    const fn is_svm(self) -> bool {
+        matches!(self, Self::VerifySvm | Self::SettleSvm)
+    }
 }
 
 /// Whose chain.
@@ -116,7 +131,16 @@ enum Serve {
 
 impl Options {
     pub(crate) fn wants(&self, part: Part) -> bool {
-        self.only.is_empty() || self.only.contains(&part)
+        self.only.contains(&part) || (self.only.is_empty() && !part.is_svm())
+    }
+
+    /// Whether a row of Solana is wanted, and whether any other is.
+    pub(crate) fn wants_svm(&self) -> bool {
+        self.only.iter().any(|part| part.is_svm())
+    }
+
+    pub(crate) fn wants_others(&self) -> bool {
+        self.only.is_empty() || self.only.iter().any(|part| !part.is_svm())
     }
 
     pub(crate) fn rtt(&self) -> Duration {
@@ -148,7 +172,8 @@ fn main() -> ExitCode {
 fn report(options: &Options) -> Fallible<bool> {
     let machine = machine::Machine::look();
     let report = rows::measure(options)?;
-    eprintln!("{machine}\n\n{}", report.as_text());
+    let table = report.asked_as_text(options.wants_svm(), options.wants_others());
+    eprintln!("{machine}\n\n{table}");
     if options.json {
         println!("{}", report.as_json());
     }

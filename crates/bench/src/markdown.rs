@@ -12,11 +12,19 @@ const FILE: &str = "docs/performance.md";
 
 /// Writes the table of the rows.
 pub(crate) fn write_rows(options: &Options, machine: &Machine, report: &Report) -> Fallible<()> {
+    const RUN: &str = "cargo run --release -p farebox-bench --";
+    if options.wants_svm() {
+        let command = format!("{RUN} --only verify_svm,settle_svm --markdown");
+        write("solana", &command, machine, &report.svm_as_text())?;
+    }
+    if !options.wants_others() {
+        return Ok(());
+    }
     let name = match options.node {
         NodeKind::Devnet => "devnet",
         NodeKind::Anvil => "anvil",
     };
-    let command = format!("cargo run --release -p farebox-bench -- --node {name} --markdown");
+    let command = format!("{RUN} --node {name} --markdown");
     write(name, &command, machine, &report.as_text())
 }
 
@@ -59,7 +67,7 @@ mod tests {
     #[test]
     fn the_document_has_marks_for_every_table() {
         let text = fs::read_to_string(repository().join(FILE)).expect("the document");
-        for name in ["devnet", "anvil", "curves"] {
+        for name in ["devnet", "anvil", "solana", "curves"] {
             replaced(&text, name, "").expect("marks");
         }
     }

@@ -21,24 +21,25 @@ pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The binary, up to date.
-pub(crate) fn binary() -> Fallible<PathBuf> {
+/// The binary, up to date, with these features besides the usual ones.
+pub(crate) fn binary(features: &[&str]) -> Fallible<PathBuf> {
     let own = std::env::current_exe()?;
     let folder = own.parent().ok_or("this program lies nowhere")?;
     let binary = folder.join("farebox");
     match std::env::var_os("CARGO") {
-        Some(cargo) => build(Path::new(&cargo), folder)?,
+        Some(cargo) => build(Path::new(&cargo), folder, features)?,
         None => check_age(&binary)?,
     }
     Ok(binary)
 }
 
-fn build(cargo: &Path, folder: &Path) -> Fallible<()> {
+fn build(cargo: &Path, folder: &Path, features: &[&str]) -> Fallible<()> {
     let target = folder
         .parent()
         .ok_or("this program lies in no target folder")?;
     let status = Command::new(cargo)
-        .args(["build", "--release", "-p", "farebox", "--target-dir"])
+        .args(["build", "--release", "-p", "farebox"])
+        .args(["--features", &features.join(","), "--target-dir"])
         .arg(target)
         .current_dir(repository())
         .status()?;

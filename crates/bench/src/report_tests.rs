@@ -91,3 +91,22 @@ fn a_first_sight_that_takes_too_long_fails_a_row_that_is_warm_enough() {
     report.verify_rtt.add_first(56.0);
     assert_eq!(report.verify_rtt.pass, Some(false));
 }
+
+#[test]
+fn the_rows_of_solana_are_in_the_line_only_where_they_were_asked_for() {
+    let mut report = Report::new();
+    let line: Value = serde_json::from_str(&report.as_json()).expect("JSON");
+    assert_eq!(line.as_object().expect("an object").len(), 12);
+    report.fill_svm("verify_svm", Ok(sample(9_000.0)));
+    let line: Value = serde_json::from_str(&report.as_json()).expect("JSON");
+    assert_eq!(line.as_object().expect("an object").len(), 13);
+    assert_eq!(line["verify_svm"]["ratio"], 0.9);
+    assert_eq!(line["verify_svm"]["pass"], true);
+    let table = report.asked_as_text(true, false);
+    assert!(
+        table.contains("verify_svm:") && !table.contains("memory:"),
+        "{table}"
+    );
+    report.fill_svm("settle_svm", Err("3 payments are missing on chain".into()));
+    assert!(!report.is_passed());
+}

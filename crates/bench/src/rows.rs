@@ -3,6 +3,7 @@
 pub(crate) mod facilitator;
 mod far;
 mod gate;
+mod solana;
 mod token;
 
 use std::time::Duration;
@@ -26,6 +27,17 @@ const WARM_UP: Duration = Duration::from_millis(300);
 /// Measures all that is wanted.
 pub(crate) fn measure(options: &Options) -> Fallible<Report> {
     let mut report = Report::new();
+    if options.wants_svm() {
+        solana::measure(options, &mut report)?;
+    }
+    if options.wants_others() {
+        measure_others(options, &mut report)?;
+    }
+    Ok(report)
+}
+
+/// Everything but Solana.
+fn measure_others(options: &Options, report: &mut Report) -> Fallible<()> {
     let mut stage = Stage::build(options)?;
     let wants = |part| options.wants(part);
     let ceiling = match wants(Part::Settle) || wants(Part::Paid) {
@@ -34,18 +46,18 @@ pub(crate) fn measure(options: &Options) -> Fallible<Report> {
     };
     if wants(Part::Challenge) || wants(Part::Proxy) || wants(Part::Paid) {
         stage.renew_chain()?;
-        gate::measure(&mut stage, options, ceiling, &mut report)?;
+        gate::measure(&mut stage, options, ceiling, report)?;
     }
     if wants(Part::Token) {
-        token::measure(&mut stage, &mut report);
+        token::measure(&mut stage, report);
     }
     if wants(Part::Verify) || wants(Part::Settle) {
         stage.renew_chain()?;
-        facilitator::measure(&mut stage, options, ceiling, &mut report);
+        facilitator::measure(&mut stage, options, ceiling, report);
         stage.renew_chain()?;
-        far::measure(&mut stage, options, &mut report);
+        far::measure(&mut stage, options, report);
     }
-    Ok(report)
+    Ok(())
 }
 
 /// What the node can carry out at most.

@@ -40,7 +40,7 @@ pub(crate) struct Stage {
 impl Stage {
     /// Builds it.
     pub(crate) fn build(options: &Options) -> Fallible<Self> {
-        let binary = product::binary()?;
+        let binary = product::binary(&[])?;
         // On the disk of the build: temporary folders may be memory, where a durable write costs nothing.
         let disk = binary.parent().ok_or("the binary lies nowhere")?;
         let folder = TempDir::with_prefix_in("bench-", disk)?;
