@@ -142,7 +142,7 @@ impl SolanaCollector {
     }
 
     /// What was stored, held against the rules again; and where its simulation is remembered.
-    fn reread(&self, handle: &SvmHandle) -> Result<(Transfer, &Simulations), Refusal> {
+    fn reread(&self, handle: &SvmHandle) -> Result<(Arc<Transfer>, &Simulations), Refusal> {
         if self.options.others_settle && !self.managed.contains(&handle.fee_payer) {
             let transfer = recheck::stored(handle).ok_or_else(|| {
                 refusal(
@@ -150,7 +150,7 @@ impl SolanaCollector {
                     "the stored payment has no transaction, or another one",
                 )
             })?;
-            return Ok((transfer, &self.simulations));
+            return Ok((Arc::new(transfer), &self.simulations));
         }
         let settler = self
             .settler(&handle.chain)

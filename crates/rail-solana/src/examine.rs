@@ -61,7 +61,7 @@ pub(crate) fn examine(
 
     let mut terms = offer.terms.clone();
     terms.payer = Some(transfer.payer().to_string());
-    let handle = Arc::new(handle(chain, token, &transfer, exact, now_s));
+    let handle = Arc::new(handle(chain, token, transfer, exact, now_s));
     Ok(Examined {
         identity: handle.identity(),
         // The message is the payment: whatever else is signed is another one.
@@ -78,7 +78,7 @@ pub(crate) fn examine(
 fn handle(
     chain: &Chain,
     token: &Token,
-    transfer: &Transfer,
+    transfer: Transfer,
     payload: ExactSvmPayload,
     now_s: u64,
 ) -> SvmHandle {
@@ -97,6 +97,7 @@ fn handle(
         last_height: None,
         since_slot: None,
         transaction: Some(payload.transaction),
+        examined: Some(Arc::new(transfer)),
     }
 }
 

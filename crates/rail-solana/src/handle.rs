@@ -10,6 +10,8 @@ use farebox_wire::svm::{SvmAddress, SvmBlockhash, SvmSignature, SvmTransaction};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::rules::Transfer;
+
 /// The content of a [`Handle`]. No `Debug`: with its transaction it is a credential.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct SvmHandle {
@@ -44,6 +46,10 @@ pub(crate) struct SvmHandle {
     /// stored elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) transaction: Option<SvmTransaction>,
+    /// What was examined, in the process that has examined it: nothing that was stored comes with
+    /// it, so whoever reads a file reads the transaction anew.
+    #[serde(skip)]
+    pub(crate) examined: Option<Arc<Transfer>>,
 }
 
 impl SvmHandle {

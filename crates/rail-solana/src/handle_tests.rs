@@ -1,6 +1,7 @@
 //! What is stored is read again; transactions come apart and together.
 
 use super::*;
+use crate::samples;
 
 fn handle() -> SvmHandle {
     SvmHandle {
@@ -18,14 +19,21 @@ fn handle() -> SvmHandle {
         last_height: Some(10),
         since_slot: None,
         transaction: join(&[SvmSignature::ZERO], b"message"),
+        examined: None,
     }
 }
 
 #[test]
 fn what_is_stored_is_read_again_after_a_restart() {
-    let written = Arc::new(handle()).write().unwrap();
+    let mut handle = handle();
+    let bytes = samples::bytes(&samples::good());
+    let transfer = samples::judge(&bytes, &samples::Offer::default());
+    handle.examined = Some(Arc::new(transfer.unwrap()));
+    let written = Arc::new(handle).write().unwrap();
+    assert!(SvmHandle::read(&written).unwrap().examined.is_some());
     let read = SvmHandle::read(&Handle::new(written.text().to_owned())).unwrap();
     assert_eq!(read.write().unwrap(), written);
+    assert!(read.examined.is_none(), "a file vouches for nothing");
     let expected = format!("svm:4242:{}", "07".repeat(32));
     assert_eq!(read.identity().as_str(), expected);
     let damaged = Handle::new(written.text().replace("0707", "07"));

@@ -134,6 +134,7 @@ impl SolanaPayer {
             last_height: Some(named.last_height),
             since_slot: Some(named.since_slot),
             transaction: None,
+            examined: None,
         };
         Ok((transaction, handle))
     }

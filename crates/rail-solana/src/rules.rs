@@ -103,6 +103,13 @@ pub(crate) fn again(transaction: Transaction, managed: &[SvmAddress]) -> Result<
     signed(transaction, parts)
 }
 
+/// Checks of what has passed [`check`] what may have changed since: which fee payers are ours.
+pub(crate) fn alone(transfer: &Transfer, managed: &[SvmAddress]) -> Result<(), Refusal> {
+    let (transaction, fee_payer) = (&transfer.transaction, transfer.fee_payer());
+    let others = transaction.keys().get(PAYER..).unwrap_or_default();
+    stands_alone(transaction, &fee_payer, others, managed)
+}
+
 impl Transfer {
     /// What the fee payer signs, and the payer has.
     pub(crate) fn message(&self) -> &[u8] {
@@ -204,7 +211,7 @@ fn layout(transaction: &Transaction, managed: &[SvmAddress]) -> Result<Parts, Re
             format!("it has {count} instructions, not {INSTRUCTIONS_MIN} to {INSTRUCTIONS_MAX}"),
         ));
     }
-    alone(transaction, fee_payer, others, managed)?;
+    stands_alone(transaction, fee_payer, others, managed)?;
 
     let mut instructions = transaction.instructions();
     let units = limit(instructions.next())?;
@@ -244,7 +251,7 @@ fn layout(transaction: &Transaction, managed: &[SvmAddress]) -> Result<Parts, Re
 
 /// No fee payer of ours stands anywhere but where it pays the fee, so that no program is handed its
 /// signature.
-fn alone(
+fn stands_alone(
     transaction: &Transaction,
     fee_payer: &SvmAddress,
     others: &[SvmAddress],

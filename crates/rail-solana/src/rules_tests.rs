@@ -9,7 +9,7 @@ use solana_message::{VersionedMessage, legacy, v0};
 use solana_signature::Signature;
 use solana_signer::Signer;
 
-use super::again;
+use super::{again, alone};
 use crate::account::{self, address_of as address, token_account_of};
 use crate::message::Transaction;
 use crate::options::ComputeLimits;
@@ -52,6 +52,12 @@ fn what_keeps_every_rule_passes_and_says_what_it_is() {
     let managed = [of(&fee_payer())];
     let again = again(Transaction::read(&bytes).unwrap(), &managed).unwrap();
     assert_eq!(again.digest(), transfer.digest());
+    // Only whose the fee payers are may have changed since.
+    assert!(alone(&transfer, &managed).is_ok());
+    for managed in [&[][..], &[of(&fee_payer()), of(&buyer())]] {
+        let refusal = alone(&transfer, managed).unwrap_err();
+        assert!(!refusal.is_ours, "{refusal}");
+    }
 }
 
 #[test]

@@ -177,12 +177,30 @@ impl Settler {
         }
     }
 
-    /// What was stored, held against the rules again, and the key of its fee payer.
+    /// What was examined, or was stored and is held against the rules again, and the key of its
+    /// fee payer.
     pub(crate) fn checked(
         &self,
         handle: &SvmHandle,
-    ) -> Result<(Transfer, Arc<SolanaKey>), Refusal> {
-        reread(handle, &self.keys, &self.managed)
+    ) -> Result<(Arc<Transfer>, Arc<SolanaKey>), Refusal> {
+        let transfer = match &handle.examined {
+            Some(examined) => {
+                rules::alone(examined, &self.managed)?;
+                Arc::clone(examined)
+            }
+            None => Arc::new(reread(handle, &self.managed)?),
+        };
+        let key = self
+            .keys
+            .iter()
+            .find(|key| key.address() == transfer.fee_payer());
+        let key = key.ok_or_else(|| {
+            ours(&format!(
+                "the key of its fee payer {} is not configured",
+                transfer.fee_payer()
+            ))
+        })?;
+        Ok((transfer, Arc::clone(key)))
     }
 
     fn ensure_watching(&self) {
@@ -200,11 +218,7 @@ impl Drop for Settler {
 }
 
 /// Reads a stored payment again, as a stranger's: nothing is signed on the word of a file.
-fn reread(
-    handle: &SvmHandle,
-    keys: &[Arc<SolanaKey>],
-    managed: &[SvmAddress],
-) -> Result<(Transfer, Arc<SolanaKey>), Refusal> {
+fn reread(handle: &SvmHandle, managed: &[SvmAddress]) -> Result<Transfer, Refusal> {
     let stored = handle
         .transaction
         .as_ref()
@@ -215,17 +229,10 @@ fn reread(
         && transfer.source() == handle.source
         && transfer.destination() == handle.destination
         && transfer.amount() == handle.amount;
-    if !is_the_same {
-        return Err(ours(&"the stored payment contradicts its transaction"));
+    match is_the_same {
+        true => Ok(transfer),
+        false => Err(ours(&"the stored payment contradicts its transaction")),
     }
-    let key = keys.iter().find(|key| key.address() == handle.fee_payer);
-    let key = key.ok_or_else(|| {
-        ours(&format!(
-            "the key of its fee payer {} is not configured",
-            handle.fee_payer
-        ))
-    })?;
-    Ok((transfer, Arc::clone(key)))
 }
 
 /// The outcome, or `Unknown` at the deadline; `None` where the driver gave up without one.

@@ -30,7 +30,7 @@ const FOLLOW_MAX: Duration = Duration::from_secs(300);
 
 /// A payment on its way. Whoever has it decides its outcome.
 pub(super) struct Job {
-    pub(super) transfer: Transfer,
+    pub(super) transfer: Arc<Transfer>,
     pub(super) key: Arc<SolanaKey>,
     pub(super) journal: Arc<dyn Journal>,
     pub(super) exit: Arc<Exit>,
