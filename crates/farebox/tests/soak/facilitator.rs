@@ -186,6 +186,7 @@ fn a_facilitator_that_dies_at_random_on_a_bad_chain_keeps_books_that_are_the_cha
     });
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let records = kill_and_restart(&runtime, &net, &mut facilitator, &shop, kills);
+    net.outlive();
     let books = settle_down(&runtime, &mut facilitator);
     let chain = runtime.block_on(Chain::read(&shop.http, &net, start));
     println!(
@@ -232,8 +233,7 @@ fn kill_and_restart<N: Trying>(
         );
     });
     shop.stop.store(true, Ordering::SeqCst);
-    // What has died on its way is told of as soon as the chain is sure of it.
-    net.outlive();
+    net.bury();
     let mut records = Vec::new();
     for seller in sellers {
         records.extend(runtime.block_on(seller).expect("a seller"));

@@ -32,6 +32,10 @@ pub(crate) trait Trying: Net {
     /// Ends what [`Trying::do_its_own`] has begun.
     fn calm(&self);
 
+    /// When nobody signs any more: makes the chain sure of what has died in the trouble, so that whoever still asks about
+    /// it is told.
+    fn bury(&self);
+
     /// Of a payer, whether he may have spent money that the chain had given back to him; asked after the run.
     fn may_be_broke(&self, used: &HashMap<String, String>) -> Box<dyn Fn(&str) -> bool>;
 }
@@ -120,6 +124,9 @@ impl Trying for Evm {
         self.chain.set_base_fee(QUIET_WEI);
     }
 
+    /// Nothing has: an authorization lives longer than any disturbance.
+    fn bury(&self) {}
+
     /// Whoever cannot pay for anything any more may have, where blocks are undone.
     fn may_be_broke(&self, used: &HashMap<String, String>) -> Box<dyn Fn(&str) -> bool> {
         let payers: HashSet<&str> = used
@@ -158,6 +165,11 @@ impl Trying for Solana {
     }
 
     fn calm(&self) {}
+
+    /// Whatever was on its way when its block expired. Our collector is sure a minute after it saw a payment.
+    fn bury(&self) {
+        self.outlive();
+    }
 
     /// Nobody: what is confirmed stays.
     fn may_be_broke(&self, _: &HashMap<String, String>) -> Box<dyn Fn(&str) -> bool> {
