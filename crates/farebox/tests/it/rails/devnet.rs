@@ -111,6 +111,39 @@ fn a_gate_with_its_files_sells_over_both_rails_and_a_buyer_buys_over_either() {
 }
 
 #[test]
+fn of_three_rails_in_one_402_the_preferred_one_is_paid_by_file_and_by_flag() {
+    let user = User::new();
+    let ports = ["--evm-port", "0", "--solana-port", "0"];
+    let only = ["--only", "evm,lightning,solana"];
+    let net = ["devnet", "--write", "net", "--json"];
+    let _net = user.start(&[&net[..], &only, &ports].concat());
+    let upstream = Upstream::start();
+    let gate = gate(&user, &upstream);
+    let file = user.read("net/buyer.toml");
+    let prefer = |text: &str| user.write("net/buyer.toml", &format!("{file}\n[prefer]\n{text}\n"));
+    let rail = |flags: &[&str]| buy(&user, &gate, flags)["rail"].clone();
+    for first in ["solana", "lightning", "evm"] {
+        prefer("");
+        assert_eq!(rail(&["--prefer", first]), first);
+        prefer(&format!("order = [\"{first}\"]"));
+        assert_eq!(rail(&[]), first);
+    }
+    // A dollar token is wanted, so that Lightning is out, whoever comes first; all are test networks.
+    prefer("order = [\"lightning\", \"solana\"]\nassets = [\"USDC\"]\nmainnets = false");
+    assert_eq!(rail(&[]), "solana");
+    prefer("");
+    let wish = [
+        "--prefer",
+        "lightning,evm",
+        "--asset",
+        "USDC",
+        "--no-mainnet",
+    ];
+    assert_eq!(rail(&wish), "evm");
+    assert_eq!(upstream.calls(), 8);
+}
+
+#[test]
 fn its_files_sell_over_lightning_alone_where_no_chain_runs() {
     let user = User::new();
     let _net = user.start(&["devnet", "--only", "lightning", "--write", "net", "--json"]);
