@@ -62,7 +62,15 @@ pub(crate) async fn is_over(
             let time: Option<i64> = rpc.one(Call::block_time(slot)).await?;
             let time = time.and_then(|time| u64::try_from(time).ok());
             time.is_some_and(|time| time > seen_s.saturating_add(CLOCK_SKEW_S))
+                && !is_young(rpc, hash, slot).await?
         }
     };
     Ok(is_past.then_some(slot))
+}
+
+/// Whether the newest block still takes the hash. Our clock may be further behind the chain's than
+/// we allow for: then every payment seems to be old, but a young one's blockhash is valid here.
+async fn is_young(rpc: &Rpc, hash: SvmBlockhash, slot: u64) -> Result<bool, RpcError> {
+    let valid: At<bool> = rpc.one(Call::is_blockhash_valid_now(hash, slot)).await?;
+    Ok(valid.value)
 }

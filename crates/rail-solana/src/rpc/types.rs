@@ -46,7 +46,16 @@ impl Call {
         commitment: Commitment,
         min_slot: u64,
     ) -> Self {
-        let config = json!({"commitment": commitment.word(), "minContextSlot": min_slot});
+        Self::blockhash_valid(hash, commitment.word(), min_slot)
+    }
+
+    /// → [`At`]`<bool>`, as of the newest block that the node has, which is `min_slot` or later.
+    pub(crate) fn is_blockhash_valid_now(hash: SvmBlockhash, min_slot: u64) -> Self {
+        Self::blockhash_valid(hash, NEWEST, min_slot)
+    }
+
+    fn blockhash_valid(hash: SvmBlockhash, word: &str, min_slot: u64) -> Self {
+        let config = json!({"commitment": word, "minContextSlot": min_slot});
         Self::new("isBlockhashValid", json!([hash, config]))
     }
 

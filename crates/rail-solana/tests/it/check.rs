@@ -1,7 +1,9 @@
 //! What became of payments: asked by name where one is on record, by message where not, and never
 //! called over while a block may still hold them.
 
-use farebox_core::rail::{Asked, CollectRail, Examined, Finding};
+use std::time::Duration;
+
+use farebox_core::rail::{Asked, CollectRail, Examined, Finding, Outcome};
 use farebox_devnet_svm::{DevnetSvmOptions, Fault};
 use serde_json::json;
 use solana_signature::Signature;
@@ -89,6 +91,35 @@ async fn a_fresh_blockhash_is_not_an_old_one() {
         .check_all(&[asked(&examined, Some(&name))])
         .await;
     assert_eq!(found, [Finding::NeverWill]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_far_behind_makes_nothing_old() {
+    let shop = Shop::with(DevnetSvmOptions::quiet(), |_| ()).await;
+    // To us the chain lives in ten minutes.
+    shop.net.increase_time(Duration::from_secs(600));
+    shop.net.advance(40);
+    let examined = shop.examined().await;
+    let journal = Recorder::new();
+    shop.net.faults().set("sendTransaction", Fault::Drop);
+    shop.under_way(&examined, &journal).await;
+    let name = journal.lines().remove(0);
+    for _ in 0..3 {
+        shop.net.advance(10);
+        let asked = [asked(&examined, Some(&name))];
+        assert_eq!(shop.collector.check_all(&asked).await, [Finding::Open]);
+        assert_eq!(shop.collector.check(&examined.handle).await, Finding::Open);
+    }
+    // What the node has taken no notice of so far still pays.
+    shop.net.faults().clear();
+    let outcome = shop.settle_within(&examined, &journal, 300).await;
+    assert!(matches!(outcome, Outcome::Unknown { .. }), "{outcome:?}");
+    while shop.net.waiting_transactions() == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    shop.net.advance(3);
+    transaction(&shop.settle(&examined, &journal).await);
+    assert_eq!(shop.revenue(), 1_000);
 }
 
 #[tokio::test(flavor = "multi_thread")]
