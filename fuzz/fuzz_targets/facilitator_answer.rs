@@ -30,6 +30,7 @@ static TERMS: LazyLock<Terms> = LazyLock::new(|| Terms {
     symbol: "USDC".to_owned(),
     decimals: 6,
     amount: OFFER.amount,
+    fee_max: Amount::from_atomic(0),
     cost: UsdMicros(1_000),
     payee: OFFER.pay_to.to_ascii_lowercase(),
     payer: Some("0x70997970c51812dc3a010c7d01b50e0d17dc79c8".to_owned()),
